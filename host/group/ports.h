@@ -1,0 +1,307 @@
+// What one replica of a group needs of the world: a disk, a way out, a machine, callers, a clock.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flotilla/bytes.h"
+#include "flotilla/result.h"
+#include "host/raft/effects.h"
+#include "host/raft/log_shape.h"
+#include "host/raft/message.h"
+#include "host/raft/types.h"
+
+namespace flotilla::group {
+
+// A replica, anywhere: group ids and, within a group, replica ids are never used twice.
+struct ReplicaKey {
+  uint64_t group = 0;
+  uint64_t replica = 0;
+
+  auto operator<=>(const ReplicaKey&) const = default;
+};
+
+// One entry as it lies in a log: opaque bytes (schemas/log.capnp Entry), at an index, of a term.
+struct LogEntry {
+  raft::Index index = 0;
+  raft::Term term = 0;
+  Bytes payload;
+};
+
+// What the disk knows of a replica beside its entries. Goes, whole, with each write: it is small.
+struct ReplicaState {
+  raft::HardState hard;
+  raft::LogShape shape;      // first and last index, term runs, configurations
+  raft::LogPoint snapshot;   // the newest saved snapshot; index 0: none
+  uint64_t generation = 0;   // of the machine's directory; rises with each installed snapshot
+};
+
+// ---- disk ------------------------------------------------------------------------------------
+
+struct DiskWrite {
+  raft::WriteId id = 0;
+  ReplicaState state;             // as it is to be after this write
+  std::vector<LogEntry> entries;  // consecutive; they replace whatever stood from the first on
+  bool reset = false;             // nothing written earlier is part of the log any more
+};
+
+struct DiskFetch {
+  uint64_t id = 0;         // the asker's, given back
+  raft::Index after = 0;   // entries (after, last]
+  raft::Index last = 0;
+  uint64_t bytesMax = 0;   // stop after the entry that reaches this many bytes; at least one entry
+};
+
+// A fetch's end. A fault `corrupt` stops the replica.
+struct Fetched {
+  uint64_t id = 0;
+  Result<std::vector<LogEntry>> entries;
+};
+
+// The logs of all replicas of one volume.
+//
+// Owner:  runtime; outlives every Group.
+// Thread: the group's loop. The waiting is done on the volume's own thread.
+// Errors: a failed write is never tried again: no space closes the volume until there is room
+//         (Group::take(VolumeFull)), anything else stops the host. A failed read is the reader's.
+class Disk {
+public:
+  virtual ~Disk() = default;
+
+  // Returns at once and never answers from inside the call. Writes of one replica end in order; each
+  // is answered with Persisted, perhaps only the last of several.
+  virtual void write(ReplicaKey replica, DiskWrite write) = 0;
+  // Entries as last written, safe or not. Answered with Fetched.
+  virtual void fetch(ReplicaKey replica, DiskFetch fetch) = 0;
+};
+
+// ---- the way out -----------------------------------------------------------------------------
+
+// A Raft message with the bytes of the entries it names.
+struct PeerMessage {
+  uint64_t group = 0;
+  uint64_t incarnation = 0;
+  raft::Message message;
+  std::vector<LogEntry> entries;  // append only; exactly those that message.runs name
+};
+
+// Owner:  runtime; outlives every Group.
+// Thread: the group's loop.
+// Errors: none: a message may be lost, late, repeated or out of order, and Raft does not mind.
+class Outbox {
+public:
+  virtual ~Outbox() = default;
+  virtual void send(PeerMessage message) = 0;
+  // Streams the newest snapshot of `from` to replica `to`; answered with raft::SnapshotSent. `head`
+  // is the Raft message that is received over there once the file is whole and synced.
+  virtual void sendSnapshot(ReplicaKey from, raft::Message head) = 0;
+};
+
+// ---- commands, queries and their answers -----------------------------------------------------
+
+// Where in the log a command stands.
+struct Position {
+  raft::Index index = 0;
+  uint32_t ordinal = 0;
+
+  auto operator<=>(const Position&) const = default;
+};
+
+// Names a caller who waits; the caller's own business beyond that. 0: nobody waits.
+using CallId = uint64_t;
+
+// Parameters and results are one Cap'n Proto segment each, root pointer first, no segment table.
+struct Outcome {
+  ErrorCode code = ErrorCode::none;  // none: `body` is the result's segment; else it is a text
+  std::string appCode;               // with ErrorCode::app: the author's code
+  Bytes body;
+  Position position;                 // of the command; for a query, index = what it saw applied
+
+  bool ok() const { return code == ErrorCode::none; }
+};
+
+// Makes a repeated command harmless: see schemas/client.capnp Stamp.
+struct Stamp {
+  uint64_t session = 0;  // 0: none, the command may run twice if repeated
+  uint64_t sequence = 0;
+  uint64_t acknowledgedBelow = 0;
+
+  bool operator==(const Stamp&) const = default;
+};
+
+// A call as it arrives, of either kind. `params` must stay alive and unchanged while held.
+struct Call {
+  Stamp stamp;              // commands only
+  uint64_t interfaceId = 0;  // the interface that declares the method
+  uint16_t method = 0;
+  Bytes params;
+};
+
+// Owner:  runtime or api; outlives every Group.
+// Thread: the group's loop.
+// Errors: none.
+class Callers {
+public:
+  virtual ~Callers() = default;
+  virtual void answer(CallId call, Outcome outcome) = 0;
+};
+
+// ---- the machine -----------------------------------------------------------------------------
+
+// One command as a machine sees it.
+struct MachineCommand {
+  Position position;
+  raft::Term term = 0;
+  int64_t timeUs = 0;   // log time, microseconds since 1970
+  uint64_t seed = 0;    // the same on every replica
+  uint64_t session = 0;
+  uint64_t interfaceId = 0;
+  uint16_t method = 0;
+  std::string_view params;
+};
+
+// Receives answers by place in the run. Thread: the caller of apply or query, during the call.
+class Answers {
+public:
+  virtual ~Answers() = default;
+  virtual void result(size_t place, std::string_view segment) = 0;
+  virtual void error(size_t place, std::string_view appCode, std::string_view text) = 0;
+};
+
+// Gives and takes a snapshot's machine section, piece by piece.
+class SnapshotSink {
+public:
+  virtual ~SnapshotSink() = default;
+  virtual Result<void> write(std::string_view piece) = 0;
+};
+class SnapshotSource {
+public:
+  virtual ~SnapshotSource() = default;
+  // Fills up to `size` bytes; 0 at the end.
+  virtual Result<size_t> read(char* to, size_t size) = 0;
+};
+
+// A state held still.
+// Thread: any one, beside later applies.
+class Capture {
+public:
+  virtual ~Capture() = default;
+  virtual Result<void> save(SnapshotSink& sink) const = 0;
+};
+
+// One instance of a plugin's class, or a machine that is built in.
+//
+// Owner:  Applier.
+// Thread: one apply worker at a time; captures are read beside.
+// Errors: a Fault from apply, capture or load is a fault of the replica: it stops there. `place` of
+//         apply's fault is the command that could not be applied; those before it were.
+class Machine {
+public:
+  virtual ~Machine() = default;
+
+  struct ApplyEnd {
+    size_t applied = 0;              // so many commands of the run, each answered
+    std::optional<Fault> fault;      // why the next one was not
+  };
+  virtual ApplyEnd apply(const MachineCommand* commands, size_t count, Answers& answers) = 0;
+  // A query never changes anything; an author's error is an answer, a Fault stops the replica.
+  virtual Result<void> query(const MachineCommand& question, Answers& answers) = 0;
+  virtual Result<std::unique_ptr<Capture>> capture() = 0;
+  virtual Result<void> load(SnapshotSource& source) = 0;
+  virtual std::optional<uint64_t> digest() = 0;  // nothing: the machine keeps none
+  virtual uint64_t memoryBytes() { return 0; }   // a rough figure, 0: unknown
+  // Which kind the machine says (interface, method) is; nothing: it has no such method.
+  enum class MethodKind : uint8_t { command, query };
+  virtual std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const = 0;
+};
+
+// ---- the applier, as its group sees it ---------------------------------------------------------
+
+// Committed entries in order, to be applied once.
+struct ApplyRequest {
+  uint64_t generation = 0;
+  std::vector<LogEntry> entries;
+  bool answersWanted = false;  // somebody here waits for the commands' outcomes
+};
+
+// The end of one or more ApplyRequests.
+struct Applied {
+  uint64_t generation = 0;
+  raft::Index index = 0;          // the last entry applied
+  struct Answer {
+    Position position;
+    Outcome outcome;
+  };
+  std::vector<Answer> answers;    // where they were wanted, in order
+  std::optional<Fault> fault;     // the replica stops at `faultAt`; index is the last whole entry
+  Position faultAt;
+};
+
+struct QueryRequest {
+  uint64_t generation = 0;
+  CallId call = 0;
+  Call question;
+};
+
+// A query's end.
+struct Queried {
+  CallId call = 0;
+  Outcome outcome;
+};
+
+// Capture at the current boundary and save: snapshots/<group>-<replica>/, written aside, synced,
+// renamed. The file's header carries point and configuration.
+struct SnapshotRequest {
+  uint64_t generation = 0;
+  raft::LogShape shape;  // for the configuration and term at the boundary
+};
+struct SnapshotSaved {
+  uint64_t generation = 0;
+  raft::LogPoint point;
+  uint64_t bytes = 0;
+  std::optional<Fault> fault;
+};
+
+// Load the received snapshot at `point` into a fresh machine; the old one stays until Installed has
+// been answered with the next request of the new generation.
+struct InstallRequest {
+  uint64_t generation = 0;  // the new one
+  raft::LogPoint point;
+};
+struct InstallEnd {
+  uint64_t generation = 0;
+  raft::LogPoint point;
+  std::optional<Fault> fault;
+};
+
+// One replica's applier, reached by message: requests are done in order, one worker at a time, and
+// answered with Applied, Queried, SnapshotSaved and InstallEnd to the group.
+//
+// Owner:  runtime; outlives the Group.
+// Thread: the group's loop.
+// Errors: in the answers. Answers of another generation are dropped by Group.
+class Machines {
+public:
+  virtual ~Machines() = default;
+  virtual void apply(ApplyRequest request) = 0;
+  virtual void query(QueryRequest request) = 0;
+  virtual void snapshot(SnapshotRequest request) = 0;
+  virtual void install(InstallRequest request) = 0;
+};
+
+// ---- time ------------------------------------------------------------------------------------
+
+// Thread: the group's loop. Errors: none. Time: microseconds.
+class Clock {
+public:
+  virtual ~Clock() = default;
+  virtual int64_t monotonicUs() const = 0;  // never goes back; from any start
+  virtual int64_t wallUs() const = 0;       // since 1970, may jump
+};
+
+}  // namespace flotilla::group

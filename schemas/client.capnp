@@ -1,0 +1,126 @@
+# What an application asks of a host. The bootstrap capability of every connection is a Gate.
+@0x8d90a4d01ca58740;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("flotilla::schema");
+using Types = import "types.capnp";
+
+# A failed call's exception carries `flotilla/<code>[/<author's code>]: <text>`; its type is OVERLOADED for
+# `overloaded`, UNIMPLEMENTED for `noSuchMethod`, DISCONNECTED for a dead connection only, else FAILED.
+
+interface Gate {
+  # The door. It alone can be reached without a secret.
+
+  login @0 (token :Text) -> (session :Login);
+  # Wrong tokens are `denied`. A token is a line of text; roles are what the host's files say of it.
+}
+
+struct Login {
+  role @0 :Role;
+  host @1 :Host;           # For every role but `peer`.
+  admin @2 :Capability;    # admin.capnp Admin, for operators; null for others.
+  peer @3 :Capability;     # peer.capnp Peer, for peers; null for others.
+  hostId @4 :UInt64;       # Who answers here.
+  cluster @5 :Text;        # The cluster's name.
+  version @6 :Text;        # Of flotilla-host.
+  hosts @7 :List(Types.HostAddress);  # All hosts that this one knows, itself included.
+}
+
+enum Role { client @0; operator @1; peer @2; }
+
+interface Host {
+  # One host as an application sees it. Any host answers for any group: itself, or by asking the right one once.
+
+  createGroup @0 (spec :Types.GroupSpec) -> (group :Group);
+  # Operators only. Returns the existing group when its spec is equal, else `alreadyExists` with the difference.
+
+  findGroup @1 (name :Text) -> (group :Group);   # `noSuchGroup` where there is none.
+  hasGroup @2 (name :Text) -> (has :Bool);
+  listGroups @3 (after :Text, limit :UInt32) -> (groups :List(GroupEntry), more :Bool);
+  # Names in order, those greater than `after`; limit 0: 1,000, at most 10,000.
+
+  countGroups @4 () -> (groups :UInt64, limit :UInt64);
+}
+
+struct GroupEntry {
+  name @0 :Text;
+  id @1 :UInt64;
+  incarnation @2 :UInt64;
+  plugin @3 :Text;     # NAME@VERSION
+  state @4 :Text;      # creating, ready, removing
+  leader @5 :Types.HostAddress;  # As this host last heard; id 0: not known.
+}
+
+interface Group {
+  # One group, bound to its id and incarnation: it survives changes of leader and of replicas, and answers
+  # `groupRemoved` once the group is gone, also when another of the same name is created.
+
+  service @0 () -> (service :Capability);
+  # The plugin's own interface. A call of a command is replicated; if the connection breaks before the
+  # answer it may or may not have happened. Parameters must not carry capabilities.
+
+  submit @1 (commands :List(Command)) -> (outcomes :List(Outcome));
+  # Runs each command once; answers when all have ended, in the order asked. At most 4 MiB a batch.
+
+  query @2 (questions :List(Question), freshness :Types.Freshness) -> (outcomes :List(Outcome));
+  # Asks without changing anything.
+
+  openSession @3 () -> (session :UInt64);
+  # A new session, replicated. One that is not used for an hour of log time expires.
+
+  describe @4 () -> (description :GroupDescription);
+}
+
+struct Command {
+  stamp @0 :Stamp;
+  interfaceId @1 :UInt64;  # Of the interface that declares the method.
+  method @2 :UInt16;
+  params @3 :Data;         # One Cap'n Proto segment, root pointer first; no segment table.
+}
+
+struct Question {
+  interfaceId @0 :UInt64;
+  method @1 :UInt16;
+  params @2 :Data;
+}
+
+struct Stamp {
+  # Makes a repeated command harmless: the group applies each (session, sequence) once and keeps its answer
+  # until the client has acknowledged it.
+  session @0 :UInt64;   # From openSession; 0 for a command that may run twice.
+  sequence @1 :UInt64;  # From 1, another for each new command of the session.
+  acknowledgedBelow @2 :UInt64;  # Answers below this sequence have arrived; the group may forget them.
+}
+
+struct Outcome {
+  union {
+    answer @0 :Data;         # The result: one segment, as with params.
+    fault @1 :Types.Fault;
+  }
+  position @2 :Types.Position;  # Of the command; for a query, index is what it saw applied.
+}
+
+struct GroupDescription {
+  name @0 :Text;
+  id @1 :UInt64;
+  incarnation @2 :UInt64;
+  plugin @3 :PluginDescription;
+}
+
+struct PluginDescription {
+  name @0 :Text;
+  version @1 :Text;
+  sha256 @2 :Text;         # lower-case hex
+  interfaceId @3 :UInt64;  # the root interface
+  methods @4 :List(Method);
+  schema @5 :Data;         # A message (with segment table): schema.capnp's CodeGeneratorRequest, `nodes` filled:
+                           # the root interface and all that it needs. What dynamic clients load.
+  stateVersion @6 :UInt32;
+
+  struct Method {
+    interfaceId @0 :UInt64;
+    method @1 :UInt16;
+    name @2 :Text;
+    kind @3 :Types.MethodKind;
+  }
+}

@@ -1,0 +1,65 @@
+# What lies in a group's log and beside its snapshots.
+@0x9069941f17dbbac7;
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("flotilla::schema");
+using Types = import "types.capnp";
+using Peer = import "peer.capnp";
+
+struct Entry {
+  # One entry's payload: a message of one segment without segment table, so that parts of it are read in place.
+  timeUs @0 :Int64;        # the leader's log time, microseconds since 1970
+  union {
+    noOp @1 :Void;
+    commands @2 :List(Command);
+    configuration @3 :Peer.Configuration;
+    openSession @4 :UInt64;  # salt of the session; its id is the entry's index
+  }
+
+  struct Command {
+    session @0 :UInt64;
+    sequence @1 :UInt64;
+    acknowledgedBelow @2 :UInt64;
+    interfaceId @3 :UInt64;
+    params @4 :Data;
+    method @5 :UInt16;
+  }
+}
+
+struct GroupState {
+  # What the host replicates beside the machine: the applier's, durable at the machine's index.
+  index @0 :UInt64;
+  term @1 :UInt64;
+  timeUs @2 :Int64;
+  configuration @3 :Peer.ConfigurationAt;
+  sessions @4 :List(Session);
+
+  struct Session {
+    id @0 :UInt64;
+    acknowledgedBelow @1 :UInt64;
+    lastUsedUs @2 :Int64;
+    answers @3 :List(Answer);
+  }
+  struct Answer {
+    sequence @0 :UInt64;
+    ordinal @1 :UInt32;
+    index @2 :UInt64;
+    code @3 :Types.ErrorCode;
+    appCode @4 :Text;
+    body @5 :Data;
+  }
+}
+
+struct ReplicaState {
+  # A replica's record in a volume's log: group::ReplicaState.
+  term @0 :UInt64;
+  vote @1 :UInt64;
+  commit @2 :UInt64;
+  baseIndex @3 :UInt64;
+  baseTerm @4 :UInt64;
+  runs @5 :List(Peer.Message.Run);
+  configurations @6 :List(Peer.ConfigurationAt);
+  snapshotIndex @7 :UInt64;
+  snapshotTerm @8 :UInt64;
+  generation @9 :UInt64;
+}
