@@ -1,0 +1,532 @@
+// host.toml, read and judged: unknown keys and wrong types are faults with line and column.
+#include "host/runtime/config.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string_view>
+#include <thread>
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+namespace flotilla::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kHostIdMax = 1'000'000;
+constexpr std::size_t kFoundersMax = 7;
+
+// Collects the first fault of a reading; later ones would only confuse.
+//
+// Thread: one.
+// Errors: the first is kept, with its place.
+class Reading {
+public:
+  explicit Reading(std::string file) : file_(std::move(file)) {}
+
+  void refuse(const std::string& key, const toml::source_region* where, const std::string& text) {
+    if (fault_) return;
+    std::string place = "config " + file_;
+    if (where != nullptr && where->begin.line > 0) {
+      place += ":" + std::to_string(where->begin.line) + ":" + std::to_string(where->begin.column);
+    }
+    fault_ =
+        Fault{ErrorCode::badRequest, place + ": " + (key.empty() ? "" : key + ": ") + text, ""};
+  }
+  void refuse(const std::string& key, const toml::node& node, const std::string& text) {
+    refuse(key, &node.source(), text);
+  }
+
+  bool failed() const { return fault_.has_value(); }
+  const Fault& fault() const { return *fault_; }
+
+private:
+  std::string file_;
+  std::optional<Fault> fault_;
+};
+
+std::string typeOf(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::string:
+      return "text \"" + node.as_string()->get() + "\"";
+    case toml::node_type::integer:
+      return "number " + std::to_string(node.as_integer()->get());
+    case toml::node_type::boolean:
+      return "a boolean";
+    case toml::node_type::floating_point:
+      return "a fraction";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "a list";
+    default:
+      return "a date";
+  }
+}
+
+// One table of the file: hands out its keys and, at the end, refuses those nobody asked for.
+//
+// Owner:  refers to the Reading and the table, which outlive it.
+// Thread: one.
+// Errors: into the Reading.
+class Section {
+public:
+  Section(Reading& reading, const toml::table* table, std::string name)
+      : reading_(reading), table_(table), name_(std::move(name)) {}
+
+  const toml::node* get(const char* key) {
+    known_.insert(key);
+    return table_ == nullptr ? nullptr : table_->get(key);
+  }
+  std::string path(const std::string& key) const { return name_.empty() ? key : name_ + "." + key; }
+
+  void text(const char* key, std::string& into) {
+    const toml::node* node = get(key);
+    if (node == nullptr) return;
+    if (!node->is_string()) {
+      reading_.refuse(path(key), *node, "found " + typeOf(*node) + "; write a text in quotes");
+    } else {
+      into = node->as_string()->get();
+    }
+  }
+  void flag(const char* key, bool& into) {
+    const toml::node* node = get(key);
+    if (node == nullptr) return;
+    if (!node->is_boolean()) {
+      reading_.refuse(path(key), *node, "found " + typeOf(*node) + "; write true or false");
+    } else {
+      into = node->as_boolean()->get();
+    }
+  }
+  template <typename T>
+  void number(const char* key, T& into, uint64_t min, uint64_t max) {
+    const toml::node* node = get(key);
+    if (node == nullptr) return;
+    if (auto value = numberOf(path(key), *node, min, max)) into = static_cast<T>(*value);
+  }
+  std::optional<uint64_t> numberOf(const std::string& key, const toml::node& node, uint64_t min,
+                                   uint64_t max) {
+    std::string range = std::to_string(min) + " to " + std::to_string(max);
+    if (!node.is_integer()) {
+      reading_.refuse(key, node, "found " + typeOf(node) + "; write a number from " + range);
+      return std::nullopt;
+    }
+    int64_t value = node.as_integer()->get();
+    if (value < 0 || static_cast<uint64_t>(value) < min || static_cast<uint64_t>(value) > max) {
+      reading_.refuse(key, node, std::to_string(value) + " is out of range; write " + range);
+      return std::nullopt;
+    }
+    return static_cast<uint64_t>(value);
+  }
+  void ids(const char* key, std::vector<uint64_t>& into) {
+    const toml::node* node = get(key);
+    if (node == nullptr) return;
+    if (!node->is_array()) {
+      reading_.refuse(path(key), *node, "found " + typeOf(*node) + "; write a list such as [1, 2]");
+      return;
+    }
+    for (const toml::node& item : *node->as_array()) {
+      if (auto id = numberOf(path(key), item, 1, kHostIdMax)) into.push_back(*id);
+    }
+  }
+  void texts(const char* key, std::vector<std::string>& into) {
+    const toml::node* node = get(key);
+    if (node == nullptr) return;
+    if (!node->is_array()) {
+      reading_.refuse(path(key), *node, "found " + typeOf(*node) + "; write a list of texts");
+      return;
+    }
+    for (const toml::node& item : *node->as_array()) {
+      if (!item.is_string()) {
+        reading_.refuse(path(key), item, "found " + typeOf(item) + "; write a text in quotes");
+        return;
+      }
+      into.push_back(item.as_string()->get());
+    }
+  }
+  void map(const char* key, std::map<std::string, std::string>& into) {
+    const toml::node* node = get(key);
+    if (node == nullptr) return;
+    if (!node->is_table()) {
+      reading_.refuse(path(key), *node, "found " + typeOf(*node) + "; write a table { a = 1 }");
+      return;
+    }
+    for (const auto& [name, value] : *node->as_table()) {
+      std::string at(name.str());
+      if (value.is_string()) {
+        into[at] = value.as_string()->get();
+      } else if (value.is_integer()) {
+        into[at] = std::to_string(value.as_integer()->get());
+      } else if (value.is_boolean()) {
+        into[at] = value.as_boolean()->get() ? "true" : "false";
+      } else {
+        reading_.refuse(path(key) + "." + at, value,
+                        "found " + typeOf(value) + "; write a text, a number, true or false");
+      }
+    }
+  }
+  const toml::table* table() const { return table_; }
+
+  // Refuses what was never asked for.
+  void end() {
+    if (table_ == nullptr) return;
+    for (const auto& [key, value] : *table_) {
+      std::string at(key.str());
+      if (known_.count(at) != 0) continue;
+      std::string all;
+      for (const std::string& each : known_) all += (all.empty() ? "" : ", ") + each;
+      reading_.refuse(path(at), &key.source(), "unknown key; known here: " + all);
+    }
+  }
+
+private:
+  Reading& reading_;
+  const toml::table* table_;
+  std::string name_;
+  std::set<std::string> known_;
+};
+
+const toml::table* tableOf(Reading& reading, Section& root, const char* name) {
+  const toml::node* node = root.get(name);
+  if (node == nullptr) return nullptr;
+  if (!node->is_table()) {
+    reading.refuse(name, *node, "found " + typeOf(*node) + "; write [" + std::string(name) + "]");
+    return nullptr;
+  }
+  return node->as_table();
+}
+
+std::string absolute(const std::string& file, const std::string& path) {
+  if (path.empty()) return path;
+  fs::path at(path);
+  if (at.is_absolute()) return at.lexically_normal().string();
+  return (fs::absolute(fs::path(file)).parent_path() / at).lexically_normal().string();
+}
+
+void checkAddress(Reading& reading, const std::string& key, const toml::node* node,
+                  const std::string& address) {
+  const toml::source_region* where = node == nullptr ? nullptr : &node->source();
+  std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos || colon + 1 == address.size() || colon == 0) {
+    reading.refuse(key, where, "\"" + address + "\": no port; write it as host:port");
+    return;
+  }
+  std::string port = address.substr(colon + 1);
+  bool digits =
+      std::all_of(port.begin(), port.end(), [](unsigned char c) { return std::isdigit(c); });
+  if (!digits || port.size() > 5 || std::stoul(port) > 65535 || std::stoul(port) == 0) {
+    reading.refuse(key, where, "\"" + address + "\": port " + port + "; write one from 1 to 65535");
+  }
+}
+
+bool onLoopback(const std::string& address) {
+  return address.rfind("127.", 0) == 0 || address.rfind("localhost:", 0) == 0 ||
+         address.rfind("[::1]:", 0) == 0;
+}
+
+void readHost(Reading& reading, Section& root, Config& config) {
+  Section host(reading, tableOf(reading, root, "host"), "host");
+  if (host.table() == nullptr)
+    reading.refuse("host", nullptr, "no [host] table; write id, listen, data_dir");
+  if (host.get("id") == nullptr) {
+    reading.refuse("host.id", nullptr, "missing; write this host's number, never used by another");
+  }
+  host.number("id", config.hostId, 1, kHostIdMax);
+  host.text("listen", config.listen);
+  host.text("http", config.http);
+  host.text("data_dir", config.dataDir);
+  host.text("log", config.log);
+  host.text("log_level", config.logLevel);
+  host.flag("insecure", config.insecure);
+  if (config.listen.empty()) {
+    reading.refuse("host.listen", nullptr, "missing; write the host:port for clients and peers");
+  } else {
+    checkAddress(reading, "host.listen", host.get("listen"), config.listen);
+  }
+  if (!config.http.empty()) checkAddress(reading, "host.http", host.get("http"), config.http);
+  if (config.dataDir.empty()) {
+    reading.refuse("host.data_dir", nullptr, "missing; write the directory this host may fill");
+  }
+  static const std::set<std::string> kLevels = {"trace", "debug", "info", "warn", "error"};
+  if (kLevels.count(config.logLevel) == 0) {
+    reading.refuse("host.log_level", *host.get("log_level"),
+                   "\"" + config.logLevel + "\"; write trace, debug, info, warn or error");
+  }
+  host.end();
+}
+
+void readFounders(Reading& reading, Section& cluster, Config& config) {
+  const toml::node* node = cluster.get("founders");
+  if (node == nullptr || !node->is_table()) {
+    reading.refuse("cluster.founders", node == nullptr ? nullptr : &node->source(),
+                   "missing; write { 1 = \"host:port\", … } with every founding host");
+    return;
+  }
+  std::set<std::string> seen;
+  for (const auto& [key, value] : *node->as_table()) {
+    std::string id(key.str());
+    std::string path = "cluster.founders." + id;
+    bool digits =
+        !id.empty() && id.size() <= 7 &&
+        std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isdigit(c); });
+    uint64_t number = digits ? std::stoull(id) : 0;
+    if (number == 0 || number > kHostIdMax) {
+      reading.refuse(path, &key.source(), "not a host id; write a number from 1 to 1000000");
+      return;
+    }
+    if (!value.is_string()) {
+      reading.refuse(path, value, "found " + typeOf(value) + "; write \"host:port\"");
+      return;
+    }
+    std::string address = value.as_string()->get();
+    checkAddress(reading, path, &value, address);
+    if (config.founders.count(number) != 0) {
+      reading.refuse(path, &key.source(),
+                     "two hosts with the id " + std::to_string(number) + "; give each its own");
+    }
+    if (!seen.insert(address).second) {
+      reading.refuse(path, value,
+                     "\"" + address + "\" is another founder's address too; give each its own");
+    }
+    config.founders[number] = address;
+  }
+  if (config.founders.size() > kFoundersMax) {
+    reading.refuse("cluster.founders", *node,
+                   std::to_string(config.founders.size()) + " hosts; at most 7 found a cluster");
+  }
+  if (config.hostId != 0 && config.founders.count(config.hostId) == 0) {
+    reading.refuse("cluster.founders", *node,
+                   "does not name this host, " + std::to_string(config.hostId) +
+                       "; add it, or correct host.id");
+  }
+}
+
+void readCluster(Reading& reading, Section& root, Config& config) {
+  Section cluster(reading, tableOf(reading, root, "cluster"), "cluster");
+  if (cluster.table() == nullptr) {
+    reading.refuse("cluster", nullptr, "no [cluster] table; write name and founders");
+    return;
+  }
+  cluster.text("name", config.clusterName);
+  if (config.clusterName.empty())
+    reading.refuse("cluster.name", nullptr, "missing; write the cluster's name");
+  for (char c : config.clusterName) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '-' && c != '_' && c != '.') {
+      reading.refuse("cluster.name", *cluster.get("name"),
+                     "\"" + config.clusterName + "\"; write letters, digits, '-', '_' and '.'");
+    }
+  }
+  if (const toml::node* join = cluster.get("join")) {
+    reading.refuse("cluster.join", *join,
+                   "this version has no joining yet; found the cluster with all its hosts");
+  }
+  readFounders(reading, cluster, config);
+  cluster.text("default_group", config.defaultGroup);
+  cluster.text("operator_token", config.operatorTokenFile);
+  cluster.text("peer_token", config.peerTokenFile);
+  std::string client;
+  cluster.text("client_token", client);
+  if (!client.empty()) config.clients.push_back({absolute(config.file, client), {"*"}});
+  cluster.number("groups_max", config.groupsMax, 1, 1'000'000);
+  cluster.end();
+}
+
+void readClients(Reading& reading, Section& root, Config& config) {
+  const toml::node* node = root.get("client");
+  if (node == nullptr) return;
+  if (!node->is_array_of_tables()) {
+    reading.refuse("client", *node,
+                   "found " + typeOf(*node) + "; write [[client]] with token and groups");
+    return;
+  }
+  for (const toml::node& item : *node->as_array()) {
+    Section client(reading, item.as_table(), "client");
+    ClientSecret secret;
+    client.text("token", secret.tokenFile);
+    client.texts("groups", secret.groups);
+    client.end();
+    if (secret.tokenFile.empty())
+      reading.refuse("client.token", item, "missing; write the secret's file");
+    if (secret.groups.empty())
+      reading.refuse("client.groups", item, "missing; write the groups' names, \"*\" for all");
+    secret.tokenFile = absolute(config.file, secret.tokenFile);
+    config.clients.push_back(std::move(secret));
+  }
+}
+
+void readStorage(Reading& reading, Section& root, Config& config) {
+  Section storage(reading, tableOf(reading, root, "storage"), "storage");
+  std::map<std::string, std::string> volumes;
+  storage.map("volumes", volumes);
+  storage.number("ballast_bytes", config.ballastBytes, 0, 1ULL << 40);
+  storage.number("generation_bytes", config.generationBytes, 1 << 20, 1ULL << 30);
+  storage.end();
+  config.volumes.push_back({"default", config.dataDir});
+  for (const auto& [name, path] : volumes) {
+    std::string at = absolute(config.file, path);
+    if (name == "default" || at == config.dataDir) {
+      reading.refuse("storage.volumes." + name, *storage.get("volumes"),
+                     "the data directory is the volume \"default\" already; name another");
+    }
+    config.volumes.push_back({name, at});
+  }
+}
+
+void readPlugins(Reading& reading, Section& root, Config& config) {
+  Section plugins(reading, tableOf(reading, root, "plugins"), "plugins");
+  if (const toml::node* node = plugins.get("trusted")) {
+    if (node->is_string()) {
+      config.trusted = node->as_string()->get();
+      if (config.trusted != "operators" && !config.trusted.empty()) {
+        reading.refuse(
+            "plugins.trusted", *node,
+            "\"" + config.trusted + "\"; write \"operators\", or a list of SHA-256 sums");
+      }
+    } else {
+      config.trusted = "hashes";
+      plugins.texts("trusted", config.trustedHashes);
+    }
+  }
+  plugins.texts("dirs", config.pluginDirs);
+  for (std::string& dir : config.pluginDirs) dir = absolute(config.file, dir);
+  plugins.end();
+}
+
+void readTls(Reading& reading, Section& root, Config& config) {
+  const toml::table* table = tableOf(reading, root, "tls");
+  Section tls(reading, table, "tls");
+  tls.text("cert", config.tlsCert);
+  tls.text("key", config.tlsKey);
+  tls.text("ca", config.tlsCa);
+  tls.end();
+  if (table != nullptr &&
+      (config.tlsCert.empty() || config.tlsKey.empty() || config.tlsCa.empty())) {
+    reading.refuse("tls", *table, "incomplete; write cert, key and ca");
+  }
+  config.tlsCert = absolute(config.file, config.tlsCert);
+  config.tlsKey = absolute(config.file, config.tlsKey);
+  config.tlsCa = absolute(config.file, config.tlsCa);
+}
+
+void readGroups(Reading& reading, Section& root, Config& config) {
+  const toml::node* node = root.get("group");
+  if (node != nullptr && !node->is_array_of_tables()) {
+    reading.refuse("group", *node,
+                   "found " + typeOf(*node) + "; write [[group]] with name and plugin");
+    return;
+  }
+  std::set<std::string> names;
+  if (node != nullptr) {
+    for (const toml::node& item : *node->as_array()) {
+      Section table(reading, item.as_table(), "group");
+      DeclaredGroup group;
+      table.text("name", group.name);
+      table.text("plugin", group.plugin);
+      table.ids("on", group.on);
+      table.ids("learners", group.learners);
+      table.map("options", group.options);
+      table.map("config", group.config);
+      table.end();
+      if (group.name.empty()) reading.refuse("group.name", item, "missing; write the group's name");
+      if (group.plugin.empty())
+        reading.refuse("group.plugin", item, "missing; write the plugin's name");
+      if (!names.insert(group.name).second) {
+        reading.refuse("group.name", item,
+                       "\"" + group.name + "\" stands in two [[group]] tables; keep one");
+      }
+      config.groups.push_back(std::move(group));
+    }
+  }
+  if (!config.defaultGroup.empty() && names.count(config.defaultGroup) == 0) {
+    reading.refuse(
+        "cluster.default_group", nullptr,
+        "\"" + config.defaultGroup + "\" has no [[group]] table; add one with its name and plugin");
+  }
+}
+
+void judge(Reading& reading, Config& config) {
+  if (!onLoopback(config.listen) && !config.tls() && !config.insecure) {
+    reading.refuse(
+        "host.listen", nullptr,
+        "\"" + config.listen +
+            "\" is not loopback and there is no [tls]; write [tls], listen on 127.0.0.1, or set "
+            "host.insecure = true");
+  }
+  auto mine = config.founders.find(config.hostId);
+  if (mine != config.founders.end() && mine->second != config.listen && onLoopback(mine->second) &&
+      onLoopback(config.listen)) {
+    reading.refuse(
+        "cluster.founders." + std::to_string(config.hostId), nullptr,
+        "\"" + mine->second + "\" is not host.listen \"" + config.listen + "\"; write the same");
+  }
+  if (config.peerTokenFile.empty()) {
+    bool local = std::all_of(config.founders.begin(), config.founders.end(),
+                             [](const auto& each) { return onLoopback(each.second); });
+    if (local) {
+      config.peerTokenFile = defaultPeerToken(config.clusterName);
+    } else {
+      reading.refuse("cluster.peer_token", nullptr,
+                     "missing; write a file with one secret line, the same on every host");
+    }
+  }
+}
+
+}  // namespace
+
+std::string defaultPeerToken(const std::string& clusterName) {
+  const char* home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): before any thread
+  fs::path base = home != nullptr && *home != '\0' ? fs::path(home) : fs::temp_directory_path();
+  return (base / ".flotilla" / (clusterName + ".peer.token")).string();
+}
+
+Result<Config> parseConfig(const std::string& text, const std::string& file) {
+  Reading reading(file);
+  toml::parse_result parsed = toml::parse(text, file);
+  if (!parsed) {
+    reading.refuse("", &parsed.error().source(), std::string(parsed.error().description()));
+    return reading.fault();
+  }
+  Config config;
+  config.file = file;
+  Section root(reading, &parsed.table(), "");
+  readHost(reading, root, config);
+  config.dataDir = absolute(file, config.dataDir);
+  config.log = absolute(file, config.log);
+  readCluster(reading, root, config);
+  readClients(reading, root, config);
+  readStorage(reading, root, config);
+  readPlugins(reading, root, config);
+  readTls(reading, root, config);
+  Section threads(reading, tableOf(reading, root, "threads"), "threads");
+  threads.number("loops", config.loops, 1, 1);
+  threads.number("apply", config.applyWorkers, 1, 8);
+  threads.end();
+  readGroups(reading, root, config);
+  root.end();
+  config.operatorTokenFile = config.operatorTokenFile.empty()
+                                 ? (fs::path(config.dataDir) / "operator.token").string()
+                                 : absolute(file, config.operatorTokenFile);
+  config.peerTokenFile = absolute(file, config.peerTokenFile);
+  judge(reading, config);
+  if (reading.failed()) return reading.fault();
+  return config;
+}
+
+Result<Config> readConfig(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in)
+    return Fault{ErrorCode::badRequest,
+                 "config " + file + ": cannot be read; give an existing file with --config", ""};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parseConfig(text.str(), file);
+}
+
+}  // namespace flotilla::runtime

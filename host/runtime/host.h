@@ -1,0 +1,133 @@
+// One host of the cluster, whole: what the program flotilla-host runs, and tests run three of.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <capnp/capability.h>
+#include <kj/async-io.h>
+
+#include "flotilla/result.h"
+#include "host/catalog/view.h"
+#include "host/group/ports.h"
+#include "host/runtime/config.h"
+#include "host/runtime/router.h"
+#include "schemas/admin.capnp.h"
+#include "schemas/peer.capnp.h"
+
+namespace flotilla::runtime {
+
+// What a token opens.
+struct Access {
+  enum class Role : uint8_t { client, operatorRole, peer };
+  Role role = Role::client;
+  std::vector<std::string> groups;  // a client's patterns
+
+  bool mayUse(const std::string& group) const;
+};
+
+// What a probe found in a plugin's file.
+struct ProbedPlugin {
+  std::string name;
+  std::string version;
+  std::string sha256;
+  uint64_t bytes = 0;
+  kj::Array<capnp::word> description;  // a flat message: client.capnp PluginDescription
+};
+
+// The figures /metrics shows; counters only rise.
+struct Figures {
+  uint64_t replicas = 0, leading = 0, faulted = 0, stuck = 0;
+  uint64_t commandsAnswered = 0, queriesAnswered = 0, callsRefused = 0;
+  uint64_t diskFrames = 0, diskSyncs = 0, diskBytes = 0, diskQueuedBytes = 0;
+  uint64_t peerFramesSent = 0, peerMessagesDropped = 0;
+  uint64_t uptimeMs = 0, memoryBytes = 0;
+};
+
+// Builds and runs the rest: the disk, the plugins, the groups, the peers, the catalog's reconciler.
+// What clients see of it is host/api, which is handed in as a factory so that no arrow goes up.
+//
+// Owner:  main, or a test; at most one for each data directory.
+// Thread: the loop's, all of it. Other threads live inside and answer by mailbox.
+// Errors: `start` answers a Fault for what a person must mend; afterwards a failed disk ends `run`
+//         with one.
+class Host {
+public:
+  // What host/api gives: the bootstrap of every connection, and a group as this host alone answers.
+  struct Services {
+    std::function<capnp::Capability::Client()> gate;
+    std::function<schema::Group::Client(GroupRef)> localGroup;
+  };
+
+  Host(Config config, kj::AsyncIoContext& io);
+  ~Host() noexcept(false);
+  KJ_DISALLOW_COPY(Host);
+
+  // `--init`: makes data_dir and host.id. Refuses where there is one.
+  static Result<void> init(const Config& config);
+
+  // Opens the disk and the groups, and begins to listen. Services are called from then on.
+  Result<void> start(Services services);
+  // Ends when the host has stopped: 0, or 1 with a fault logged.
+  kj::Promise<int> run();
+  // Hands leaderships over, saves snapshots, stops machines: `run` then ends, within 10 s.
+  void stop();
+
+  // ---- who we are
+  const Config& config() const;
+  uint64_t id() const;
+  std::string clusterId() const;  // hex; empty before the founding
+  std::string birth() const;
+  uint64_t bootNumber() const;
+  bool ready() const;             // founded, catalog applied, all replicas of the start are serving
+  std::string notReadyBecause() const;
+  static const char* version();
+  kj::Timer& timer();
+  uint16_t listenPort() const;    // the bound port, also where the file said 0 in a test
+
+  // ---- secrets
+  Result<Access> access(kj::StringPtr token) const;  // fault `denied`
+
+  // ---- what this host knows
+  catalog::View catalog() const;                     // as last applied here
+  std::string addressOf(uint64_t host) const;        // "" for a stranger
+  std::vector<uint64_t> hosts() const;               // all that are known, ourselves included
+  bool hostUp(uint64_t host) const;                  // connected at the moment; true for ourselves
+
+  // ---- calls
+  Router& router();
+  // A call of the catalog's interface, wherever its leader is: retried under one session until
+  // the deadline. `params` is a flat segment; so is the outcome's body.
+  kj::Promise<group::Outcome> catalogCall(uint16_t method, Bytes params, uint64_t timeoutMs = 10'000);
+  // Another host's Peer, to ask it something (status, control, fetchPlugin). Fails `unavailable`.
+  kj::Promise<schema::Peer::Client> peer(uint64_t host);
+
+  // ---- replicas here
+  bool hasReplica(uint64_t group) const;
+  // False where there is none. As last published: no Raft step, disk or machine is touched.
+  bool fillStatus(uint64_t group, schema::ReplicaStatus::Builder into) const;
+  void fillHostStatus(schema::HostStatus::Builder into) const;
+  // Which kind a method of the group's plugin is; nothing where the plugin has no such method.
+  Result<group::Machine::MethodKind> methodKind(GroupRef group, uint64_t interfaceId, uint16_t method) const;
+  // Peer.control on this host's replica.
+  kj::Promise<uint64_t> control(uint64_t group, schema::Peer::Verb verb, uint64_t argument);
+
+  // ---- plugins
+  // Stores and probes a pushed file, in a child process; faults say what is wrong with it.
+  kj::Promise<Result<ProbedPlugin>> probePlugin(kj::Array<kj::byte> file);
+  // client.capnp PluginDescription of a plugin whose file is here; else a fault.
+  Result<kj::Array<capnp::word>> describePlugin(const std::string& sha256) const;
+
+  Figures figures() const;
+
+private:
+  friend class Router;
+  struct Parts;
+  kj::Own<Parts> parts_;
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,70 @@
+// Finds who answers for a group: the replica here, or another host, once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include <kj/async.h>
+
+#include "host/group/ports.h"
+#include "schemas/peer.capnp.h"
+
+namespace flotilla::runtime {
+
+class Host;
+
+// A group as somebody got to know it: a group of the same name made later is another one.
+struct GroupRef {
+  uint64_t id = 0;
+  uint64_t incarnation = 0;
+
+  auto operator<=>(const GroupRef&) const = default;
+};
+
+// How fresh a query's answer must be: schemas/types.capnp Freshness.
+struct Freshness {
+  enum class Kind : uint8_t { linearizable, lease, stale };
+  Kind kind = Kind::linearizable;
+  uint32_t maxAgeMs = 0;  // stale: 0 takes any age
+};
+
+// Outcomes in the order asked. An Outcome that is `notLeader` names the leader's host where one is known
+// (Outcome::leaderHint holds a host id here, not a replica id).
+using Outcomes = std::vector<group::Outcome>;
+
+// Carries calls to the replica that can answer them. `forward` allows one hop to another host; what
+// comes from another host is asked with forward=false, so there is never a second one.
+//
+// Owner:  Host.
+// Thread: the loop's.
+// Errors: in the outcomes; the promises fail only when the host stops. Each promise may be dropped:
+//         what was begun goes on.
+// Time:   every call ends within its group's call time-out (10 s), with `timeout` at worst.
+class Router {
+public:
+  explicit Router(Host& host) : host_(host) {}
+
+  kj::Promise<Outcomes> submit(GroupRef group, std::vector<group::Call> calls, bool forward);
+  kj::Promise<Outcomes> query(GroupRef group, std::vector<group::Call> calls, Freshness freshness,
+                              bool forward);
+  // A session's id, as an outcome whose `position.index` it is.
+  kj::Promise<group::Outcome> openSession(GroupRef group, bool forward);
+
+  // The host that leads the group as far as is known here; 0: not known.
+  uint64_t leaderHost(uint64_t group) const;
+
+private:
+  kj::Promise<Outcomes> forwardSubmit(uint64_t host, GroupRef group, std::vector<group::Call> calls);
+  kj::Promise<Outcomes> forwardQuery(uint64_t host, GroupRef group, std::vector<group::Call> calls,
+                                     Freshness freshness);
+  kj::Promise<schema::Group::Client> remote(uint64_t host, GroupRef group);
+  // What a call gets that cannot be carried anywhere.
+  group::Outcome refusal(GroupRef group) const;
+
+  Host& host_;
+  std::map<uint64_t, uint64_t> hints_;  // group → host that led it, from refusals of other hosts
+};
+
+}  // namespace flotilla::runtime
