@@ -121,6 +121,7 @@ struct Outcome {
   std::string appCode;               // with ErrorCode::app: the author's code
   Bytes body;
   Position position;                 // of the command; for a query, index = what it saw applied
+  raft::ReplicaId leaderHint = 0;    // with notLeader: whom to ask; 0 where not known
 
   bool ok() const { return code == ErrorCode::none; }
 };
@@ -140,6 +141,17 @@ struct Call {
   uint64_t interfaceId = 0;  // the interface that declares the method
   uint16_t method = 0;
   Bytes params;
+};
+
+// How fresh a query's answer must be.
+struct Freshness {
+  enum class Kind : uint8_t {
+    linearizable,  // as of some moment between asking and answering
+    lease,         // the same, by the leader's lease, where the group allows it
+    stale,         // from any replica that has heard of its leader within maxAgeUs
+  };
+  Kind kind = Kind::linearizable;
+  int64_t maxAgeUs = 0;  // stale only; 0: any age
 };
 
 // Owner:  runtime or api; outlives every Group.
@@ -271,7 +283,8 @@ struct SnapshotSaved {
 // been answered with the next request of the new generation.
 struct InstallRequest {
   uint64_t generation = 0;  // the new one
-  raft::LogPoint point;
+  raft::LogPoint point;     // index 0: begin anew with an empty machine and the first entry
+  raft::Configuration configuration;  // at `point`
 };
 struct InstallEnd {
   uint64_t generation = 0;

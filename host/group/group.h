@@ -1,0 +1,148 @@
+// One replica of one group: its core, its entries in memory, and the callers who wait.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/group/ports.h"
+#include "host/raft/core.h"
+#include "host/raft/effects.h"
+#include "host/raft/input.h"
+#include "host/raft/types.h"
+
+namespace flotilla::group {
+
+// Every bound of one replica. Bytes are payload bytes.
+struct GroupLimits {
+  uint32_t entryCommandsMax = 1024;        // commands packed into one entry
+  uint64_t entryBytesMax = 1 << 20;        // an entry is closed once it reaches this
+  uint64_t commandBytesMax = 8 << 20;      // one command's params; more is tooLarge
+  uint64_t waitingCallsMax = 65536;        // commands, and again queries; more is overloaded
+  uint64_t waitingBytesMax = 64 << 20;     // params of commands that wait; more is overloaded
+  uint64_t tailBytesMax = 16 << 20;        // newest entries held in memory
+  uint64_t applyBatchBytesMax = 4 << 20;   // entries handed to Machines in one request
+  uint32_t applyBatchEntriesMax = 1024;
+  uint32_t applyRequestsMax = 4;           // requests at Machines at a time
+  uint32_t appendFetchesMax = 16;          // appends that wait for the disk at a time
+};
+
+struct GroupOptions {
+  ReplicaKey key;
+  uint64_t incarnation = 1;
+  raft::CoreConfig core;                      // self must equal key.replica
+  GroupLimits limits;
+  uint32_t callTimeoutTicks = 100;            // then a waiting call is answered `timeout`
+  uint64_t snapshotEveryBytes = 64ULL << 20;  // applied since the last snapshot; 0: never by bytes
+  uint64_t snapshotEveryEntries = 1'000'000;  // 0: never by entries
+  uint64_t keepEntries = 10'000;              // left in the log behind a snapshot, for slow peers
+};
+
+// What the host knows of the replica when it starts it.
+struct Recovered {
+  ReplicaState state;
+  raft::LogPoint machineAt;  // where the machine at Machines stands already; index 0: empty
+};
+
+// All of them outlive the Group.
+struct Ports {
+  Disk& disk;
+  Outbox& outbox;
+  Machines& machines;
+  Callers& callers;
+  Clock& clock;
+};
+
+// What an operator sees of a replica.
+struct Status {
+  ReplicaKey key;
+  uint64_t incarnation = 0;
+  raft::Role role = raft::Role::follower;
+  raft::Term term = 0;
+  raft::ReplicaId leader = 0;  // 0: none known
+  raft::Configuration configuration;
+  raft::Index commit = 0;
+  raft::Index applied = 0;
+  raft::Index firstIndex = 0;
+  raft::Index lastIndex = 0;
+  raft::Index snapshotIndex = 0;  // of the newest saved one; 0: none
+  uint64_t generation = 0;
+  std::vector<raft::PeerProgress> progress;  // where this replica leads
+  std::optional<Fault> fault;  // why it has stopped: the machine's (it still votes) or the log's
+  Position faultAt;
+  bool ready = false;       // replayed what was committed at its start, has a leader, no fault
+  bool installing = false;  // a snapshot is being loaded
+  bool stopping = false;
+  bool diskFull = false;
+  bool mute = false;          // the log has lost what the machine holds: no vote until it is back
+  uint64_t logBytes = 0;      // of entries in the log, roughly
+  uint64_t waitingCalls = 0;  // commands and queries that wait here
+  int64_t applyLagUs = 0;     // how long the oldest unanswered apply request has waited
+  int64_t clockOffUs = 0;     // log time minus wall time, where this replica leads
+};
+
+// One Core and what it needs of the world. Calls go down to the ports at once; their answers come
+// back as calls of persisted, fetched, applied and so on, never from inside a port's function.
+// Within one turn of the loop any number of calls and inputs may be given; `flush` ends the turn: it
+// packs the gathered commands into one entry (several, where they are too many) and asks for one
+// read index for all gathered queries.
+//
+// Owner:  runtime, or the simulator.
+// Thread: one loop's. Callers::answer may be called from inside any function here, so it must not
+//         call back into the Group.
+// Errors: a caller's in his Outcome. A machine's fault stops applying, Raft goes on. A log that
+//         cannot be read stops the replica: it answers nobody and does not vote.
+// Time:   in ticks, each the owner's heartbeat unit; microseconds from Clock for log time and ages.
+class Group {
+public:
+  Group(GroupOptions options, Recovered recovered, Ports ports);
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  // ---- calls. Each CallId other than 0 is answered exactly once.
+  void propose(CallId caller, Call call);
+  void query(CallId caller, Call call, Freshness freshness);
+  void openSession(CallId caller);        // the outcome's position.index is the session
+  void requestSnapshot(CallId caller);    // the outcome's position.index is the snapshot's
+  // Answered when the entry that begins the change is applied; the rest of a joint change follows.
+  void changeMembership(std::vector<raft::ReplicaId> voters, std::vector<raft::ReplicaId> learners,
+                        CallId caller);
+  void transfer(raft::ReplicaId to);      // 0: to whichever voter is furthest
+  void campaign();                        // stand for election now
+
+  // ---- the world's answers and events
+  void tick();
+  void receive(PeerMessage message);
+  void persisted(raft::WriteId write);
+  void fetched(Fetched fetched);
+  void applied(Applied applied);
+  void queried(Queried queried);
+  void snapshotSaved(SnapshotSaved saved);
+  void installEnd(InstallEnd end);
+  void snapshotReceived(raft::Message head);  // its file is whole, verified and synced here
+  void snapshotSent(raft::SnapshotSent sent);
+  void unreachable(raft::ReplicaId peer);
+  void volumeFull(bool full);
+  // A faulted machine is built anew from the newest snapshot and the log.
+  void retry();
+  // The end of the loop's turn.
+  void flush();
+  // New calls are refused with groupStopping, waiting ones answered; Raft goes on until destroyed.
+  void stop();
+
+  // Never touches the machine or the disk.
+  Status status() const;
+  bool leads() const;
+  raft::ReplicaId leader() const;
+  raft::Index appliedIndex() const;
+  const raft::Core& core() const;  // for the simulator's invariants
+
+private:
+  class Replica;  // the parts, in replica.h
+  std::unique_ptr<Replica> replica_;
+};
+
+}  // namespace flotilla::group
