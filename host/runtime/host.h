@@ -30,6 +30,20 @@ struct Access {
   bool mayUse(const std::string& group) const;
 };
 
+// One connection, as the Gate that serves it sees it. May be held longer than the connection lives.
+//
+// Owner:  the Gate.
+// Thread: the loop's.
+// Errors: none.
+class Visitor {
+public:
+  virtual ~Visitor() noexcept(false) = default;
+  virtual const std::string& address() const = 0;
+  virtual const std::string& certificateName() const = 0;  // "" without TLS
+  // Must be called when a login succeeds; a connection without one is closed after 10 s.
+  virtual void loggedIn(Access::Role role) = 0;
+};
+
 // What a probe found in a plugin's file.
 struct ProbedPlugin {
   std::string name;
@@ -59,7 +73,7 @@ class Host {
 public:
   // What host/api gives: the bootstrap of every connection, and a group as this host alone answers.
   struct Services {
-    std::function<capnp::Capability::Client()> gate;
+    std::function<capnp::Capability::Client(kj::Own<Visitor>)> gate;
     std::function<schema::Group::Client(GroupRef)> localGroup;
   };
 
@@ -83,26 +97,30 @@ public:
   std::string clusterId() const;  // hex; empty before the founding
   std::string birth() const;
   uint64_t bootNumber() const;
-  bool ready() const;             // founded, catalog applied, all replicas of the start are serving
+  bool ready() const;  // founded, catalog applied, all replicas of the start are serving
   std::string notReadyBecause() const;
   static const char* version();
   kj::Timer& timer();
-  uint16_t listenPort() const;    // the bound port, also where the file said 0 in a test
+  uint16_t listenPort() const;  // the bound port, also where the file said 0 in a test
 
   // ---- secrets
   Result<Access> access(kj::StringPtr token) const;  // fault `denied`
 
+  // schemas/peer.capnp Peer, for a connection that logged in with the peers' secret.
+  schema::Peer::Client peerService();
+
   // ---- what this host knows
-  catalog::View catalog() const;                     // as last applied here
-  std::string addressOf(uint64_t host) const;        // "" for a stranger
-  std::vector<uint64_t> hosts() const;               // all that are known, ourselves included
-  bool hostUp(uint64_t host) const;                  // connected at the moment; true for ourselves
+  const catalog::CatalogView& catalog() const;  // as last applied here; copy to keep
+  std::string addressOf(uint64_t host) const;   // "" for a stranger
+  std::vector<uint64_t> hosts() const;          // all that are known, ourselves included
+  bool hostUp(uint64_t host) const;             // connected at the moment; true for ourselves
 
   // ---- calls
   Router& router();
   // A call of the catalog's interface, wherever its leader is: retried under one session until
   // the deadline. `params` is a flat segment; so is the outcome's body.
-  kj::Promise<group::Outcome> catalogCall(uint16_t method, Bytes params, uint64_t timeoutMs = 10'000);
+  kj::Promise<group::Outcome> catalogCall(uint16_t method, Bytes params,
+                                          uint64_t timeoutMs = 10'000);
   // Another host's Peer, to ask it something (status, control, fetchPlugin). Fails `unavailable`.
   kj::Promise<schema::Peer::Client> peer(uint64_t host);
 
@@ -112,7 +130,8 @@ public:
   bool fillStatus(uint64_t group, schema::ReplicaStatus::Builder into) const;
   void fillHostStatus(schema::HostStatus::Builder into) const;
   // Which kind a method of the group's plugin is; nothing where the plugin has no such method.
-  Result<group::Machine::MethodKind> methodKind(GroupRef group, uint64_t interfaceId, uint16_t method) const;
+  Result<group::Machine::MethodKind> methodKind(GroupRef group, uint64_t interfaceId,
+                                                uint16_t method) const;
   // Peer.control on this host's replica.
   kj::Promise<uint64_t> control(uint64_t group, schema::Peer::Verb verb, uint64_t argument);
 

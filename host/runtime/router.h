@@ -23,15 +23,8 @@ struct GroupRef {
   auto operator<=>(const GroupRef&) const = default;
 };
 
-// How fresh a query's answer must be: schemas/types.capnp Freshness.
-struct Freshness {
-  enum class Kind : uint8_t { linearizable, lease, stale };
-  Kind kind = Kind::linearizable;
-  uint32_t maxAgeMs = 0;  // stale: 0 takes any age
-};
-
-// Outcomes in the order asked. An Outcome that is `notLeader` names the leader's host where one is known
-// (Outcome::leaderHint holds a host id here, not a replica id).
+// Outcomes in the order asked. An Outcome that is `notLeader` names the leader's host where one is
+// known (Outcome::leaderHint holds a host id here, not a replica id).
 using Outcomes = std::vector<group::Outcome>;
 
 // Carries calls to the replica that can answer them. `forward` allows one hop to another host; what
@@ -47,8 +40,8 @@ public:
   explicit Router(Host& host) : host_(host) {}
 
   kj::Promise<Outcomes> submit(GroupRef group, std::vector<group::Call> calls, bool forward);
-  kj::Promise<Outcomes> query(GroupRef group, std::vector<group::Call> calls, Freshness freshness,
-                              bool forward);
+  kj::Promise<Outcomes> query(GroupRef group, std::vector<group::Call> calls,
+                              group::Freshness freshness, bool forward);
   // A session's id, as an outcome whose `position.index` it is.
   kj::Promise<group::Outcome> openSession(GroupRef group, bool forward);
 
@@ -56,9 +49,10 @@ public:
   uint64_t leaderHost(uint64_t group) const;
 
 private:
-  kj::Promise<Outcomes> forwardSubmit(uint64_t host, GroupRef group, std::vector<group::Call> calls);
+  kj::Promise<Outcomes> forwardSubmit(uint64_t host, GroupRef group,
+                                      std::vector<group::Call> calls);
   kj::Promise<Outcomes> forwardQuery(uint64_t host, GroupRef group, std::vector<group::Call> calls,
-                                     Freshness freshness);
+                                     group::Freshness freshness);
   kj::Promise<schema::Group::Client> remote(uint64_t host, GroupRef group);
   // What a call gets that cannot be carried anywhere.
   group::Outcome refusal(GroupRef group) const;

@@ -1,0 +1,128 @@
+// The threads on which machines run.
+#include "host/runtime/apply_pool.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace flotilla::runtime {
+namespace {
+
+int64_t nowUs() {
+  auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
+}
+
+}  // namespace
+
+struct ApplyPool::Shared {
+  std::mutex mutex;
+  std::condition_variable ready;
+  std::condition_variable home;
+  std::deque<std::shared_ptr<Lane>> queue;
+  std::vector<Lane*> inside;  // lanes that a worker is in
+  std::size_t workers = 0;
+  bool stopping = false;
+};
+
+ApplyPool::ApplyPool(std::size_t workers) : shared_(std::make_shared<Shared>()), wanted_(workers) {
+  for (std::size_t i = 0; i < workers; ++i) addWorker();
+}
+
+ApplyPool::~ApplyPool() {
+  if (!threads_.empty()) stop(0);
+}
+
+void ApplyPool::addWorker() {
+  {
+    std::lock_guard lock(shared_->mutex);
+    ++shared_->workers;
+  }
+  threads_.emplace_back(workerLoop, shared_);
+}
+
+void ApplyPool::workerLoop(std::shared_ptr<Shared> shared) {
+  std::unique_lock lock(shared->mutex);
+  while (true) {
+    shared->ready.wait(lock, [&]() { return shared->stopping || !shared->queue.empty(); });
+    if (shared->queue.empty()) break;  // stopping, and nothing is left to do
+    std::shared_ptr<Lane> lane = std::move(shared->queue.front());
+    shared->queue.pop_front();
+    lane->state_ = Lane::State::working;
+    lane->sinceUs_ = nowUs();
+    shared->inside.push_back(lane.get());
+    lock.unlock();
+    lane->work();
+    lock.lock();
+    shared->inside.erase(std::find(shared->inside.begin(), shared->inside.end(), lane.get()));
+    lane->sinceUs_ = 0;
+    if (lane->state_ == Lane::State::workingAndQueued) {
+      lane->state_ = Lane::State::queued;
+      shared->queue.push_back(std::move(lane));  // at the end: the others come first
+    } else {
+      lane->state_ = Lane::State::idle;
+      // A lane's last holder may be this worker; its end must not run under the lock.
+      lock.unlock();
+      lane.reset();
+      lock.lock();
+    }
+  }
+  --shared->workers;
+  shared->home.notify_all();
+}
+
+void ApplyPool::schedule(const std::shared_ptr<Lane>& lane) {
+  std::lock_guard lock(shared_->mutex);
+  switch (lane->state_) {
+    case Lane::State::idle:
+      lane->state_ = Lane::State::queued;
+      shared_->queue.push_back(lane);
+      shared_->ready.notify_one();
+      break;
+    case Lane::State::working:
+      lane->state_ = Lane::State::workingAndQueued;
+      break;
+    case Lane::State::queued:
+    case Lane::State::workingAndQueued:
+      break;
+  }
+}
+
+int64_t ApplyPool::busyUs(const Lane& lane) const {
+  std::lock_guard lock(shared_->mutex);
+  return lane.sinceUs_ == 0 ? 0 : nowUs() - lane.sinceUs_;
+}
+
+std::size_t ApplyPool::stuck(int64_t stuckUs) const {
+  std::lock_guard lock(shared_->mutex);
+  int64_t now = nowUs();
+  return static_cast<std::size_t>(
+      std::count_if(shared_->inside.begin(), shared_->inside.end(),
+                    [&](const Lane* lane) { return now - lane->sinceUs_ > stuckUs; }));
+}
+
+void ApplyPool::relieve(int64_t stuckUs) {
+  std::size_t held = stuck(stuckUs);
+  while (threads_.size() < std::min(wanted_ + held, kWorkersMax)) addWorker();
+}
+
+bool ApplyPool::stop(int64_t waitUs) {
+  bool home = false;
+  {
+    std::unique_lock lock(shared_->mutex);
+    shared_->stopping = true;
+    shared_->ready.notify_all();
+    home = shared_->home.wait_for(lock, std::chrono::microseconds(waitUs),
+                                  [&]() { return shared_->workers == 0; });
+  }
+  for (std::thread& thread : threads_) {
+    if (home) {
+      thread.join();
+    } else {
+      thread.detach();
+    }
+  }
+  threads_.clear();
+  return home;
+}
+
+}  // namespace flotilla::runtime

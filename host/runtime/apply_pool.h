@@ -1,0 +1,74 @@
+// The threads on which machines run.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace flotilla::runtime {
+
+// One replica's row of work: at most one worker is in it at a time.
+//
+// Owner:  shared by its replica and, while one is in it, a worker.
+// Thread: work() on a worker; the rest is the pool's.
+// Errors: work() does not throw.
+class Lane {
+public:
+  virtual ~Lane() = default;
+
+  // Does what is there to do, and returns.
+  virtual void work() = 0;
+
+private:
+  friend class ApplyPool;
+  enum class State : uint8_t { idle, queued, working, workingAndQueued };
+  State state_ = State::idle;  // under the pool's mutex
+  int64_t sinceUs_ = 0;        // when the worker went in, under the pool's mutex
+};
+
+// A few workers that take lanes in turn. A machine that does not return holds its worker; the pool
+// then grows by another, up to kWorkersMax, so that the other lanes go on.
+//
+// Owner:  Host's parts.
+// Thread: schedule from any; the rest on the loop.
+// Errors: stop() answers false where a worker did not come back: its thread is abandoned, and only
+//         the end of the process ends it.
+class ApplyPool {
+public:
+  static constexpr std::size_t kWorkersMax = 8;
+
+  explicit ApplyPool(std::size_t workers);
+  ~ApplyPool();
+  ApplyPool(const ApplyPool&) = delete;
+  ApplyPool& operator=(const ApplyPool&) = delete;
+
+  // work() will run once more, soon.
+  void schedule(const std::shared_ptr<Lane>& lane);
+
+  // For how long a worker has been in this lane; 0: none is.
+  int64_t busyUs(const Lane& lane) const;
+
+  // Grows past workers that have been in one lane for longer than `stuckUs`.
+  void relieve(int64_t stuckUs);
+  // How many workers have been in one lane for longer than that.
+  std::size_t stuck(int64_t stuckUs) const;
+
+  // Waits until every worker is home, at most this long.
+  bool stop(int64_t waitUs);
+
+private:
+  // Shared with the workers, for an abandoned one may outlive the pool.
+  struct Shared;
+  static void workerLoop(std::shared_ptr<Shared> shared);
+  void addWorker();
+
+  std::shared_ptr<Shared> shared_;
+  std::size_t wanted_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace flotilla::runtime
