@@ -1,0 +1,102 @@
+// Accepts connections and gives each its own door.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include <capnp/capability.h>
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/refcount.h>
+#include <kj/timer.h>
+
+#include "host/net/address.h"
+#include "host/net/connection.h"
+#include "host/net/tls.h"
+
+namespace flotilla::net {
+
+// A connection as its door (api's Gate) sees it. May be held longer than the connection lives.
+//
+// Owner:  shared: the listener's connection and the door.
+// Thread: the listener's loop's.
+// Errors: none; calls after the connection's end do nothing.
+class Caller final : public kj::Refcounted {
+public:
+  Caller(std::string address, std::string certificateName, bool encrypted);
+
+  const std::string& address() const { return address_; }                  // "127.0.0.1:50123"
+  const std::string& certificateName() const { return certificateName_; }  // "" without TLS
+  bool encrypted() const { return encrypted_; }
+  bool loggedIn() const { return loggedIn_; }
+
+  // The door must call one of these when a login succeeds; a connection without one is closed
+  // after ListenerLimits::loginMs. A peer is freed of the flow limit (see Connection).
+  void clientLoggedIn();
+  void peerLoggedIn();
+
+private:
+  friend class Listener;
+  std::string address_;
+  std::string certificateName_;
+  bool encrypted_;
+  bool loggedIn_ = false;
+  kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>&> rpc_;  // while connected
+};
+
+struct ListenerLimits {
+  size_t connectionsMax = 4096;
+  size_t strangersMax = 1024;                 // of them not logged in yet
+  uint64_t clientFlowBytesMax = 64ULL << 20;  // a client's unanswered calls
+  int64_t loginMs = 10'000;
+};
+
+// The accepting side. Past connectionsMax a new connection is closed at once.
+//
+// Owner:  runtime or api; its end closes every connection.
+// Thread: its loop's.
+// Errors: listen() throws "listen 127.0.0.1:7400: address already in use; …". A failing accept is
+//         logged and tried again, a failing connection is that connection's end.
+class Listener {
+public:
+  using MakeDoor = kj::Function<capnp::Capability::Client(kj::Own<Caller> caller)>;
+
+  static kj::Promise<kj::Own<Listener>> listen(kj::Network& network, kj::Timer& timer,
+                                               kj::Maybe<Tls&> tls, Address address,
+                                               ListenerLimits limits, MakeDoor makeDoor);
+
+  Listener(kj::Own<kj::ConnectionReceiver> port, kj::Timer& timer, kj::Maybe<Tls&> tls,
+           ListenerLimits limits, MakeDoor makeDoor);  // use listen
+  ~Listener() noexcept(false);
+  KJ_DISALLOW_COPY(Listener);
+
+  uint16_t port() const;  // the one bound, where the address left it open
+  size_t connectionCount() const { return connections_.size(); }
+
+  void stopAccepting();  // connections stay; the port is closed
+  void closeAll();       // connections end, those of peers too
+
+private:
+  struct Accepted;
+
+  kj::Promise<void> acceptLoop();
+  void take(kj::AuthenticatedStream stream);
+  kj::Promise<void> open(uint64_t id, kj::AuthenticatedStream stream);
+  kj::Promise<void> serve(uint64_t id, kj::AuthenticatedStream stream, bool encrypted);
+  size_t strangerCount() const;
+
+  kj::Maybe<kj::Own<kj::ConnectionReceiver>> port_;
+  uint16_t portNumber_;
+  kj::Timer& timer_;
+  kj::Maybe<Tls&> tls_;
+  ListenerLimits limits_;
+  MakeDoor makeDoor_;
+  uint64_t nextId_ = 1;
+  uint64_t turnedAway_ = 0;
+  std::map<uint64_t, kj::Own<Accepted>> connections_;
+  kj::Maybe<kj::Promise<void>> accepting_;
+};
+
+}  // namespace flotilla::net
