@@ -34,7 +34,10 @@ interface Host {
   createGroup @0 (spec :Types.GroupSpec) -> (group :Group);
   # Operators only. Returns the existing group when its spec is equal, else `alreadyExists` with the difference.
 
-  findGroup @1 (name :Text) -> (group :Group);   # `noSuchGroup` where there is none.
+  findGroup @1 (name :Text) -> (group :Group, entry :GroupEntry);
+  # `noSuchGroup` where there is none. The entry says who leads it, as this host last heard, and which incarnation
+  # `group` is bound to: what a client needs to go to the leader and to keep its sessions apart.
+
   hasGroup @2 (name :Text) -> (has :Bool);
   listGroups @3 (after :Text, limit :UInt32) -> (groups :List(GroupEntry), more :Bool);
   # Names in order, those greater than `after`; limit 0: 1,000, at most 10,000.
