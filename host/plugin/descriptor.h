@@ -1,0 +1,21 @@
+// Whether what a plugin says of itself can be relied upon.
+#pragma once
+
+#include <string>
+
+#include "flotilla/abi.h"
+#include "flotilla/result.h"
+#include "schemas/client.capnp.h"
+
+namespace flotilla::plugin {
+
+// Refuses, with badRequest, a descriptor of another ABI, another Cap'n Proto or another C++
+// library, one whose method table and schema do not fit, and methods that cannot be replicated:
+// capabilities, AnyPointer, generics, streams. `who` names the plugin in the text, "plugin kv.so".
+Result<void> checkDescriptor(const std::string& who, const flotilla_descriptor* descriptor);
+
+// What clients are told. `descriptor` must have passed checkDescriptor.
+void describe(const flotilla_descriptor& descriptor, const std::string& sha256,
+              schema::PluginDescription::Builder out);
+
+}  // namespace flotilla::plugin

@@ -1,0 +1,174 @@
+// The boundary between a host and a plugin, in plain C.
+#ifndef FLOTILLA_ABI_H_
+#define FLOTILLA_ABI_H_
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// A plugin is a shared object that exports one function, flotilla_plugin, which returns a
+// descriptor that stays valid and unchanged for the rest of the process. Rules for everything
+// below:
+//
+// - Every struct begins with its size and only grows at its end; a reader looks at no member beyond
+//   the size it finds. flotilla_bytes and flotilla_cursor are the exceptions: they never change.
+// - An array's stride is the size that its first element says.
+// - Nothing is thrown across, in either direction.
+// - Bytes handed over live until the call returns. Whoever wants to keep them copies them.
+// - Parameters and results are one Cap'n Proto segment each: root pointer first, no segment table,
+//   8-byte aligned, a multiple of 8 bytes long.
+// - A machine is called by one thread at a time, not always the same. A capture is saved and
+// released
+//   on any thread, beside later calls of its machine.
+
+#define FLOTILLA_ABI_MAGIC UINT64_C(0x616c6c69746f6c66)  // "flotilla"
+#define FLOTILLA_ABI_MAJOR 1u      // another major: not one struct can be relied upon
+#define FLOTILLA_ABI_MINOR 0u      // a host takes its own minor and lower ones
+#define FLOTILLA_SDK_VERSION 100u  // major * 10000 + minor * 100 + patch: 0.1.0
+
+// Bytes that belong to whoever hands them over.
+typedef struct flotilla_bytes {
+  const void* start;
+  uint64_t size;
+} flotilla_bytes;
+
+// Which command is being carried out, in memory that survives the process. A machine's apply stores
+// both before it begins with a command, so that a crash tells the host where it happened.
+typedef struct flotilla_cursor {
+  volatile uint64_t index;
+  volatile uint64_t ordinal;
+} flotilla_cursor;
+
+enum { FLOTILLA_COMMAND = 0, FLOTILLA_QUERY = 1 };
+
+// One row of the method table.
+typedef struct flotilla_method {
+  uint64_t size;
+  uint64_t interfaceId;  // of the interface that declares the method, perhaps a base
+  uint32_t method;       // its ordinal there
+  uint32_t kind;         // FLOTILLA_COMMAND or FLOTILLA_QUERY
+  const char* name;      // as the schema spells it
+} flotilla_method;
+
+// A command, or a query: then ordinal, term, seed and session are 0 and index is what was applied.
+typedef struct flotilla_command {
+  uint32_t size;
+  uint32_t row;  // of the method table
+  uint64_t index;
+  uint64_t ordinal;
+  uint64_t term;
+  int64_t timeUs;  // log time, microseconds since 1970
+  uint64_t seed;   // the same on every replica
+  uint64_t session;
+  flotilla_bytes params;
+} flotilla_command;
+
+// Takes answers. `place` counts from 0 within the run; places are answered in order, each once.
+typedef struct flotilla_answers {
+  uint64_t size;
+  void* context;
+  void (*result)(void* context, uint64_t place, flotilla_bytes segment);
+  void (*error)(void* context, uint64_t place, flotilla_bytes code, flotilla_bytes text);
+  void (*fault)(void* context, flotilla_bytes text);  // of the first command that has no answer
+} flotilla_answers;
+
+// Takes the reason why a call gave nothing. `code` is the author's, or empty for a fault.
+typedef struct flotilla_reason {
+  uint64_t size;
+  void* context;
+  void (*say)(void* context, flotilla_bytes code, flotilla_bytes text);
+} flotilla_reason;
+
+// Takes a snapshot's bytes. 0: go on; else stop, the host knows why.
+typedef struct flotilla_writer {
+  uint64_t size;
+  void* context;
+  int (*write)(void* context, flotilla_bytes piece);
+} flotilla_writer;
+
+// Gives a snapshot's bytes: up to `room` of them, 0 at the end, -1: stop, the host knows why.
+typedef struct flotilla_reader {
+  uint64_t size;
+  void* context;
+  int64_t (*read)(void* context, void* to, uint64_t room);
+} flotilla_reader;
+
+// What a machine may ask of its host. Outlives the machine.
+typedef struct flotilla_host {
+  uint64_t size;
+  void* context;
+  void (*log)(void* context, flotilla_bytes line);  // for people; never read back
+} flotilla_host;
+
+// One key of the group's configuration.
+typedef struct flotilla_setting {
+  uint64_t size;
+  flotilla_bytes key;
+  flotilla_bytes value;
+} flotilla_setting;
+
+enum {
+  FLOTILLA_SNAPSHOT = 1,            // capture, save, release and load are there
+  FLOTILLA_CONCURRENT_QUERIES = 2,  // queries may run beside one another (not beside applies)
+  FLOTILLA_ON_DISK = 4,             // keeps its own files; not in ABI 1.0
+  FLOTILLA_DIGEST = 8               // digest is there
+};
+
+typedef struct flotilla_descriptor {
+  uint64_t size;
+  uint64_t magic;         // FLOTILLA_ABI_MAGIC
+  uint32_t abiMajor;      // FLOTILLA_ABI_MAJOR
+  uint32_t abiMinor;      // FLOTILLA_ABI_MINOR
+  uint32_t sdkVersion;    // FLOTILLA_SDK_VERSION
+  uint32_t capnpVersion;  // CAPNP_VERSION; 0: does not use the library
+  uint32_t cxx11Abi;      // _GLIBCXX_USE_CXX11_ABI; 0 in plain C
+  uint32_t stateVersion;  // of what save writes
+  const char* compiler;   // "gcc 12.2.0"; empty: plain C, cxx11Abi does not matter
+  const char* name;       // as groups name it
+  const char* version;    // MAJOR.MINOR.PATCH
+  const char* problem;    // why this plugin must not be used; null: nothing is wrong
+  uint64_t interfaceId;   // of the root interface
+  const flotilla_method* methods;
+  uint64_t methodCount;
+  flotilla_bytes schema;  // a message with segment table: schema.capnp's CodeGeneratorRequest,
+                          // `nodes` filled with the root interface and all that it needs
+  flotilla_bytes configSchema;  // empty: any keys, the machine judges
+  uint64_t abilities;
+
+  // Null, with a reason, where there is no machine.
+  void* (*create)(const flotilla_host* host, const flotilla_setting* settings, uint64_t count,
+                  const flotilla_reason* reason);
+  void (*destroy)(void* machine);
+  // Carries out commands in order and returns how many have been answered: `count`, or fewer after
+  // a fault, which has changed nothing beyond the answered ones.
+  uint64_t (*apply)(void* machine, const flotilla_command* commands, uint64_t count,
+                    const flotilla_answers* answers, flotilla_cursor* cursor);
+  // 0: answered, at place 0; else a fault was said. Changes nothing.
+  int (*query)(const void* machine, const flotilla_command* question,
+               const flotilla_answers* answers);
+  // The state as it is now, held still. Short. Null, with a reason, where that is not possible.
+  void* (*capture)(void* machine, const flotilla_reason* reason);
+  // 0: all written.
+  int (*save)(const void* capture, const flotilla_writer* writer, const flotilla_reason* reason);
+  void (*release)(void* capture);
+  // 0: the machine is now in the saved state; else it can only be destroyed.
+  int (*load)(void* machine, const flotilla_reader* reader, const flotilla_reason* reason);
+  // Equal for equal states, whatever their history.
+  uint64_t (*digest)(const void* machine);
+  uint64_t (*memory)(const void* machine);  // bytes, roughly; 0: unknown
+} flotilla_descriptor;
+
+// The one symbol.
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+const flotilla_descriptor*
+flotilla_plugin(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // FLOTILLA_ABI_H_
