@@ -1,0 +1,57 @@
+// Calls that travel together.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include <kj/function.h>
+#include <kj/time.h>
+
+#include "schemas/client.capnp.h"
+#include "sdk/client/outcome.h"
+#include "sdk/client/stamps.h"
+
+namespace flotilla::client {
+
+struct Call {
+  MethodId method;
+  size_t firstWord = 0;  // of its parameters, in Batch::words
+  size_t wordCount = 0;
+  kj::TimePoint deadline;
+  kj::Function<void(Outcome&&)> done;
+  uint64_t session = 0;  // its stamp; 0: not stamped
+  uint64_t sequence = 0;
+  uint32_t faultCount = 0;  // how often its machine faulted
+  bool sent = false;        // at least once
+  bool doubted = false;     // sent, and it is not known what became of it
+  bool ended = false;       // has its outcome
+};
+
+// Calls of one turn of the loop and what they carry. What is left of a batch is sent again whole.
+//
+// Owner:  Lane.
+// Thread: the client's loop.
+// Errors: none.
+struct Batch {
+  std::vector<Call> calls;
+  std::vector<capnp::word> words;
+  Freshness freshness;  // of queries
+
+  bool empty() const { return calls.empty(); }
+  void add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
+           kj::Function<void(Outcome&&)> done);
+  void dropEnded();  // forgets the calls that have their outcomes
+
+  // Requests that carry every call.
+  capnp::RemotePromise<schema::Group::SubmitResults> submit(schema::Group::Client& group,
+                                                            uint64_t acknowledgedBelow) const;
+  capnp::RemotePromise<schema::Group::QueryResults> query(schema::Group::Client& group) const;
+};
+
+// What became of a batch's calls, in their order; empty where the host answered another number.
+std::vector<Outcome> outcomesOf(capnp::Response<schema::Group::SubmitResults>&& response);
+std::vector<Outcome> outcomesOf(capnp::Response<schema::Group::QueryResults>&& response);
+
+}  // namespace flotilla::client
