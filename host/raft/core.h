@@ -2,24 +2,219 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
 
+#include "host/base/prng.h"
 #include "host/raft/effects.h"
+#include "host/raft/holdback.h"
 #include "host/raft/input.h"
 #include "host/raft/log_shape.h"
+#include "host/raft/progress.h"
+#include "host/raft/read_queue.h"
 #include "host/raft/types.h"
 
-// Declared in full by this folder's owner; what others rely on:
+namespace flotilla::raft {
+
+struct CoreConfig {
+  ReplicaId self = 0;
+  uint64_t seed = 0;            // of this core alone; another at each start of the process
+  uint32_t electionTicks = 10;  // a follower stands after this long to twice as long in silence
+  uint32_t heartbeatTicks = 1;
+  uint32_t appendEntriesMax = 256;          // entries of one append
+  uint64_t appendBytesMax = 1 << 20;        // bytes of one append, its first entry excepted
+  uint32_t inflightMax = 1024;              // entries on their way to one peer
+  uint64_t inflightBytesMax = 16 << 20;     // bytes on their way to one peer
+  uint64_t uncommittedBytesMax = 64 << 20;  // beyond it proposals are refused as `full`
+  uint32_t promotionLagMax = 256;           // entries a learner may be behind to become a voter
+  bool preVote = true;
+  bool checkQuorum = true;
+  // The leader answers reads from a lease, which holds while all clocks of the group run at rates
+  // within leaseDriftPermille of each other. Wants checkQuorum on every replica, and a caller that
+  // has handed in all Ticks that are due before it hands in a Read.
+  bool leaseReads = false;
+  uint32_t leaseDriftPermille = 100;
+  uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
+};
+
+// The whole of Raft's judgement, and nothing else: a step takes one input and says what it wants
+// done. A core reads no clock, touches no file, sends nothing, logs nothing and starts no thread,
+// so the same inputs always give the same effects. That is what lets a simulator run a cluster in
+// one process and replay any failure from its seed.
 //
-//   struct CoreConfig { ReplicaId self; uint64_t seed; uint32_t electionTicks = 10;
-//                       uint32_t heartbeatTicks = 1; uint32_t appendEntriesMax; uint64_t
-//                       appendBytesMax; uint32_t inflightMax; uint64_t uncommittedBytesMax;
-//                       bool preVote = true; bool checkQuorum = true; bool leaseReads = false;
-//                       uint32_t priority; };
-//   class Core {
-//     Core(CoreConfig, HardState, LogShape);
-//     void step(const Input&, Effects&);
-//     Role role(); Term term(); ReplicaId leader(); Index commit(); const LogShape& shape();
-//     const HardState& hard(); const Configuration& configuration();
-//     bool leads(Term) ;                       // still leader of that term
-//     std::vector<PeerProgress> progress();    // leader's view: {replica, match, next, state}
-//   };
+// The disk is one more party that answers by message: a step may ask for a Write, and learns of
+// its end by Persisted. A vote or an acknowledgement waits inside the core until the writes
+// before it are safe, so whoever carries out Effects has no order to keep.
+//
+// Owner:  group::Group, one core each.
+// Thread: whichever holds the group; never two at once.
+// Errors: none. Whatever a peer can send is handled, stale and repeated messages included; what
+//         only a bug in this process can bring about is ASSERTed.
+// Time:   in ticks. How long a tick lasts is the caller's business.
+class Core {
+public:
+  // As read from disk; a replica that was never written is {} and an empty shape, or, where it
+  // founds its group, LogShape({}, configuration).
+  Core(const CoreConfig& config, HardState hard, LogShape shape);
+
+  // Takes one input and adds what it calls for to `effects`, which the caller hands in empty.
+  void step(const Input& input, Effects& effects);
+
+  Role role() const { return role_; }
+  Term term() const { return hard_.term; }
+  ReplicaId self() const { return config_.self; }
+  ReplicaId leader() const { return leader_; }  // 0 while none is known
+  Index commit() const { return hard_.commit; }
+  Index applicable() const { return apply_; }  // Effects::apply as of the last step
+  const HardState& hard() const { return hard_; }
+  const LogShape& shape() const { return shape_; }
+  // In force as soon as it is in the log, committed or not.
+  const Configuration& configuration() const { return shape_.latestConfiguration().configuration; }
+  bool leads(Term term) const { return role_ == Role::leader && hard_.term == term; }
+  ReplicaId transferee() const { return transferee_; }  // 0: no transfer is under way
+  uint64_t uncommittedBytes() const;
+  std::vector<PeerProgress> progress() const;  // of all members but ourselves; empty unless leading
+
+private:
+  enum class Stand { asked, forced };
+
+  // core.cc: one input each, terms, and what every role does
+  void on(const Tick& tick, Effects& effects);
+  void on(const Receive& receive, Effects& effects);
+  void on(const Propose& propose, Effects& effects);
+  void on(const ProposeConfiguration& propose, Effects& effects);
+  void on(const Persisted& persisted, Effects& effects);
+  void on(const Read& read, Effects& effects);
+  void on(const Transfer& transfer, Effects& effects);
+  void on(const Compact& compact, Effects& effects);
+  void on(const Installed& installed, Effects& effects);
+  void on(const SnapshotSent& sent, Effects& effects);
+  void on(const Unreachable& unreachable, Effects& effects);
+  void on(const Campaign& campaign, Effects& effects);
+  void receive(const Message& message, Effects& effects);
+  bool enterTermOf(const Message& message, Effects& effects);
+  void answerOldTerm(const Message& message, Effects& effects);
+  void dispatch(const Message& message, Effects& effects);
+  void enterTerm(Term term, Effects& effects);
+  void becomeFollower(ReplicaId leader, Effects& effects);
+  void failReads(Effects& effects);
+  void advanceTo(Index commit);
+  void finish(Effects& effects);
+  Message message(MessageKind kind, ReplicaId to) const;
+  void send(Message message, Effects& effects) const;
+  void hold(Message message, Index log = 0);
+  void releaseHeld(Effects& effects);
+  bool inLease() const;
+
+  // follower.cc
+  void onAppend(const Message& message, Effects& effects);
+  void takeEntries(const Message& message, Index agreed);
+  void refuseAppend(const Message& message);
+  void acknowledge(ReplicaId to, Index match);
+  void onHeartbeat(const Message& message, Effects& effects);
+  void onSnapshot(const Message& message, Effects& effects);
+  bool hearLeader(const Message& message, Effects& effects);
+  void onReadIndexReply(const Message& message, Effects& effects);
+  void onRemoved(const Message& message, Effects& effects);
+  void answerRead(const WaitingRead& read, bool ok, Effects& effects) const;
+
+  // candidate.cc
+  bool mayStand() const;
+  void resetElectionTimer();
+  void tickElection(Effects& effects);
+  void campaign(Stand stand, Effects& effects);
+  void becomePreCandidate(Effects& effects);
+  void becomeCandidate(Stand stand, Effects& effects);
+  void askForVotes(Stand stand, Effects& effects);
+  void onVote(const Message& message, Effects& effects);
+  void onPreVote(const Message& message, Effects& effects);
+  void onVoteReply(const Message& message, Effects& effects);
+  void countVote(ReplicaId voter, bool granted, Effects& effects);
+  void onTimeoutNow(const Message& message, Effects& effects);
+  bool upToDate(LogPoint last) const;
+
+  // leader.cc
+  void becomeLeader(Effects& effects);
+  void tickLeader(Effects& effects);
+  Index appendOwn(uint64_t bytes);
+  void onAppendReply(const Message& message, Effects& effects);
+  void onRefusal(Progress& peer, const Message& message, Effects& effects);
+  void onHeartbeatReply(const Message& message, Effects& effects);
+  void advanceCommit(Effects& effects);
+  void afterCommit(Effects& effects);
+  void stepDownRemoved(Effects& effects);
+  void onTransferTick();
+  void startTransfer(ReplicaId to, Effects& effects);
+  void sendTimeoutNow(ReplicaId to, Effects& effects);
+  void tellRemoved(const Message& message, Effects& effects) const;
+
+  // replication.cc: what a leader sends
+  void sendAll(Effects& effects);
+  void sendTo(Progress& peer, Effects& effects);
+  bool sendEntries(Progress& peer, Effects& effects);
+  void sendAppend(Progress& peer, Index last, Effects& effects);
+  void wantSnapshot(Progress& peer, Effects& effects);
+  Index lastToSend(const Progress& peer) const;
+  uint64_t bytesAfter(Index after, Index last) const;
+  Progress* find(ReplicaId replica);
+  const Progress* find(ReplicaId replica) const;
+
+  // reads.cc: what a leader confirms
+  void beginRound(Effects& effects);
+  void addRead(WaitingRead read, Effects& effects);
+  void confirmReads(Effects& effects);
+  uint64_t quorumRound() const;
+  bool leaseHolds() const;
+  void onReadIndex(const Message& message, Effects& effects);
+
+  // membership.cc
+  std::optional<RefusedWhy> refusalOf(const ProposeConfiguration& propose) const;
+  void appendConfiguration(Configuration configuration, Effects& effects);
+  void alignProgress();
+  void leaveJoint(Effects& effects);
+
+  const CoreConfig config_;
+  base::Prng prng_;
+  HardState hard_;
+  LogShape shape_;
+  Role role_ = Role::follower;
+  ReplicaId leader_ = 0;
+  Index apply_ = 0;
+
+  Holdback holdback_;
+  bool hardChanged_ = false;  // term or vote, since the last write
+  bool baseChanged_ = false;  // the log's beginning, since the last write
+  bool logReset_ = false;     // by a snapshot, since the last write
+  Index changedFrom_ = 0;     // entries from here on, since the last write; 0: none
+
+  uint64_t now_ = 0;         // ticks since the start
+  uint64_t electionAt_ = 0;  // when we stand, unless something is heard
+  bool heard_ = false;       // a leader has been heard of ...
+  uint64_t heardAt_ = 0;     // ... then: no vote within electionTicks of it, but a forced one
+  bool toldRemoved_ =
+      false;  // we are said to be out of the group: no standing until a leader calls
+  std::optional<Install> installing_;  // the log stands still until Installed
+  ReadQueue reads_;
+
+  struct Vote {
+    ReplicaId voter = 0;
+    bool granted = false;
+  };
+  std::vector<Vote> votes_;
+
+  // A leader's.
+  std::vector<Progress> progress_;  // all members and ourselves, sorted
+  Index termStart_ = 0;             // our no-op
+  uint64_t heartbeatAt_ = 0;
+  uint64_t quorumCheckAt_ = 0;
+  uint64_t round_ = 0;  // the last heartbeat round begun: tick << 16 | number in it
+  ReplicaId transferee_ = 0;
+  uint64_t transferUntil_ = 0;
+  bool leaseOff_ = false;       // a timeoutNow of this term is out: votes may break the lease
+  std::deque<uint64_t> sizes_;  // running sum of bytes for the entries after sizesAfter_
+  Index sizesAfter_ = 0;
+  uint64_t sizesBefore_ = 0;  // running sum at sizesAfter_
+};
+
+}  // namespace flotilla::raft

@@ -1,0 +1,38 @@
+// How far a leader believes one replica to be.
+#pragma once
+
+#include <cstdint>
+
+#include "host/raft/types.h"
+
+namespace flotilla::raft {
+
+enum class ProgressState : uint8_t {
+  probe,      // where the logs agree is not known: one append at a time
+  replicate,  // appends follow one another without waiting
+  snapshot,   // its entries are compacted: nothing until the snapshot was sent
+};
+
+// A leader's view of one replica, itself included (then only `match` counts: what is safe on its
+// own disk).
+struct Progress {
+  ReplicaId replica = 0;
+  Index match = 0;  // its log is known to equal ours up to here, on its disk; never decreases
+  Index next = 1;   // the first entry not yet sent; match < next
+  ProgressState state = ProgressState::probe;
+  bool paused = false;          // probe: one append is on its way
+  bool active = false;          // heard of since the last quorum check
+  uint64_t confirmedRound = 0;  // the newest heartbeat round it answered
+  Index commitSent = 0;         // the highest commit index it was told
+};
+
+// What a leader tells its group of one peer.
+struct PeerProgress {
+  ReplicaId replica = 0;
+  Index match = 0;
+  Index next = 0;
+  ProgressState state = ProgressState::probe;
+  bool active = false;
+};
+
+}  // namespace flotilla::raft
