@@ -110,4 +110,5 @@ struct CatalogChanges {
   groups @5 :List(CatalogGroup);
   forgotten @6 :List(UInt64);  # ids of groups that are gone everywhere
   clusterVersion @7 :UInt32;
+  lastGroup @8 :UInt64;    # the highest id that was given to a group
 }

@@ -99,7 +99,10 @@ public:
                    std::vector<uint64_t>* touched = nullptr) const;
 
   uint64_t revision() const { return revision_; }
+  // False between the steps of a longer change (`more`): what is absent then says nothing.
+  bool complete() const { return complete_; }
   uint32_t clusterVersion() const { return clusterVersion_; }
+  uint64_t lastGroup() const { return lastGroup_; }  // highest id that was given to a group
 
   GroupPointer group(uint64_t id) const;
   // Not one that is being removed: its name is free.
@@ -129,6 +132,8 @@ private:
 
   uint64_t revision_ = 0;
   uint32_t clusterVersion_ = 0;
+  uint64_t lastGroup_ = 0;
+  bool complete_ = true;
   SharedMap<uint64_t, GroupPointer> byId_;
   SharedMap<std::string, GroupPointer> byName_;
   std::shared_ptr<const std::map<uint64_t, HostPointer>> hosts_;
