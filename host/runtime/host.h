@@ -14,6 +14,7 @@
 #include "flotilla/result.h"
 #include "host/catalog/view.h"
 #include "host/group/ports.h"
+#include "host/runtime/access.h"
 #include "host/runtime/config.h"
 #include "host/runtime/router.h"
 #include "schemas/admin.capnp.h"
@@ -21,14 +22,7 @@
 
 namespace flotilla::runtime {
 
-// What a token opens.
-struct Access {
-  enum class Role : uint8_t { client, operatorRole, peer };
-  Role role = Role::client;
-  std::vector<std::string> groups;  // a client's patterns
-
-  bool mayUse(const std::string& group) const;
-};
+struct HostParts;
 
 // One connection, as the Gate that serves it sees it. May be held longer than the connection lives.
 //
@@ -111,6 +105,7 @@ public:
 
   // ---- what this host knows
   const catalog::CatalogView& catalog() const;  // as last applied here; copy to keep
+  kj::Promise<void> catalogChanged();           // resolves once the view has moved on
   std::string addressOf(uint64_t host) const;   // "" for a stranger
   std::vector<uint64_t> hosts() const;          // all that are known, ourselves included
   bool hostUp(uint64_t host) const;             // connected at the moment; true for ourselves
@@ -145,8 +140,7 @@ public:
 
 private:
   friend class Router;
-  struct Parts;
-  kj::Own<Parts> parts_;
+  kj::Own<HostParts> parts_;
 };
 
 }  // namespace flotilla::runtime

@@ -14,6 +14,7 @@
 namespace flotilla::runtime {
 
 class Host;
+class Replica;
 
 // A group as somebody got to know it: a group of the same name made later is another one.
 struct GroupRef {
@@ -49,10 +50,12 @@ public:
   uint64_t leaderHost(uint64_t group) const;
 
 private:
-  kj::Promise<Outcomes> forwardSubmit(uint64_t host, GroupRef group,
-                                      std::vector<group::Call> calls);
-  kj::Promise<Outcomes> forwardQuery(uint64_t host, GroupRef group, std::vector<group::Call> calls,
-                                     group::Freshness freshness);
+  kj::Promise<Outcomes> local(Replica& replica, std::vector<group::Call> calls, bool commands,
+                              group::Freshness freshness);
+  kj::Promise<Outcomes> forwardCalls(uint64_t host, GroupRef group, std::vector<group::Call> calls,
+                                     bool commands, group::Freshness freshness);
+  void nameHosts(const Replica& replica, Outcomes& outcomes) const;
+  void learn(uint64_t group, const Outcomes& outcomes);
   kj::Promise<schema::Group::Client> remote(uint64_t host, GroupRef group);
   // What a call gets that cannot be carried anywhere.
   group::Outcome refusal(GroupRef group) const;

@@ -1,0 +1,89 @@
+// Who waits for which call.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <kj/async.h>
+#include <kj/refcount.h>
+
+#include "host/group/ports.h"
+
+namespace flotilla::runtime {
+
+// The calls of one request, which are answered together. One promise a request, none a call.
+//
+// Owner:  shared by the calls that still wait.
+// Thread: the loop's.
+// Errors: none.
+class CallBatch final : public kj::Refcounted {
+public:
+  explicit CallBatch(std::size_t calls,
+                     kj::Own<kj::PromiseFulfiller<std::vector<group::Outcome>>> end)
+      : outcomes_(calls), waiting_(calls), end_(kj::mv(end)) {}
+
+  void answer(uint32_t place, group::Outcome outcome) {
+    outcomes_[place] = std::move(outcome);
+    if (--waiting_ == 0) end_->fulfill(std::move(outcomes_));
+  }
+
+private:
+  std::vector<group::Outcome> outcomes_;
+  std::size_t waiting_;
+  kj::Own<kj::PromiseFulfiller<std::vector<group::Outcome>>> end_;
+};
+
+// Gives each call a CallId and brings its answer home. Slots are used again; an id carries its
+// slot's round, so an answer that comes twice finds nobody.
+//
+// Owner:  Host's parts; outlives every Group.
+// Thread: the loop's.
+// Errors: none.
+class CallTable final : public group::Callers {
+public:
+  group::CallId add(kj::Own<CallBatch> batch, uint32_t place) {
+    uint32_t slot;
+    if (free_.empty()) {
+      slot = static_cast<uint32_t>(slots_.size());
+      slots_.emplace_back();
+    } else {
+      slot = free_.back();
+      free_.pop_back();
+    }
+    Slot& it = slots_[slot];
+    it.batch = kj::mv(batch);
+    it.place = place;
+    return (static_cast<uint64_t>(it.round) << 32) | (slot + 1ULL);
+  }
+
+  void answer(group::CallId call, group::Outcome outcome) override {
+    uint64_t slot = (call & 0xffffffffULL) - 1;
+    if (slot >= slots_.size() || slots_[slot].round != call >> 32) return;
+    Slot& it = slots_[slot];
+    KJ_IF_MAYBE (batch, it.batch) {
+      (outcome.ok() || outcome.code == ErrorCode::app ? answered_ : refused_) += 1;
+      kj::Own<CallBatch> held = kj::mv(*batch);
+      it.batch = nullptr;
+      ++it.round;
+      free_.push_back(static_cast<uint32_t>(slot));
+      held->answer(it.place, std::move(outcome));
+    }
+  }
+
+  std::size_t waiting() const { return slots_.size() - free_.size(); }
+  uint64_t answered() const { return answered_; }
+  uint64_t refused() const { return refused_; }
+
+private:
+  struct Slot {
+    kj::Maybe<kj::Own<CallBatch>> batch;
+    uint32_t place = 0;
+    uint32_t round = 1;
+  };
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
+  uint64_t answered_ = 0;
+  uint64_t refused_ = 0;
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,80 @@
+// Keeps this host's view of the catalog, and makes true here what it wants.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <kj/async.h>
+#include <kj/timer.h>
+
+#include "flotilla/result.h"
+#include "host/catalog/reconciler.h"
+#include "host/catalog/view.h"
+#include "host/group/ports.h"
+#include "host/runtime/records.h"
+
+namespace flotilla::runtime {
+
+struct HostParts;
+
+// After every entry applied to this host's replica of group 0 it asks that replica what is new, and
+// then compares what is wanted with what is here: replicas are created and wiped, plugins fetched,
+// and what has become true is reported. Every action can be cut off by a crash and begun again.
+//
+// Owner:  HostParts.
+// Thread: the loop's.
+// Errors: an action that fails is logged and tried again at the next pass, a second later at most.
+class CatalogKeeper {
+public:
+  explicit CatalogKeeper(HostParts& parts) : parts_(parts) {}
+
+  // Opens what meta/ remembers: every replica starts and serves without the catalog's quorum.
+  Result<void> openStored();
+  // For ever, once the host is founded.
+  kj::Promise<void> run();
+  // Something here or in group 0 may have changed.
+  void wake();
+
+  const catalog::CatalogView& view() const { return view_; }
+  // Resolves once the view has moved on.
+  kj::Promise<void> changed();
+  bool settled() const { return settled_; }  // the first pass found nothing to do
+
+private:
+  kj::Promise<void> pass();
+  kj::Promise<void> refresh();
+  kj::Promise<void> registerHost();
+  kj::Promise<void> carryOut(catalog::Reconciled wanted);
+  kj::Promise<void> start(catalog::StartReplica wanted);
+  kj::Promise<void> wipe(catalog::WipeReplica wanted);
+  kj::Promise<void> drop(std::vector<catalog::DropTombstone> wanted, uint64_t floor);
+  kj::Promise<void> fetch(catalog::FetchPlugin wanted);
+  kj::Promise<void> fetchFrom(uint64_t host, std::string sha256, kj::Vector<kj::byte>& into);
+  kj::Promise<void> report(std::vector<catalog::ReportedReplica> replicas,
+                           std::vector<std::string> plugins);
+  kj::Promise<void> declare();  // [[group]] tables, by the founding's leader
+
+  catalog::LocalState local() const;
+  void learnAddresses();
+  void openReplica(StoredReplica record);
+
+  HostParts& parts_;
+  catalog::CatalogView view_;
+  bool registered_ = false;
+  bool settled_ = false;
+  uint64_t floor_ = 0;
+  // Tombstones: those whose files are known to be gone, and those that may have some left.
+  std::map<group::ReplicaKey, StoredReplica> tombstones_;
+  std::set<group::ReplicaKey> wiped_;
+  std::set<std::string> declared_;
+  std::map<std::string, std::string>
+      troubles_;  // what was logged of an action last, to say it once
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wake_;
+  bool woken_ = false;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,99 @@
+// What a Host is made of, in the order in which it is built.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <kj/async-io.h>
+
+#include "host/net/connection.h"
+#include "host/net/listener.h"
+#include "host/net/peer_network.h"
+#include "host/net/tls.h"
+#include "host/plugin/crash_mark.h"
+#include "host/runtime/apply_pool.h"
+#include "host/runtime/call_table.h"
+#include "host/runtime/catalog_keeper.h"
+#include "host/runtime/config.h"
+#include "host/runtime/founding.h"
+#include "host/runtime/host.h"
+#include "host/runtime/inbox.h"
+#include "host/runtime/io_thread.h"
+#include "host/runtime/peers.h"
+#include "host/runtime/plugin_room.h"
+#include "host/runtime/records.h"
+#include "host/runtime/replica_set.h"
+#include "host/runtime/router.h"
+#include "host/runtime/secrets.h"
+#include "host/runtime/turn.h"
+#include "host/runtime/volumes.h"
+#include "host/store/host_id.h"
+#include "host/store/meta_store.h"
+
+namespace flotilla::runtime {
+
+inline constexpr uint64_t kCatalogGroup = 0;
+inline constexpr uint64_t kCatalogIncarnation = 1;
+
+class SystemClock final : public group::Clock {
+public:
+  int64_t monotonicUs() const override;
+  int64_t wallUs() const override;
+};
+
+// Members are built from the top and go from the bottom; what a thread posts to goes after the
+// thread.
+//
+// Owner:  Host.
+// Thread: the loop's.
+// Errors: see Host.
+struct HostParts {
+  HostParts(Host& host, Config config, kj::AsyncIoContext& io);
+
+  Host& host;
+  const Config config;
+  kj::AsyncIoContext& io;
+  kj::Timer& timer;
+  SystemClock clock;
+  int64_t startedUs;
+
+  std::optional<store::DataLock> lock;
+  store::HostId id;
+  uint64_t bootNumber = 0;
+  Secrets secrets;
+  std::unique_ptr<store::MetaStore> meta;
+  std::optional<FoundingRecord> founding;
+  std::unique_ptr<PluginRoom> plugins;
+  std::unique_ptr<plugin::CrashMarks> marks;
+
+  Inbox inbox;
+  CallTable calls;
+  Turn turn;
+  IoThread files;
+  ApplyPool pool;
+  ReplicaSet replicas;
+  Volumes volumes;
+  Surroundings around() {
+    return {inbox, turn, calls, pool, files, *plugins, marks.get(), replicas, clock};
+  }
+  std::optional<Surroundings> shared;  // once plugins are open
+
+  Host::Services services;
+  kj::Maybe<kj::Own<net::Tls>> tls;
+  kj::Maybe<kj::Own<net::NetworkDialer>> dialer;
+  Peers peers;
+  kj::Maybe<kj::Own<net::PeerNetwork>> network;
+  kj::Maybe<kj::Own<net::Listener>> listener;
+  Founder founder;
+  CatalogKeeper keeper;
+  Router router;
+
+  bool stopping = false;
+  kj::Own<kj::PromiseFulfiller<int>> ended;
+  kj::ForkedPromise<int> end;
+  kj::Own<kj::TaskSet::ErrorHandler> taskErrors;
+  kj::TaskSet tasks;
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,38 @@
+// The thread for files.
+#include "host/runtime/io_thread.h"
+
+namespace flotilla::runtime {
+
+IoThread::IoThread(Inbox& inbox) : inbox_(inbox), thread_([this]() { loop(); }) {}
+
+IoThread::~IoThread() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  ready_.notify_one();
+  thread_.join();
+}
+
+void IoThread::post(kj::Function<void()> work) {
+  {
+    std::lock_guard lock(mutex_);
+    work_.push_back(kj::mv(work));
+  }
+  ready_.notify_one();
+}
+
+void IoThread::loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    ready_.wait(lock, [this]() { return stopping_ || !work_.empty(); });
+    if (work_.empty()) return;
+    kj::Function<void()> work = kj::mv(work_.front());
+    work_.pop_front();
+    lock.unlock();
+    work();
+    lock.lock();
+  }
+}
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,63 @@
+// The thread for files: snapshots, plugins, records. Never the log.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <kj/async.h>
+#include <kj/function.h>
+
+#include "host/runtime/inbox.h"
+
+namespace flotilla::runtime {
+
+// Does one piece of blocking work after another, and brings its result back to the loop.
+//
+// Owner:  Host's parts; work under way is finished before its end.
+// Thread: run and post on the loop; the work itself on this thread.
+// Errors: what the work throws rejects the promise; work should answer a Result instead.
+class IoThread {
+public:
+  explicit IoThread(Inbox& inbox);
+  ~IoThread();
+  KJ_DISALLOW_COPY(IoThread);
+
+  // Work whose result nobody here waits for.
+  void post(kj::Function<void()> work);
+
+  // The result of `work()`, on the loop. A dropped promise does not stop the work.
+  template <typename Work>
+  auto run(Work work) -> kj::Promise<decltype(work())> {
+    using T = decltype(work());
+    auto paf = kj::newPromiseAndFulfiller<T>();
+    post([this, work = std::move(work), fulfiller = std::move(paf.fulfiller)]() mutable {
+      kj::Maybe<T> result;
+      kj::Maybe<kj::Exception> failure = kj::runCatchingExceptions([&]() { result = work(); });
+      inbox_.post([fulfiller = std::move(fulfiller), result = std::move(result),
+                   failure = std::move(failure)]() mutable {
+        KJ_IF_MAYBE (exception, failure) {
+          fulfiller->reject(kj::mv(*exception));
+        } else {
+          fulfiller->fulfill(kj::mv(KJ_ASSERT_NONNULL(result)));
+        }
+      });
+    });
+    return kj::mv(paf.promise);
+  }
+
+private:
+  void loop();
+
+  Inbox& inbox_;
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<kj::Function<void()>> work_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,215 @@
+// A replica's machine, on the apply workers.
+#include "host/runtime/machine_lane.h"
+
+#include "host/base/log.h"
+#include "host/base/match.h"
+#include "host/catalog/machine.h"
+#include "host/plugin/machine.h"
+#include "host/runtime/inbox.h"
+#include "host/runtime/io_thread.h"
+#include "host/runtime/plugin_room.h"
+#include "host/runtime/replica.h"
+#include "host/runtime/turn.h"
+#include "host/store/snapshot_files.h"
+
+namespace flotilla::runtime {
+
+MachineLane::MachineLane(LaneOrder order, Around around, std::weak_ptr<Replica> replica)
+    : order_(std::move(order)),
+      around_(around),
+      replica_(std::move(replica)),
+      generation_(order_.generation) {
+  if (order_.crashed) {
+    dead_ = order_.crashed;
+    deadAt_ = order_.crashedAt;
+  }
+}
+
+MachineLane::~MachineLane() = default;
+
+void MachineLane::begin() {
+  push(Begin{});
+}
+
+void MachineLane::close() {
+  closed_.store(true);
+}
+
+void MachineLane::push(Job job) {
+  {
+    std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  around_.pool.schedule(shared_from_this());
+}
+
+void MachineLane::apply(group::ApplyRequest request) {
+  push(std::move(request));
+}
+void MachineLane::query(group::QueryRequest request) {
+  push(std::move(request));
+}
+void MachineLane::snapshot(group::SnapshotRequest request) {
+  push(std::move(request));
+}
+void MachineLane::install(group::InstallRequest request) {
+  push(std::move(request));
+}
+
+void MachineLane::work() {
+  {
+    std::lock_guard lock(mutex_);
+    std::swap(jobs_, doing_);
+  }
+  Answers answers;
+  for (Job& job : doing_) {
+    if (closed_.load()) break;
+    carryOut(job, answers);
+  }
+  doing_.clear();
+  publish();
+  if (!answers.empty() && !closed_.load()) send(std::move(answers));
+}
+
+void MachineLane::send(Answers answers) {
+  around_.inbox.post([replica = replica_, answers = std::move(answers)]() mutable {
+    std::shared_ptr<Replica> here = replica.lock();
+    if (!here || here->broken()) return;
+    group::Group& group = here->group();
+    for (auto& each : answers.applied) group.applied(std::move(each));
+    for (auto& each : answers.queried) group.queried(std::move(each));
+    for (auto& each : answers.saved) here->snapshotSaved(std::move(each));
+    for (auto& each : answers.installed) group.installEnd(std::move(each));
+    here->touch();
+    if (here->onApplied && !(answers.applied.empty() && answers.installed.empty())) {
+      here->onApplied();
+    }
+  });
+}
+
+void MachineLane::carryOut(Job& job, Answers& answers) {
+  std::visit(base::Match{
+                 [&](Begin&) { carryOutBegin(answers); },
+                 [&](group::ApplyRequest& request) {
+                   if (dead_) return faultAll(*dead_, deadAt_, answers);
+                   answers.applied.push_back(applier_->apply(request));
+                 },
+                 [&](group::QueryRequest& request) {
+                   if (dead_) {
+                     group::Outcome outcome;
+                     outcome.code = ErrorCode::faulted;
+                     outcome.body = Bytes::copyOf(dead_->text);
+                     answers.queried.push_back({request.call, std::move(outcome)});
+                   } else {
+                     answers.queried.push_back(applier_->query(request));
+                   }
+                 },
+                 [&](group::SnapshotRequest& request) { carryOutSnapshot(request, answers); },
+                 [&](group::InstallRequest& request) { carryOutInstall(request, answers); },
+             },
+             job);
+}
+
+// Says once more where and why nothing is applied; the generation is the group's to compare, so
+// the request's own is not needed.
+void MachineLane::faultAll(Fault fault, group::Position at, Answers& answers) {
+  group::Applied applied;
+  applied.generation = generation_;
+  applied.index = order_.machineAt.index;
+  applied.fault = std::move(fault);
+  applied.faultAt = at;
+  answers.applied.push_back(std::move(applied));
+}
+
+Result<std::unique_ptr<group::Machine>> MachineLane::makeMachine() {
+  const flotilla_descriptor* descriptor = nullptr;
+  if (order_.pluginSha256.empty()) {
+    descriptor = catalog::catalogDescriptor();
+  } else {
+    auto found = around_.plugins.descriptor(order_.pluginSha256);
+    if (!found) return found.fault();
+    descriptor = *found;
+  }
+  descriptor_.store(descriptor);
+  return plugin::makeMachine(descriptor, order_.settings, around_.marks, order_.key);
+}
+
+void MachineLane::carryOutBegin(Answers& answers) {
+  applier_ = std::make_unique<group::Applier>(order_.key, [this]() { return makeMachine(); });
+  if (!dead_) {
+    Result<void> begun =
+        order_.machineAt.index == 0 ? applier_->begin() : loadFrom(order_.machineAt);
+    if (!begun) {
+      dead_ = begun.fault();
+      deadAt_ = {order_.machineAt.index + 1, 0};
+      base::logError("group " + order_.name + ": " + dead_->text +
+                     "; its replica here is stopped, the others go on");
+    }
+  }
+  if (dead_) faultAll(*dead_, deadAt_, answers);
+  loaded_.store(true);
+}
+
+Result<void> MachineLane::loadFrom(raft::LogPoint point) {
+  auto reader = around_.snapshots.read(order_.key, point);
+  if (!reader) return reader.fault();
+  auto installed = applier_->install(**reader, point);
+  if (!installed) return installed.fault();
+  return {};
+}
+
+// Captures here, at the boundary; saves on the file thread, beside later applies.
+void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers) {
+  Result<std::unique_ptr<group::StateCapture>> captured =
+      dead_ ? Result<std::unique_ptr<group::StateCapture>>(*dead_)
+            : applier_->capture(request.shape);
+  if (!captured) {
+    answers.saved.push_back({request.generation, {}, 0, captured.fault()});
+    return;
+  }
+  auto save = [self = shared_from_this(), generation = request.generation,
+               capture = std::move(*captured)]() mutable {
+    group::SnapshotSaved saved;
+    saved.generation = generation;
+    saved.point = capture->point();
+    auto writer = self->around_.snapshots.begin(self->order_.key, saved.point);
+    Result<uint64_t> written = writer ? capture->save(**writer) : Result<uint64_t>(writer.fault());
+    capture.reset();
+    if (!written) {
+      saved.fault = written.fault();
+    } else if (auto finished = (*writer)->finish(); !finished) {
+      saved.fault = finished.fault();
+    } else {
+      saved.bytes = finished->bytes;
+    }
+    Answers answers;
+    answers.saved.push_back(std::move(saved));
+    if (!self->closed_.load()) self->send(std::move(answers));
+  };
+  around_.files.post(std::move(save));
+}
+
+void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers& answers) {
+  group::InstallEnd end;
+  end.generation = request.generation;
+  end.point = request.point;
+  Result<void> loaded = request.point.index == 0 ? applier_->begin() : loadFrom(request.point);
+  if (loaded) {
+    dead_.reset();
+    generation_ = request.generation;
+  } else {
+    end.fault = loaded.fault();
+  }
+  answers.installed.push_back(std::move(end));
+}
+
+void MachineLane::publish() {
+  if (!applier_ || applier_->machine() == nullptr) return;
+  memoryBytes_.store(applier_->machine()->memoryBytes(), std::memory_order_relaxed);
+  if (auto digest = applier_->machine()->digest()) {
+    digest_.store(*digest, std::memory_order_relaxed);
+    digestAt_.store(applier_->at().index, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,137 @@
+// A replica's machine, on the apply workers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "flotilla/abi.h"
+#include "flotilla/result.h"
+#include "host/group/applier.h"
+#include "host/group/ports.h"
+#include "host/raft/types.h"
+#include "host/runtime/apply_pool.h"
+
+namespace flotilla::store {
+class SnapshotFiles;
+}
+namespace flotilla::plugin {
+class CrashMarks;
+}
+
+namespace flotilla::runtime {
+
+class Inbox;
+class IoThread;
+class PluginRoom;
+class Replica;
+
+// What a lane needs to know of its replica; copied, for a worker reads it.
+struct LaneOrder {
+  group::ReplicaKey key;
+  std::string name;
+  std::string pluginSha256;  // empty: the built-in catalog
+  std::vector<std::pair<std::string, std::string>> settings;
+  raft::LogPoint machineAt;  // the snapshot to begin from; index 0: none
+  raft::Configuration initial;
+  std::optional<Fault> crashed;  // a command here brought the process down: nothing is applied
+  group::Position crashedAt;
+  uint64_t generation = 0;
+};
+
+// Opens the plugin, loads the newest snapshot, then carries out the group's requests in order, on
+// whichever worker comes. Answers go to the inbox in batches and reach the Replica if it is still
+// there.
+//
+// Owner:  shared by its Replica and the worker inside.
+// Thread: group::Machines' functions on the loop, work() on a worker; `descriptor`, `memoryBytes`
+//         and `digest` from any.
+// Errors: a machine that cannot be made or loaded, and one that faults, is an Applied with a fault.
+class MachineLane final : public Lane,
+                          public group::Machines,
+                          public std::enable_shared_from_this<MachineLane> {
+public:
+  struct Around {
+    ApplyPool& pool;
+    Inbox& inbox;
+    IoThread& files;
+    PluginRoom& plugins;
+    store::SnapshotFiles& snapshots;
+    plugin::CrashMarks* marks;
+  };
+
+  MachineLane(LaneOrder order, Around around, std::weak_ptr<Replica> replica);
+  ~MachineLane() override;
+
+  void begin();  // makes the machine and loads the snapshot, before anything that is asked
+  void close();  // nothing that is still queued is done, no answer comes any more
+
+  void apply(group::ApplyRequest request) override;
+  void query(group::QueryRequest request) override;
+  void snapshot(group::SnapshotRequest request) override;
+  void install(group::InstallRequest request) override;
+
+  void work() override;
+
+  // Null until the plugin is open.
+  const flotilla_descriptor* descriptor() const { return descriptor_.load(); }
+  bool loaded() const { return loaded_.load(); }
+  uint64_t memoryBytes() const { return memoryBytes_.load(std::memory_order_relaxed); }
+  uint64_t digest() const { return digest_.load(std::memory_order_relaxed); }
+  raft::Index digestAt() const { return digestAt_.load(std::memory_order_relaxed); }
+
+private:
+  struct Begin {};
+  using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
+                           group::InstallRequest>;
+  // What one stay of a worker brings home.
+  struct Answers {
+    std::vector<group::Applied> applied;
+    std::vector<group::Queried> queried;
+    std::vector<group::SnapshotSaved> saved;
+    std::vector<group::InstallEnd> installed;
+    bool empty() const {
+      return applied.empty() && queried.empty() && saved.empty() && installed.empty();
+    }
+  };
+
+  void push(Job job);
+  void send(Answers answers);
+  void carryOut(Job& job, Answers& answers);
+  void carryOutBegin(Answers& answers);
+  void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
+  void carryOutInstall(const group::InstallRequest& request, Answers& answers);
+  Result<std::unique_ptr<group::Machine>> makeMachine();
+  Result<void> loadFrom(raft::LogPoint point);
+  void publish();
+  void faultAll(Fault fault, group::Position at, Answers& answers);
+
+  const LaneOrder order_;
+  Around around_;
+  const std::weak_ptr<Replica> replica_;  // locked on the loop only
+
+  std::mutex mutex_;
+  std::vector<Job> jobs_;
+  std::atomic<bool> closed_{false};
+
+  // The worker's own.
+  std::vector<Job> doing_;
+  std::unique_ptr<group::Applier> applier_;
+  std::optional<Fault> dead_;  // the machine could not be made or loaded
+  group::Position deadAt_;
+  uint64_t generation_ = 0;
+
+  std::atomic<const flotilla_descriptor*> descriptor_{nullptr};
+  std::atomic<bool> loaded_{false};
+  std::atomic<uint64_t> memoryBytes_{0};
+  std::atomic<uint64_t> digest_{0};
+  std::atomic<raft::Index> digestAt_{0};
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,89 @@
+// The plugins of this host: files, and the libraries opened from them.
+#include "host/runtime/plugin_room.h"
+
+#include <unistd.h>
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
+#include "host/plugin/descriptor.h"
+#include "host/plugin/probe.h"
+#include "schemas/client.capnp.h"
+
+namespace flotilla::runtime {
+namespace {
+
+constexpr int kProbeMs = 10'000;
+
+}  // namespace
+
+Result<std::unique_ptr<PluginRoom>> PluginRoom::open(const std::string& directory,
+                                                     plugin::TrustedPlugins trusted,
+                                                     std::string checker) {
+  auto files = plugin::PluginFiles::open(directory);
+  if (!files) return files.fault();
+  return std::unique_ptr<PluginRoom>(
+      new PluginRoom(std::move(*files), std::move(trusted), std::move(checker)));
+}
+
+Result<PluginSummary> PluginRoom::add(std::string_view bytes) {
+  std::string hash = plugin::sha256Of(bytes);
+  if (!trusted_.allows(hash, true)) {
+    return Fault{ErrorCode::denied,
+                 "plugin " + hash.substr(0, 12) +
+                     ": not allowed by plugins.trusted of this host; add its SHA-256 there",
+                 ""};
+  }
+  bool known = files_.has(hash);
+  auto added = files_.add(bytes);
+  if (!added) return added.fault();
+  auto described = describe(*added);
+  // A file that cannot be used must not lie about, or it would be offered to other hosts.
+  if (!described && !known) ::unlink(files_.pathOf(*added).c_str());
+  return described;
+}
+
+Result<const flotilla_descriptor*> PluginRoom::openProbed(const std::string& sha256) {
+  auto path = files_.verifiedPath(sha256);
+  if (!path) return path.fault();
+  auto facts = plugin::probe(checker_, *path, kProbeMs);
+  if (!facts) return facts.fault();
+  auto library = plugin::Library::open(*path);
+  if (!library) return library.fault();
+  return library->descriptor();
+}
+
+Result<const flotilla_descriptor*> PluginRoom::descriptor(const std::string& sha256) {
+  std::lock_guard lock(mutex_);
+  auto at = opened_.find(sha256);
+  if (at != opened_.end()) return at->second;
+  if (!trusted_.allows(sha256, true)) {
+    return Fault{ErrorCode::denied,
+                 "plugin " + sha256.substr(0, 12) +
+                     ": not allowed by plugins.trusted of this host; add its SHA-256 there",
+                 ""};
+  }
+  auto opened = openProbed(sha256);
+  if (opened) opened_.emplace(sha256, *opened);
+  return opened;
+}
+
+Result<PluginSummary> PluginRoom::describe(const std::string& sha256) {
+  auto found = descriptor(sha256);
+  if (!found) return found.fault();
+  const flotilla_descriptor& it = **found;
+  capnp::MallocMessageBuilder message;
+  plugin::describe(it, sha256, message.initRoot<schema::PluginDescription>());
+  PluginSummary summary;
+  auto root = message.getRoot<schema::PluginDescription>().asReader();
+  summary.name = root.getName().cStr();
+  summary.version = root.getVersion().cStr();
+  summary.sha256 = sha256;
+  auto bytes = files_.read(sha256);
+  if (!bytes) return bytes.fault();
+  summary.bytes = bytes->size();
+  summary.description = capnp::messageToFlatArray(message);
+  return summary;
+}
+
+}  // namespace flotilla::runtime

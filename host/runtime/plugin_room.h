@@ -1,0 +1,65 @@
+// The plugins of this host: files, and the libraries opened from them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <capnp/common.h>
+#include <kj/array.h>
+
+#include "flotilla/abi.h"
+#include "flotilla/result.h"
+#include "host/plugin/library.h"
+#include "host/plugin/plugin_files.h"
+
+namespace flotilla::runtime {
+
+// What a look at a plugin's file gave.
+struct PluginSummary {
+  std::string name;
+  std::string version;
+  std::string sha256;
+  uint64_t bytes = 0;
+  kj::Array<capnp::word> description;  // client.capnp PluginDescription, a flat message
+};
+
+// Opens each file once, after it has been probed in a child and hashed again; what was opened
+// stays.
+//
+// Owner:  Host's parts.
+// Thread: any; all but `has` may wait for the disk or a child process.
+// Errors: badRequest for a file that is unfit, with what is wrong with it; denied where
+//         plugins.trusted does not allow it; corrupt for a damaged copy.
+class PluginRoom {
+public:
+  static Result<std::unique_ptr<PluginRoom>> open(const std::string& directory,
+                                                  plugin::TrustedPlugins trusted,
+                                                  std::string checker);
+
+  // Stores the bytes, probes them and opens them. Unfit ones are not kept.
+  Result<PluginSummary> add(std::string_view bytes);
+  bool has(const std::string& sha256) const { return files_.has(sha256); }
+  std::vector<std::string> list() const { return files_.list(); }
+  Result<std::string> read(const std::string& sha256) const { return files_.read(sha256); }
+
+  // The descriptor of a stored plugin, opened now if it was not yet.
+  Result<const flotilla_descriptor*> descriptor(const std::string& sha256);
+  Result<PluginSummary> describe(const std::string& sha256);
+
+private:
+  PluginRoom(plugin::PluginFiles files, plugin::TrustedPlugins trusted, std::string checker)
+      : files_(std::move(files)), trusted_(std::move(trusted)), checker_(std::move(checker)) {}
+
+  Result<const flotilla_descriptor*> openProbed(const std::string& sha256);
+
+  plugin::PluginFiles files_;
+  plugin::TrustedPlugins trusted_;
+  std::string checker_;
+  std::mutex mutex_;  // of opened_; held while one is probed and opened, so that it happens once
+  std::map<std::string, const flotilla_descriptor*> opened_;
+};
+
+}  // namespace flotilla::runtime

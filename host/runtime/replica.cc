@@ -1,0 +1,226 @@
+// One replica of this host.
+#include "host/runtime/replica.h"
+
+#include <algorithm>
+
+#include "host/base/log.h"
+#include "host/plugin/crash_mark.h"
+#include "host/runtime/apply_pool.h"
+#include "host/runtime/io_thread.h"
+#include "host/runtime/machine_lane.h"
+#include "host/runtime/turn.h"
+
+namespace flotilla::runtime {
+namespace {
+
+constexpr uint32_t kCallTimeoutMs = 10'000;
+constexpr int64_t kSlowUs = 1'000'000;  // a worker that long in one lane is worth a word
+constexpr uint32_t kEagerTicks = 40;    // a fresh group's preferred leader stands this long
+
+uint32_t ticksOf(uint32_t ms) {
+  return std::max<uint32_t>(1, ms / Replica::kTickMs);
+}
+
+group::GroupOptions groupOptions(const StoredReplica& record,
+                                 const catalog::GroupOptions& options) {
+  group::GroupOptions to;
+  to.key = record.key;
+  to.incarnation = record.incarnation;
+  to.core.self = record.key.replica;
+  to.core.seed = record.key.group * 0x9e3779b97f4a7c15ULL + record.key.replica;
+  to.core.electionTicks = std::max<uint32_t>(2, ticksOf(options.electionTimeoutMs));
+  to.core.heartbeatTicks = ticksOf(options.heartbeatMs);
+  to.core.appendEntriesMax = options.appendEntriesMax;
+  to.core.appendBytesMax = options.appendBytesMax;
+  to.core.inflightMax = options.inflightMax;
+  to.core.uncommittedBytesMax = options.uncommittedBytesMax;
+  to.core.preVote = options.preVote;
+  to.core.checkQuorum = options.checkQuorum;
+  to.core.leaseReads = options.leaseReads;
+  to.callTimeoutTicks = ticksOf(kCallTimeoutMs);
+  to.snapshotEveryBytes = options.snapshotEveryBytes;
+  to.keepEntries = options.keepEntries;
+  return to;
+}
+
+raft::Configuration initialConfiguration(const StoredReplica& record) {
+  raft::Configuration configuration;
+  configuration.voters = record.initialVoters;
+  configuration.learners = record.initialLearners;
+  std::sort(configuration.voters.begin(), configuration.voters.end());
+  std::sort(configuration.learners.begin(), configuration.learners.end());
+  return configuration;
+}
+
+}  // namespace
+
+std::string_view nameOf(MachineState state) {
+  switch (state) {
+    case MachineState::loading:
+      return "loading";
+    case MachineState::running:
+      return "running";
+    case MachineState::slow:
+      return "slow";
+    case MachineState::stuck:
+      return "stuck";
+    case MachineState::faulted:
+      return "faulted";
+  }
+  return "unknown";
+}
+
+std::shared_ptr<Replica> Replica::open(StoredReplica record, VolumeRoom& room,
+                                       std::optional<store::RecoveredReplica> recovered,
+                                       Surroundings& around) {
+  auto options = catalog::readOptions(record.options);
+  catalog::GroupOptions read = options ? *options : catalog::GroupOptions{};
+  std::shared_ptr<Replica> replica(new Replica(std::move(record), std::move(read), room, around));
+  if (!options) {
+    replica->broken_ = options.fault();
+  } else {
+    replica->start(std::move(recovered));
+  }
+  return replica;
+}
+
+Replica::Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
+                 Surroundings& around)
+    : record_(std::move(record)), options_(std::move(options)), room_(room), around_(around) {}
+
+Replica::~Replica() {
+  if (lane_) lane_->close();
+}
+
+void Replica::start(std::optional<store::RecoveredReplica> recovered) {
+  if (recovered && recovered->fault) {
+    broken_ = recovered->fault;
+    return;
+  }
+  fresh_ = !recovered.has_value();
+  group::Recovered state;
+  if (recovered) {
+    state.state = std::move(recovered->state);
+  } else {
+    state.state.shape = raft::LogShape({}, initialConfiguration(record_));
+  }
+  state.machineAt = state.state.snapshot;
+
+  LaneOrder order;
+  order.key = record_.key;
+  order.name = record_.name;
+  order.pluginSha256 = record_.pluginSha256;
+  order.settings = record_.config;
+  order.machineAt = state.machineAt;
+  order.initial = initialConfiguration(record_);
+  order.generation = state.state.generation;
+  if (around_.marks != nullptr) {
+    for (const plugin::CrashedAt& each : around_.marks->crashed()) {
+      if (each.replica != record_.key || each.query) continue;
+      order.crashed =
+          Fault{ErrorCode::faulted,
+                "the machine brought the process down here" +
+                    (each.signal == 0 ? std::string(" twice")
+                                      : " (signal " + std::to_string(each.signal) + ")"),
+                ""};
+      order.crashedAt = each.at;
+    }
+  }
+  lane_ = std::make_shared<MachineLane>(
+      std::move(order),
+      MachineLane::Around{around_.pool, around_.inbox, around_.files, around_.plugins,
+                          room_.snapshots(), around_.marks},
+      weak_from_this());
+  lane_->begin();
+  group_ = std::make_unique<group::Group>(
+      groupOptions(record_, options_), std::move(state),
+      group::Ports{room_.log(), around_.outbox, *lane_, around_.calls, around_.clock});
+  if (room_.full()) group_->volumeFull(true);
+  touch();
+}
+
+void Replica::touch() {
+  around_.turn.mark(shared_from_this());
+}
+
+void Replica::breakWith(Fault fault) {
+  if (broken_) return;
+  base::logError("group " + record_.name + ": " + fault.text + "; its replica here is stopped");
+  broken_ = std::move(fault);
+}
+
+void Replica::tick() {
+  if (!group_) return;
+  ++ticks_;
+  if (!hadLeader_ && group_->leader() != 0) hadLeader_ = true;
+  campaignIfPreferred();
+  group_->tick();
+  touch();
+  int64_t busy = around_.pool.busyUs(*lane_);
+  bool stuck = busy > static_cast<int64_t>(options_.applyTimeoutMs) * 1000;
+  if (stuck && group_->leads() && !handedOver_) {
+    base::logError("group " + record_.name + ": its machine has not returned for " +
+                   std::to_string(busy / 1000) + " ms; leadership is handed over");
+    group_->transfer(0);
+    handedOver_ = true;
+  }
+  if (busy == 0) handedOver_ = false;
+}
+
+// The snapshot before the newest stays: a crash may yet bring back the record that names it.
+void Replica::snapshotSaved(group::SnapshotSaved saved) {
+  raft::Index before = group_->status().snapshotIndex;
+  bool kept = !saved.fault;
+  group_->snapshotSaved(std::move(saved));
+  if (!kept || before == 0) return;
+  around_.files.post([&snapshots = room_.snapshots(), key = record_.key, before]() {
+    if (auto removed = snapshots.removeOlder(key, before); !removed) {
+      base::logWarn("snapshots: " + removed.fault().text);
+    }
+  });
+}
+
+// A new group need not wait for a random time-out: the replica that its spec prefers stands at
+// once, and again while the others are still being created.
+void Replica::campaignIfPreferred() {
+  if (!fresh_ || hadLeader_ || record_.preferredLeader != record_.key.replica) return;
+  if (ticks_ > kEagerTicks) {
+    fresh_ = false;
+  } else if (ticks_ % 3 == 1) {
+    group_->campaign();
+  }
+}
+
+MachineState Replica::machineState() const {
+  if (broken_) return MachineState::faulted;
+  if (group_->status().fault) return MachineState::faulted;
+  int64_t busy = around_.pool.busyUs(*lane_);
+  if (busy > static_cast<int64_t>(options_.applyTimeoutMs) * 1000) return MachineState::stuck;
+  if (!lane_->loaded()) return MachineState::loading;
+  return busy > kSlowUs ? MachineState::slow : MachineState::running;
+}
+
+std::string Replica::faultText() const {
+  if (broken_) return broken_->text;
+  group::Status status = group_->status();
+  if (!status.fault) return "";
+  return "at " + std::to_string(status.faultAt.index) + "/" +
+         std::to_string(status.faultAt.ordinal) + ": " + status.fault->text;
+}
+
+std::optional<group::Machine::MethodKind> Replica::kindOf(uint64_t interfaceId,
+                                                          uint16_t method) const {
+  const flotilla_descriptor* it = lane_ ? lane_->descriptor() : nullptr;
+  if (it == nullptr) return std::nullopt;
+  const char* row = reinterpret_cast<const char*>(it->methods);
+  for (uint64_t i = 0; i < it->methodCount; ++i) {
+    // An array's stride is what its first element says (abi.h).
+    const auto* each = reinterpret_cast<const flotilla_method*>(row + i * it->methods->size);
+    if (each->interfaceId != interfaceId || each->method != method) continue;
+    return each->kind == FLOTILLA_QUERY ? group::Machine::MethodKind::query
+                                        : group::Machine::MethodKind::command;
+  }
+  return std::nullopt;
+}
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,115 @@
+// One replica of this host: its record, its group, its machine's lane.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "flotilla/result.h"
+#include "host/catalog/options.h"
+#include "host/group/group.h"
+#include "host/group/ports.h"
+#include "host/runtime/records.h"
+#include "host/runtime/volumes.h"
+
+namespace flotilla::plugin {
+class CrashMarks;
+}
+
+namespace flotilla::runtime {
+
+class ApplyPool;
+class CallTable;
+class Inbox;
+class IoThread;
+class MachineLane;
+class PluginRoom;
+class Turn;
+
+// What all replicas of a host share.
+struct Surroundings {
+  Inbox& inbox;
+  Turn& turn;
+  CallTable& calls;
+  ApplyPool& pool;
+  IoThread& files;
+  PluginRoom& plugins;
+  plugin::CrashMarks* marks;  // null in tests that run several hosts in one process
+  group::Outbox& outbox;
+  group::Clock& clock;
+};
+
+// How its machine fares, for the watchdog and for status.
+enum class MachineState : uint8_t { loading, running, slow, stuck, faulted };
+std::string_view nameOf(MachineState state);
+
+// Ties a Group to the parts that serve it here. All inputs go through here, so that each marks the
+// group's turn.
+//
+// Owner:  ReplicaSet, shared with the turn and with answers under way.
+// Thread: the loop's.
+// Errors: its machine's and its log's faults are in status(); they are this replica's alone.
+class Replica final : public std::enable_shared_from_this<Replica> {
+public:
+  static constexpr uint32_t kTickMs = 50;  // a Group's unit of time
+
+  // `recovered` is what the volume found; nothing for one that was never written.
+  static std::shared_ptr<Replica> open(StoredReplica record, VolumeRoom& room,
+                                       std::optional<store::RecoveredReplica> recovered,
+                                       Surroundings& around);
+  ~Replica();
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
+
+  // What is given to the group, directly; call touch() afterwards.
+  group::Group& group() { return *group_; }
+  const group::Group& group() const { return *group_; }
+  void touch();
+
+  const StoredReplica& record() const { return record_; }
+  const catalog::GroupOptions& options() const { return options_; }
+  VolumeRoom& room() { return room_; }
+  MachineLane& lane() { return *lane_; }
+
+  void tick();
+  void snapshotSaved(group::SnapshotSaved saved);
+  // A new record with other addresses or members.
+  void update(StoredReplica record) { record_ = std::move(record); }
+  // Why it takes no part, where its log or its record is damaged; else nothing.
+  const std::optional<Fault>& broken() const { return broken_; }
+  void breakWith(Fault fault);
+
+  MachineState machineState() const;
+  bool hadLeader() const { return hadLeader_; }  // since this process began
+  std::string faultText() const;                 // with its position; empty where there is none
+  std::optional<group::Machine::MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const;
+
+  // The catalog's replica tells its keeper that something was applied.
+  std::function<void()> onApplied;
+
+  bool marked = false;  // Turn's: this turn's flush is due
+
+private:
+  Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
+          Surroundings& around);
+  void start(std::optional<store::RecoveredReplica> recovered);
+  void campaignIfPreferred();
+
+  StoredReplica record_;
+  catalog::GroupOptions options_;
+  VolumeRoom& room_;
+  Surroundings& around_;
+  std::optional<Fault> broken_;
+  std::shared_ptr<MachineLane> lane_;
+  std::unique_ptr<group::Group> group_;
+  bool fresh_ = false;  // created by this process, so its preferred leader need not wait
+  bool hadLeader_ = false;
+  bool handedOver_ = false;  // leadership given up because the machine is stuck
+  uint32_t ticks_ = 0;
+
+  friend class MachineLane;
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,71 @@
+// All replicas of this host, and what comes for them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include <kj/async.h>
+#include <kj/timer.h>
+
+#include "host/group/ports.h"
+#include "host/net/peer_network.h"
+#include "host/runtime/replica.h"
+#include "host/runtime/volumes.h"
+
+namespace flotilla::runtime {
+
+// One replica a group at most. Brings the disk's and the peers' messages to the right one, and
+// theirs to the right host.
+//
+// Owner:  Host's parts; outlives Volumes' threads' answers and the network.
+// Thread: the loop's.
+// Errors: what comes for nobody here is dropped: Raft asks again. A failed disk goes to `onFailed`.
+class ReplicaSet final : public DiskListener, public group::Outbox {
+public:
+  ReplicaSet(IoThread& files, ApplyPool& pool) : files_(files), pool_(pool) {}
+
+  void setNetwork(net::PeerNetwork* network) { network_ = network; }
+  // Waits for a removed replica's log to be dead; see forget.
+  kj::Promise<void> forgetLog(VolumeRoom& room, group::ReplicaKey key);
+
+  void add(std::shared_ptr<Replica> replica);
+  void remove(uint64_t group);
+  Replica* find(uint64_t group) const;
+  Replica* find(group::ReplicaKey key) const;
+  const std::map<uint64_t, std::shared_ptr<Replica>>& all() const { return replicas_; }
+
+  // For ever: ticks every replica, and looks after slow machines.
+  kj::Promise<void> tickLoop(kj::Timer& timer);
+
+  // From a peer.
+  void received(uint64_t host, std::vector<group::PeerMessage> messages);
+  void hostDown(uint64_t host);
+
+  // group::Outbox
+  void send(group::PeerMessage message) override;
+  void sendSnapshot(group::ReplicaKey from, raft::Message head) override;
+
+  std::function<void(const Fault&)> onFailed;
+
+private:
+  void persisted(const Written& writes) override;
+  void fetched(group::ReplicaKey replica, group::Fetched fetched) override;
+  void forgotten(group::ReplicaKey replica) override;
+  void damaged(group::ReplicaKey replica, Fault fault) override;
+  void volumeFull(VolumeRoom& room, bool full) override;
+  void diskFailed(Fault fault) override;
+
+  void snapshotEnded(group::ReplicaKey from, raft::ReplicaId to, raft::LogPoint point, bool ok);
+
+  IoThread& files_;
+  ApplyPool& pool_;
+  net::PeerNetwork* network_ = nullptr;
+  std::map<uint64_t, std::shared_ptr<Replica>> replicas_;
+  std::map<group::ReplicaKey, kj::Own<kj::PromiseFulfiller<void>>> forgetting_;
+  std::map<std::pair<group::ReplicaKey, raft::ReplicaId>, kj::Promise<void>> snapshots_;
+};
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,274 @@
+// Finds who answers for a group: the replica here, or another host, once.
+#include "host/runtime/router.h"
+
+#include "host/net/refusal.h"
+#include "host/runtime/host.h"
+#include "host/runtime/host_parts.h"
+#include "schemas/client.capnp.h"
+
+namespace flotilla::runtime {
+namespace {
+
+constexpr std::size_t kHintsMax = 100'000;
+
+group::Outcome failed(ErrorCode code, const std::string& text) {
+  group::Outcome outcome;
+  outcome.code = code;
+  outcome.body = Bytes::copyOf(text);
+  return outcome;
+}
+
+Outcomes allFailed(std::size_t count, const group::Outcome& outcome) {
+  return Outcomes(count, outcome);
+}
+
+group::Outcome fromWire(schema::Outcome::Reader from) {
+  group::Outcome to;
+  to.position = {from.getPosition().getIndex(), from.getPosition().getOrdinal()};
+  if (from.isAnswer()) {
+    auto data = from.getAnswer();
+    to.body = Bytes::copyOf({reinterpret_cast<const char*>(data.begin()), data.size()});
+    return to;
+  }
+  auto fault = from.getFault();
+  to.code = static_cast<ErrorCode>(fault.getCode());
+  to.appCode = fault.getAppCode().cStr();
+  to.body = Bytes::copyOf({fault.getText().cStr(), fault.getText().size()});
+  to.leaderHint = fault.getLeader().getId();
+  return to;
+}
+
+Outcomes fromWire(capnp::List<schema::Outcome>::Reader from, std::size_t asked) {
+  Outcomes to;
+  to.reserve(asked);
+  for (auto each : from) to.push_back(fromWire(each));
+  // A peer that answers too few has not said what became of the rest.
+  while (to.size() < asked)
+    to.push_back(failed(ErrorCode::unknown, "router: a host answered too few"));
+  return to;
+}
+
+capnp::Data::Reader dataOf(const Bytes& bytes) {
+  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
+}
+
+// Whether an outcome says nothing but that this replica does not lead.
+bool elsewhere(const group::Outcome& outcome) {
+  return outcome.code == ErrorCode::notLeader || outcome.code == ErrorCode::unavailable;
+}
+
+uint64_t wordsOf(const std::vector<group::Call>& calls) {
+  uint64_t words = 64;
+  for (const group::Call& call : calls) words += call.params.size() / 8 + 16;
+  return words;
+}
+
+}  // namespace
+
+group::Outcome Router::refusal(GroupRef group) const {
+  const catalog::CatalogView& view = host_.catalog();
+  auto record = view.group(group.id);
+  std::string name = record ? record->spec.name : "id:" + std::to_string(group.id);
+  if (group.id != 0) {
+    bool gone = !record || record->incarnation != group.incarnation ||
+                record->phase == catalog::GroupPhase::removing;
+    if (gone) return failed(ErrorCode::groupRemoved, "group " + name + ": it has been removed");
+  }
+  group::Outcome outcome =
+      failed(ErrorCode::notLeader, "group " + name + ": no leader is known here; try again");
+  outcome.leaderHint = leaderHost(group.id);
+  return outcome;
+}
+
+uint64_t Router::leaderHost(uint64_t group) const {
+  if (const Replica* replica = host_.parts_->replicas.find(group)) {
+    if (!replica->broken()) {
+      uint64_t host = replica->record().hostOf(replica->group().leader());
+      if (host != 0) return host;
+    }
+  }
+  auto hint = hints_.find(group);
+  if (hint != hints_.end()) return hint->second;
+  auto record = host_.catalog().group(group);
+  if (!record) return 0;
+  for (const auto& each : record->replicas) {
+    if (each.voter && host_.hostUp(each.host) && each.host != host_.id()) return each.host;
+  }
+  return 0;
+}
+
+kj::Promise<Outcomes> Router::local(Replica& replica, std::vector<group::Call> calls, bool commands,
+                                    group::Freshness freshness) {
+  auto paf = kj::newPromiseAndFulfiller<Outcomes>();
+  if (calls.empty()) return Outcomes{};
+  auto batch = kj::refcounted<CallBatch>(calls.size(), kj::mv(paf.fulfiller));
+  CallTable& table = host_.parts_->calls;
+  for (uint32_t place = 0; place < calls.size(); ++place) {
+    group::CallId id = table.add(kj::addRef(*batch), place);
+    if (commands) {
+      replica.group().propose(id, std::move(calls[place]));
+    } else {
+      replica.group().query(id, std::move(calls[place]), freshness);
+    }
+  }
+  replica.touch();
+  return kj::mv(paf.promise);
+}
+
+// The leader's host in an outcome of this host's own replica, which names a replica.
+void Router::nameHosts(const Replica& replica, Outcomes& outcomes) const {
+  for (group::Outcome& each : outcomes) {
+    if (each.leaderHint != 0) each.leaderHint = replica.record().hostOf(each.leaderHint);
+  }
+}
+
+kj::Promise<Outcomes> Router::submit(GroupRef group, std::vector<group::Call> calls, bool forward) {
+  Replica* replica = host_.parts_->replicas.find(group.id);
+  if (replica != nullptr && replica->record().incarnation != group.incarnation) replica = nullptr;
+  if (replica != nullptr && !replica->broken() && (replica->group().leads() || !forward)) {
+    auto hold = replica->shared_from_this();
+    return local(*replica, std::move(calls), true, {}).then([this, hold](Outcomes outcomes) {
+      nameHosts(*hold, outcomes);
+      return outcomes;
+    });
+  }
+  uint64_t host = leaderHost(group.id);
+  if (!forward || host == 0 || host == host_.id()) return allFailed(calls.size(), refusal(group));
+  return forwardCalls(host, group, std::move(calls), true, {});
+}
+
+kj::Promise<Outcomes> Router::query(GroupRef group, std::vector<group::Call> calls,
+                                    group::Freshness freshness, bool forward) {
+  Replica* replica = host_.parts_->replicas.find(group.id);
+  if (replica != nullptr && replica->record().incarnation != group.incarnation) replica = nullptr;
+  // Any replica that works answers a query: it asks its leader for the index to wait for.
+  if (replica != nullptr && !replica->broken() &&
+      (!forward || replica->machineState() <= MachineState::running)) {
+    auto hold = replica->shared_from_this();
+    return local(*replica, std::move(calls), false, freshness)
+        .then([this, hold](Outcomes outcomes) {
+          nameHosts(*hold, outcomes);
+          return outcomes;
+        });
+  }
+  uint64_t host = leaderHost(group.id);
+  if (!forward || host == 0 || host == host_.id()) return allFailed(calls.size(), refusal(group));
+  return forwardCalls(host, group, std::move(calls), false, freshness);
+}
+
+kj::Promise<schema::Group::Client> Router::remote(uint64_t host, GroupRef group) {
+  return host_.peer(host).then([group](schema::Peer::Client peer) -> schema::Group::Client {
+    auto request = peer.groupRequest();
+    request.setId(group.id);
+    request.setIncarnation(group.incarnation);
+    return request.send().getGroup();
+  });
+}
+
+void Router::learn(uint64_t group, const Outcomes& outcomes) {
+  if (outcomes.empty() || !elsewhere(outcomes.front())) return;
+  uint64_t leader = outcomes.front().leaderHint;
+  if (leader == 0) {
+    hints_.erase(group);
+  } else if (hints_.size() < kHintsMax) {
+    hints_[group] = leader;
+  }
+}
+
+kj::Promise<Outcomes> Router::forwardCalls(uint64_t host, GroupRef group,
+                                           std::vector<group::Call> calls, bool commands,
+                                           group::Freshness freshness) {
+  std::size_t asked = calls.size();
+  auto sent = kj::heap<bool>(false);
+  bool& bytesLeft = *sent;
+  return remote(host, group)
+      .then([this, group, calls = std::move(calls), commands, freshness, asked,
+             &bytesLeft](schema::Group::Client remote) mutable -> kj::Promise<Outcomes> {
+        bytesLeft = true;
+        auto settle = [this, group, asked](capnp::List<schema::Outcome>::Reader from) {
+          Outcomes outcomes = fromWire(from, asked);
+          learn(group.id, outcomes);
+          return outcomes;
+        };
+        if (commands) {
+          auto request = remote.submitRequest(capnp::MessageSize{wordsOf(calls), 0});
+          auto list = request.initCommands(static_cast<unsigned>(calls.size()));
+          for (unsigned i = 0; i < calls.size(); ++i) {
+            auto stamp = list[i].initStamp();
+            stamp.setSession(calls[i].stamp.session);
+            stamp.setSequence(calls[i].stamp.sequence);
+            stamp.setAcknowledgedBelow(calls[i].stamp.acknowledgedBelow);
+            list[i].setInterfaceId(calls[i].interfaceId);
+            list[i].setMethod(calls[i].method);
+            list[i].setParams(dataOf(calls[i].params));
+          }
+          return request.send().then(
+              [settle](auto response) mutable { return settle(response.getOutcomes()); });
+        }
+        auto request = remote.queryRequest(capnp::MessageSize{wordsOf(calls), 0});
+        auto list = request.initQuestions(static_cast<unsigned>(calls.size()));
+        for (unsigned i = 0; i < calls.size(); ++i) {
+          list[i].setInterfaceId(calls[i].interfaceId);
+          list[i].setMethod(calls[i].method);
+          list[i].setParams(dataOf(calls[i].params));
+        }
+        auto fresh = request.initFreshness();
+        switch (freshness.kind) {
+          case group::Freshness::Kind::linearizable:
+            fresh.setLinearizable();
+            break;
+          case group::Freshness::Kind::lease:
+            fresh.setLease();
+            break;
+          case group::Freshness::Kind::stale:
+            fresh.setStaleMaxAgeMs(static_cast<uint32_t>(freshness.maxAgeUs / 1000));
+            break;
+        }
+        return request.send().then(
+            [settle](auto response) mutable { return settle(response.getOutcomes()); });
+      })
+      .catch_([this, group, asked, host, commands,
+               &bytesLeft](kj::Exception&& exception) -> Outcomes {
+        hints_.erase(group.id);
+        Fault fault = net::faultOf(exception);
+        // Once the bytes of a command have left, a broken connection says nothing of its fate.
+        bool fate = fault.code == ErrorCode::unavailable || fault.code == ErrorCode::unknown;
+        ErrorCode code = fate
+                             ? (commands && bytesLeft ? ErrorCode::unknown : ErrorCode::unavailable)
+                             : fault.code;
+        return allFailed(asked, failed(code, "host " + std::to_string(host) + ": " + fault.text));
+      })
+      .attach(kj::mv(sent));
+}
+
+kj::Promise<group::Outcome> Router::openSession(GroupRef group, bool forward) {
+  Replica* replica = host_.parts_->replicas.find(group.id);
+  if (replica != nullptr && replica->record().incarnation != group.incarnation) replica = nullptr;
+  if (replica != nullptr && !replica->broken() && (replica->group().leads() || !forward)) {
+    auto paf = kj::newPromiseAndFulfiller<Outcomes>();
+    auto batch = kj::refcounted<CallBatch>(1, kj::mv(paf.fulfiller));
+    replica->group().openSession(host_.parts_->calls.add(kj::mv(batch), 0));
+    replica->touch();
+    auto hold = replica->shared_from_this();
+    return paf.promise.then([this, hold](Outcomes outcomes) {
+      nameHosts(*hold, outcomes);
+      return std::move(outcomes.front());
+    });
+  }
+  uint64_t host = leaderHost(group.id);
+  if (!forward || host == 0 || host == host_.id()) return refusal(group);
+  return remote(host, group)
+      .then([](schema::Group::Client remote) { return remote.openSessionRequest().send(); })
+      .then([](auto response) {
+        group::Outcome outcome;
+        outcome.position.index = response.getSession();
+        return outcome;
+      })
+      .catch_([this, group](kj::Exception&& exception) {
+        hints_.erase(group.id);
+        Fault fault = net::faultOf(exception);
+        return failed(fault.code, fault.text);
+      });
+}
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,30 @@
+// Snapshot files between this host's disk and its peers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include <kj/async.h>
+#include <kj/memory.h>
+
+#include "host/group/ports.h"
+#include "host/net/peer_events.h"
+#include "host/runtime/io_thread.h"
+#include "host/store/snapshot_files.h"
+
+namespace flotilla::runtime {
+
+// The saved snapshot at `point`, checked whole and ready to be sent.
+kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files,
+                                                                 store::SnapshotFiles& snapshots,
+                                                                 group::ReplicaKey key,
+                                                                 raft::LogPoint point);
+
+// A place for one on its way in. `arrived` is called on the loop once the file is whole, verified
+// against the group's own checks and synced.
+kj::Own<net::SnapshotFile> receiveSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
+                                           group::ReplicaKey key, raft::LogPoint point,
+                                           std::function<void()> arrived);
+
+}  // namespace flotilla::runtime

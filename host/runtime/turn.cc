@@ -1,0 +1,29 @@
+// The end of the loop's turn.
+#include "host/runtime/turn.h"
+
+#include "host/runtime/replica.h"
+
+namespace flotilla::runtime {
+
+void Turn::mark(std::shared_ptr<Replica> replica) {
+  if (replica->marked) return;
+  replica->marked = true;
+  marked_.push_back(std::move(replica));
+  if (marked_.size() > 1) return;
+  end_ = kj::evalLast([this]() { flush(); }).eagerlyEvaluate([](kj::Exception&& exception) {
+    // A flush never throws; one that does has broken an invariant of a group.
+    KJ_LOG(FATAL, "a group's turn threw", exception);
+    std::abort();
+  });
+}
+
+void Turn::flush() {
+  std::swap(flushing_, marked_);
+  for (const std::shared_ptr<Replica>& replica : flushing_) {
+    replica->marked = false;
+    replica->group().flush();
+  }
+  flushing_.clear();
+}
+
+}  // namespace flotilla::runtime

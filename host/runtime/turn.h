@@ -1,0 +1,34 @@
+// The end of the loop's turn: everything that gathered in it goes out at once.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <kj/async.h>
+
+namespace flotilla::runtime {
+
+class Replica;
+
+// Remembers which replicas were given something in this turn, and flushes each once when the loop
+// has nothing else to do: one entry for all commands of the moment, with no timer added.
+//
+// Owner:  Host's parts; outlives the replicas.
+// Thread: the loop's.
+// Errors: none.
+class Turn {
+public:
+  Turn() = default;
+  KJ_DISALLOW_COPY(Turn);
+
+  void mark(std::shared_ptr<Replica> replica);
+
+private:
+  void flush();
+
+  std::vector<std::shared_ptr<Replica>> marked_;
+  std::vector<std::shared_ptr<Replica>> flushing_;
+  kj::Promise<void> end_ = kj::READY_NOW;
+};
+
+}  // namespace flotilla::runtime
