@@ -1,0 +1,87 @@
+# A full disk refuses writes, keeps reading, and takes writes again once there is room, without repair.
+import os
+import subprocess
+import unittest
+
+from cluster import Cluster, waitFor
+
+MIB = 1 << 20
+
+
+class FullDisk(unittest.TestCase):
+    def mount(self, cluster, n):
+        """Gives a host a small file system of its own."""
+        place = cluster.state(n)
+        os.makedirs(place, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "flotilla-test", place],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            self.skipTest(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        cluster.mounts.append(place)
+
+    def fill(self, cluster, n):
+        with open(cluster.state(n, "filler"), "wb") as file:
+            try:
+                while True:
+                    file.write(b"\0" * 65536)
+            except OSError:
+                pass
+
+    def test_read_only_while_full_and_back_when_there_is_room(self):
+        tail = "[storage]\nballast_bytes = 1048576\ngeneration_bytes = 1048576\n"
+        with Cluster(tail=tail) as cluster:
+            for n in cluster.numbers:
+                self.mount(cluster, n)
+            cluster.start()
+            cluster.pushKv()
+            cluster.create("g")
+            held = {f"k{n}": f"v{n}" for n in range(100)}
+            cluster.putAll("g", held)
+            for n in cluster.numbers:
+                self.fill(cluster, n)
+
+            def refused():
+                pipe = cluster.pipe("g", "put", timeoutMs=3000)
+                for number in range(200):
+                    pipe.send({"key": f"full-{number}", "value": "z" * 20000})
+                for request, answer in zip(pipe.asked, pipe.end()):
+                    if "error" not in answer:
+                        held[request["key"]] = request["value"]
+                return {answer["error"]["code"] for answer in pipe.answers if "error" in answer}
+
+            seen = waitFor(lambda: {"diskFull"} & refused(), 30, "a put refused with diskFull")
+            self.assertEqual({"diskFull"}, seen)
+            self.assertTrue(all(cluster.alive(n) for n in cluster.numbers), "a host stopped for lack of space")
+            cluster.expectAll("g", held)
+            for n in cluster.numbers:
+                os.remove(cluster.state(n, "filler"))
+            waitFor(lambda: cluster.run("call", "g", "put", "key=room", "value=again", "--timeout-ms", 3000).code == 0,
+                    30, "a put taken again")
+            held["room"] = "again"
+            cluster.expectAll("g", held)
+            for n in cluster.numbers:
+                cluster.kill(n)
+            cluster.spawnAll()
+            cluster.expectAll("g", held)
+
+    def test_one_full_host_of_three_holds_nobody_up(self):
+        tail = "[storage]\nballast_bytes = 1048576\ngeneration_bytes = 1048576\n"
+        with Cluster(tail=tail) as cluster:
+            self.mount(cluster, 3)
+            cluster.start()
+            cluster.pushKv()
+            cluster.create("g")
+            self.fill(cluster, 3)
+            held = {f"k{n}": "z" * 20000 for n in range(300)}
+            cluster.putAll("g", held)
+            cluster.expectAll("g", held)
+            os.remove(cluster.state(3, "filler"))
+
+            def level():
+                members = {one["host"]: one for one in cluster.show("g")["members"]}
+                return members[3]["applied"] >= max(one["commit"] for one in members.values())
+            waitFor(level, 30, "host 3 caught up once it had room")
+
+
+if __name__ == "__main__":
+    unittest.main()
