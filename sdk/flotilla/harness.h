@@ -1,0 +1,184 @@
+// A machine in memory, for its author's tests.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "flotilla/describe.h"
+
+namespace flotilla::testing {
+
+// What a call came to: a result, or the machine's own error. A fault is thrown, for it ends a test.
+template <typename Results>
+class Answer {
+public:
+  explicit Answer(std::string_view segment) : words_(segment.size() / sizeof(capnp::word)) {
+    std::memcpy(words_.data(), segment.data(), segment.size());
+    kj::ArrayPtr<const capnp::word> one(words_.data(), words_.size());
+    segment_ = one;
+    message_ = std::make_unique<capnp::SegmentArrayMessageReader>(kj::arrayPtr(&segment_, 1));
+  }
+  Answer(std::string code, std::string text) : code_(std::move(code)), text_(std::move(text)) {}
+  Answer(const Answer&) = delete;
+
+  bool ok() const { return code_.empty(); }
+  const std::string& code() const { return code_; }  // the author's; empty: a result
+  const std::string& text() const { return text_; }
+  typename Results::Reader result() const {
+    if (!ok()) throw std::logic_error("no result but " + code_ + ": " + text_);
+    return message_->getRoot<Results>();
+  }
+
+private:
+  std::vector<capnp::word> words_;
+  kj::ArrayPtr<const capnp::word> segment_;
+  std::unique_ptr<capnp::SegmentArrayMessageReader> message_;
+  std::string code_;
+  std::string text_;
+};
+
+// A fault of the machine, as the host would report it.
+class MachineFault : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
+// One replica without a cluster. Calls go the way they go in a host: over the C boundary.
+//
+//   Harness<KvMachine> kv({FLOTILLA_HANDLERS(KvMachine, put, get)});
+//   kv.call<&KvMachine::put>([](auto in) { in.setKey("a"); }).result().getRevision();
+//   kv.restart();   // into a new machine, through a snapshot
+//
+// Owner:  a test.
+// Thread: one.
+// Errors: throws MachineFault for a fault, Error where the machine refuses its configuration.
+template <typename Machine, typename Interface = void>
+class Harness {
+public:
+  using Settings = std::vector<std::pair<std::string, std::string>>;
+
+  explicit Harness(std::initializer_list<Handler<Machine>> handlers, const Settings& settings = {})
+      : handlers_(handlers), settings_(settings), instance_(made()) {}
+
+  // Carries out the handler's method: `fill` sets the parameters.
+  template <auto Member, typename Fill>
+  auto call(Fill&& fill) {
+    using Params = typename typed::Signature<Member>::Params;
+    using Results = typename typed::Signature<Member>::Results;
+    capnp::MallocMessageBuilder message;
+    fill(message.initRoot<Params>());
+    std::string_view params = flat(message);
+    Handler<Machine> wanted = handler<Member>("");
+    flotilla_command command{};
+    command.size = sizeof command;
+    command.row = rowOf(wanted);
+    command.index = wanted.kind == FLOTILLA_COMMAND ? ++index_ : index_;
+    command.term = 1;
+    command.timeUs = timeUs;
+    command.seed = mixed(command.index, 1);
+    command.params = {params.data(), params.size()};
+    Heard heard = ask(command, wanted.kind);
+    if (heard.fault) throw MachineFault(*heard.fault);
+    if (!heard.code.empty()) return Answer<Results>(heard.code, heard.body);
+    return Answer<Results>(heard.body);
+  }
+
+  std::string snapshot() const {
+    std::string bytes;
+    flotilla_writer writer{sizeof writer, &bytes, [](void* to, flotilla_bytes piece) {
+                             static_cast<std::string*>(to)->append(
+                                 static_cast<const char*>(piece.start), piece.size);
+                             return 0;
+                           }};
+    SnapshotWriter out(writer);
+    instance_->capture()->save(out);
+    out.flush();
+    return bytes;
+  }
+  // A new machine in the state of `snapshot`.
+  void restore(std::string_view snapshot) {
+    flotilla_reader reader{sizeof reader, &snapshot, [](void* from, void* to, uint64_t room) {
+                             auto& left = *static_cast<std::string_view*>(from);
+                             size_t part = std::min<size_t>(room, left.size());
+                             std::memcpy(to, left.data(), part);
+                             left.remove_prefix(part);
+                             return static_cast<int64_t>(part);
+                           }};
+    auto instance = made();
+    SnapshotReader in(reader);
+    instance->load(in);
+    instance_ = std::move(instance);
+  }
+  void restart() { restore(snapshot()); }
+
+  uint64_t digest() const { return instance_->digest(); }
+  uint64_t index() const { return index_; }
+
+  int64_t timeUs = 1'700'000'000'000'000;  // log time of the next call
+
+private:
+  struct Heard {
+    std::string code;
+    std::string body;
+    std::optional<std::string> fault;
+  };
+
+  std::unique_ptr<Instance<Machine>> made() const {
+    Config config;
+    for (const auto& [key, value] : settings_) config.add(key, value);
+    return std::make_unique<Instance<Machine>>(handlers_, config);
+  }
+  std::string_view flat(capnp::MallocMessageBuilder& message) {
+    params_ = std::make_unique<capnp::MallocMessageBuilder>(
+        static_cast<uint32_t>(message.sizeInWords() + 1));
+    params_->setRoot(message.getRoot<capnp::AnyPointer>().asReader());
+    auto bytes = params_->getSegmentsForOutput()[0].asBytes();
+    return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+  }
+  uint32_t rowOf(const Handler<Machine>& wanted) const {
+    for (uint32_t row = 0; row < handlers_.size(); ++row) {
+      const Handler<Machine>& one = handlers_[row];
+      if (one.command == wanted.command && one.query == wanted.query) return row;
+    }
+    throw std::logic_error("the harness was not given this handler");
+  }
+  Heard ask(const flotilla_command& command, uint32_t kind) {
+    Heard heard;
+    auto string = [](flotilla_bytes bytes) {
+      return std::string(static_cast<const char*>(bytes.start), bytes.size);
+    };
+    static constexpr auto kString = string;
+    flotilla_answers answers{
+        sizeof answers, &heard,
+        [](void* to, uint64_t, flotilla_bytes segment) {
+          static_cast<Heard*>(to)->body = kString(segment);
+        },
+        [](void* to, uint64_t, flotilla_bytes code, flotilla_bytes text) {
+          static_cast<Heard*>(to)->code = kString(code);
+          static_cast<Heard*>(to)->body = kString(text);
+        },
+        [](void* to, flotilla_bytes text) { static_cast<Heard*>(to)->fault = kString(text); }};
+    if (kind == FLOTILLA_COMMAND) {
+      instance_->apply(&command, 1, answers, nullptr);
+    } else {
+      instance_->query(command, answers);
+    }
+    return heard;
+  }
+
+  std::vector<Handler<Machine>> handlers_;
+  Settings settings_;
+  std::unique_ptr<Instance<Machine>> instance_;
+  std::unique_ptr<capnp::MallocMessageBuilder> params_;
+  uint64_t index_ = 0;
+};
+
+}  // namespace flotilla::testing

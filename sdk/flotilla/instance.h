@@ -1,0 +1,250 @@
+// One machine, as the C boundary calls it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "flotilla/abi.h"
+#include "flotilla/config.h"
+#include "flotilla/error.h"
+#include "flotilla/handler.h"
+#include "flotilla/replicated.h"
+#include "flotilla/run.h"
+#include "flotilla/snapshot_stream.h"
+
+namespace flotilla {
+
+// A machine that writes its own snapshots: capture() gives something with save(SnapshotWriter&)
+// const, short and at a boundary; load(SnapshotReader&) is its reverse.
+template <typename Machine>
+concept CapturesItself = requires(const Machine& machine, Machine& target, SnapshotWriter& out,
+                                  SnapshotReader& in) {
+  machine.capture().save(out);
+  target.load(in);
+};
+template <typename Machine>
+concept DigestsItself = requires(const Machine& machine) {
+  { machine.digest() } -> std::convertible_to<uint64_t>;
+};
+template <typename Machine>
+concept MeasuresItself = requires(const Machine& machine) {
+  { machine.memoryBytes() } -> std::convertible_to<uint64_t>;
+};
+
+// Of the state's layout; a snapshot of another is refused. `static constexpr uint32_t
+// kStateVersion`.
+template <typename Machine>
+constexpr uint32_t stateVersionOf() {
+  if constexpr (requires { Machine::kStateVersion; }) return Machine::kStateVersion;
+  return 1;
+}
+
+// Owner:  the host, through create and destroy.
+// Thread: one at a time; captures on any.
+// Errors: the constructor, capture and load throw what the machine throws, and Error.
+template <typename Machine>
+class Instance {
+public:
+  Instance(std::span<const Handler<Machine>> handlers, const Config& config) : handlers_(handlers) {
+    Members::Construction signingUp(&members_);
+    if constexpr (std::is_constructible_v<Machine, const Config&>) {
+      machine_ = std::make_unique<Machine>(config);
+    } else {
+      machine_ = std::make_unique<Machine>();
+    }
+    config.refuseUnknown();
+    refuseUncaptured();
+    members_.startUndoing();
+  }
+
+  // The run's commands, in order; as many as were answered.
+  uint64_t apply(const flotilla_command* commands, uint64_t count, const flotilla_answers& answers,
+                 flotilla_cursor* cursor) {
+    Run run(commands, count);
+    for (uint64_t place = 0; place < count; ++place) {
+      if (place % Run::kDecodedMax == 0) prepare(run, place);
+      const flotilla_command& command = run.command(place);
+      if (cursor != nullptr) {
+        cursor->index = command.index;
+        cursor->ordinal = command.ordinal;
+      }
+      const Handler<Machine>& handler = handlers_[command.row];  // the host knows the table
+      End end = answered(answers, place, run, [&](capnp::MessageBuilder& results) {
+        if (handler.command == nullptr) throw std::logic_error("a query was given as a command");
+        handler.command(*machine_, Entry(command), run.params(place), results);
+      });
+      if (end == End::done) {
+        members_.keep();
+      } else {
+        members_.undo();
+      }
+      if (end == End::fault) return place;
+    }
+    return count;
+  }
+
+  // False where it is a fault.
+  bool query(const flotilla_command& question, const flotilla_answers& answers) const {
+    Run run(&question, 1);
+    run.decode(0);
+    const Handler<Machine>& handler = handlers_[question.row];
+    return answered(answers, 0, run, [&](capnp::MessageBuilder& results) {
+             if (handler.query == nullptr) throw std::logic_error("a command was given as a query");
+             const Machine& machine = *machine_;
+             handler.query(machine, View(question), run.params(0), results);
+           }) != End::fault;
+  }
+
+  class Captured {
+  public:
+    virtual ~Captured() = default;
+    virtual void save(SnapshotWriter& out) const = 0;
+  };
+
+  std::unique_ptr<Captured> capture() const {
+    if constexpr (CapturesItself<Machine>) {
+      return std::make_unique<OwnCapture<decltype(machine_->capture())>>(
+          std::as_const(*machine_).capture());
+    } else {
+      return std::make_unique<MembersCapture>(members_.capture());
+    }
+  }
+
+  void load(SnapshotReader& in) {
+    if (in.number<uint64_t>() != kMagic) throw Error("snapshotDamaged", "does not begin as one");
+    auto version = in.number<uint32_t>();
+    if (version != stateVersionOf<Machine>()) {
+      throw Error("otherState", "a snapshot of state version " + std::to_string(version) +
+                                    ", this plugin has " +
+                                    std::to_string(stateVersionOf<Machine>()));
+    }
+    if constexpr (CapturesItself<Machine>) {
+      machine_->load(in);
+    } else {
+      members_.load(in);
+    }
+    if (!in.atEnd()) throw Error("snapshotDamaged", "goes on after its end");
+  }
+
+  uint64_t digest() const {
+    if constexpr (DigestsItself<Machine>) return machine_->digest();
+    return members_.digest();
+  }
+  uint64_t memoryBytes() const {
+    if constexpr (MeasuresItself<Machine>) return machine_->memoryBytes();
+    return sizeof *this + sizeof(Machine) + members_.memoryBytes();
+  }
+
+private:
+  static constexpr uint64_t kMagic = 0x70616e7361746c66ULL;  // "fltasnap"
+  enum class End { done, error, fault };
+
+  class MembersCapture final : public Captured {
+  public:
+    explicit MembersCapture(std::vector<std::unique_ptr<MemberCapture>> members)
+        : members_(std::move(members)) {}
+    void save(SnapshotWriter& out) const override {
+      out.number(kMagic);
+      out.number<uint32_t>(stateVersionOf<Machine>());
+      for (const auto& member : members_) member->save(out);
+    }
+
+  private:
+    std::vector<std::unique_ptr<MemberCapture>> members_;
+  };
+
+  template <typename Held>
+  class OwnCapture final : public Captured {
+  public:
+    explicit OwnCapture(Held held) : held_(std::move(held)) {}
+    void save(SnapshotWriter& out) const override {
+      out.number(kMagic);
+      out.number<uint32_t>(stateVersionOf<Machine>());
+      held_.save(out);
+    }
+
+  private:
+    Held held_;
+  };
+
+  // Calls one handler and hands its answer over, whatever comes out.
+  template <typename Call>
+  End answered(const flotilla_answers& answers, uint64_t place, const Run& run, Call&& call) const {
+    try {
+      if (run.damaged(place)) throw Error("badParams", run.damage(place));
+      Results results;
+      call(results.message());
+      std::string_view segment = results.segment();
+      answers.result(answers.context, place, {segment.data(), segment.size()});
+      return End::done;
+    } catch (const Error& error) {
+      std::string_view text = error.what();
+      answers.error(answers.context, place, {error.code().data(), error.code().size()},
+                    {text.data(), text.size()});
+      return End::error;
+    } catch (const kj::Exception& exception) {
+      std::string text = exception.getDescription().cStr();
+      if (!raisedByCapnp(exception)) return fault(answers, text);
+      // Parameters that are not what their schema says come from outside: no reason to stop.
+      constexpr std::string_view kCode = "badParams";
+      answers.error(answers.context, place, {kCode.data(), kCode.size()},
+                    {text.data(), text.size()});
+      return End::error;
+    } catch (const std::exception& exception) {
+      return fault(answers, exception.what());
+    } catch (...) {
+      return fault(answers, "threw something that is no std::exception");
+    }
+  }
+  static End fault(const flotilla_answers& answers, std::string_view text) {
+    answers.fault(answers.context, {text.data(), text.size()});
+    return End::fault;
+  }
+
+  // Reads ahead, so that the Tables can fetch what the run will need.
+  void prepare(Run& run, uint64_t first) {
+    run.decode(first);
+    bool prepared = false;
+    for (uint64_t place = first; place < run.decodedLimit(); ++place) {
+      const Handler<Machine>& handler = handlers_[run.command(place).row];
+      if (handler.prepare == nullptr || run.damaged(place)) continue;
+      try {
+        handler.prepare(*machine_, run.params(place));
+        prepared = true;
+      } catch (const kj::Exception&) {
+        // Damaged parameters: the command itself will say so.
+      }
+    }
+    if (prepared) members_.prefetchRun();
+  }
+
+  // A plain member would be lost with the first snapshot, so a machine that is made of Tables is
+  // made of nothing else.
+  void refuseUncaptured() const {
+    if constexpr (CapturesItself<Machine>) {
+      if (!members_.empty()) {
+        throw Error(
+            "uncaptured",
+            "has Tables and its own capture(); the SDK saves Tables only where it saves all");
+      }
+    } else if constexpr (!std::is_empty_v<Machine>) {
+      size_t known = members_.bytesInMachine() + (std::is_polymorphic_v<Machine> ? 8 : 0);
+      if (sizeof(Machine) > known + 7) {
+        throw Error("uncaptured",
+                    "has " + std::to_string(sizeof(Machine) - known) +
+                        " bytes of members that no snapshot would hold; make them flotilla::Table, "
+                        "Single or Fixed, or give it capture() and load()");
+      }
+    }
+  }
+
+  std::span<const Handler<Machine>> handlers_;
+  Members members_;
+  std::unique_ptr<Machine> machine_;
+};
+
+}  // namespace flotilla
