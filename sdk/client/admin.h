@@ -59,8 +59,11 @@ public:
                                                                       uint64_t onHost);
 
 private:
-  template <typename Results, typename Ask>
-  kj::Promise<capnp::Response<Results>> ask(Ask&& ask);
+  template <typename Results, typename Send>
+  kj::Promise<capnp::Response<Results>> look(Send&& send);
+  template <typename Results, typename Send>
+  kj::Promise<capnp::Response<Results>> change(Send&& send);
+  uint32_t hostTimeoutMs() const;
 
   kj::Own<Hosts> hosts_;
   uint64_t timeoutMs_;

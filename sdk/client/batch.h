@@ -38,6 +38,7 @@ struct Batch {
   std::vector<Call> calls;
   std::vector<capnp::word> words;
   Freshness freshness;  // of queries
+  uint64_t serial = 0;  // older ones are lower
 
   bool empty() const { return calls.empty(); }
   void add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,

@@ -21,11 +21,14 @@ std::string faultText(const Fault& fault);
 // another form gives ErrorCode::unknown with that text.
 Fault parseFault(std::string_view text);
 
-// What a failed call says. An exception that carries no fault of ours is `unavailable` where it is
-// a refused connection or an overload, `noSuchMethod` where nobody implements it, else `unknown`,
-// for a request may have been carried out although its connection broke.
+// What a failed call says. An exception that carries no fault of ours is `overloaded` where its
+// type is that, `noSuchMethod` where nobody implements it, else `unknown`, for a request may have
+// been carried out although its connection broke.
 Fault faultOf(const kj::Exception& exception);
 kj::Exception exceptionOf(const Fault& fault);
+
+// True where the exception carries a fault of ours, and not merely its own words.
+bool carriesFault(const kj::Exception& exception);
 
 Fault faultOf(schema::Fault::Reader fault);
 

@@ -65,9 +65,11 @@ private:
   std::string name_;
   kj::Own<Hosts> hosts_;
   kj::Own<Route> route_;
-  kj::Own<Lane> commands_;
-  kj::Own<Lane> queries_;
-  kj::Maybe<kj::ForkedPromise<std::shared_ptr<const Description>>> description_;
+  Lane commands_;
+  Lane queries_;
+  kj::Promise<std::shared_ptr<const Description>> askDescription();
+
+  std::shared_ptr<const Description> description_;
 };
 
 }  // namespace flotilla::client

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,9 @@ public:
   // That host if it is up or comes up within `patience`, else null.
   kj::Promise<kj::Maybe<kj::Own<Link>>> named(HostAddress host, kj::Duration patience);
 
+  // A group at that host is silent. If the host is too, its connection is dropped.
+  void suspect(Link& link);
+
   std::vector<Link*> up();
   kj::Timer& timer() { return timer_; }
   const ClientOptions& options() const { return options_; }
@@ -49,10 +54,12 @@ private:
   Link& linkTo(const std::string& address);
   Link* find(const HostAddress& host);
   void start(Link& link);
-  kj::Promise<void> tend(Link& link, uint64_t backoffMs);
+  void startAll();
+  kj::Promise<void> tend(Link& link, uint64_t failures);
   kj::Promise<void> wait(bool impatient);
   void wentUp(Link& link);
   void failed();
+  std::optional<Fault> hopeless(bool onlyIfDenied);
   void taskFailed(kj::Exception&& exception) override;
 
   kj::Timer& timer_;
@@ -60,7 +67,8 @@ private:
   ClientOptions options_;
   std::string cluster_;                         // of the first host that let us in
   std::map<std::string, kj::Own<Link>> links_;  // by address
-  std::map<std::string, uint64_t> tended_;      // attempts that failed since the last success
+  std::set<std::string> tended_;                // addresses that are tried for ever
+  std::set<std::string> suspected_;             // addresses that are being probed
   std::vector<Waiter> waiters_;
   uint64_t turn_ = 0;  // spreads choices over hosts
   kj::TaskSet tasks_;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <memory>
+#include <string>
 #include <vector>
 
 #include <kj/async.h>
@@ -25,77 +25,84 @@ namespace flotilla::client {
 // Errors: every call ends with exactly one outcome; callers are called from the loop, never from
 //         inside a call of theirs, and may drop the lane then.
 // Time:   deadlines by the loop's timer.
-class Lane final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
+class Lane final : private kj::TaskSet::ErrorHandler {
 public:
   enum class Kind { commands, queries };
+  using Done = kj::Function<void(Outcome&&)>;
 
-  Lane(kj::Own<Route> route, Kind kind);
+  Lane(Route& route, Kind kind);
   ~Lane() noexcept(false);
 
-  void add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
-           kj::Function<void(Outcome&&)> done);
+  void add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness, Done done);
 
   size_t unanswered() const { return unanswered_; }
 
 private:
   struct Ended {
-    kj::Function<void(Outcome&&)> done;
+    Done done;
     Outcome outcome;
   };
-
-  bool stamped() const;
-  bool repeatable() const { return kind_ == Kind::queries || stamped(); }
-  size_t batchCallsMax() const;
-
-  void gather();  // seals the open batch at the end of this turn
-  void seal();
-  void pump();  // sends what may be sent
-  bool mayPump();
-  void seek();
-  void openSession(Target& target);
-  void stamp(Batch& batch);
-  void send(Target& target, Batch&& batch);
-
-  void landed(uint64_t flight, std::vector<Outcome>&& outcomes);
-  void broke(uint64_t flight, const kj::Exception& exception);
-  void judge(Call& call, Outcome&& outcome, uint64_t turn);
-  void refuseAll(const Fault& fault);
-  void pause();  // before the next attempt, ever longer
-  void end(Call& call, Outcome&& outcome);
-  void deliver();
-
-  void watch();  // the earliest deadline
-  void expire();
-  template <typename Visit>
-  void eachBatch(Visit&& visit);
-  void taskFailed(kj::Exception&& exception) override;
-
   struct Flight {
     Batch batch;
     uint64_t turn = 0;  // of the route when it left
   };
 
-  kj::Own<Route> route_;
+  bool stamped() const { return kind_ == Kind::commands && options_.sessions; }
+  bool repeatable() const { return kind_ == Kind::queries || options_.sessions; }
+  size_t batchCallsMax() const;
+
+  // On the way out.
+  void gather();  // closes the open batch at the end of this turn of the loop
+  void close();
+  void pump();  // sends what may be sent
+  bool sendFront(Target& target);
+  void knowGroup(const Target& target);
+  bool stamp(Batch& batch);
+  void send(Target& target, Batch&& batch);
+  void seek();
+  void openSession(Target& target);
+  void pause();
+
+  // On the way back.
+  void landed(uint64_t flight, std::vector<Outcome>&& outcomes);
+  void broke(uint64_t flight, const kj::Exception& exception);
+  void judge(Call& call, Outcome&& outcome, uint64_t turn);
+  void renewStamp(Call& call);
+  void again(Batch&& batch);
+  void troubled(const kj::Exception& exception, uint64_t turn);
+  void refuseWaiting(const Fault& fault);
+  void end(Call& call, Outcome&& outcome);
+  void deliver();
+
+  // Deadlines.
+  void watch();
+  void expire();
+  void expireIn(Batch& batch, bool flying);
+  void taskFailed(kj::Exception&& exception) override;
+
+  Route& route_;
   Kind kind_;
   const ClientOptions& options_;
   kj::Timer& timer_;
   Stamps stamps_;
-  uint64_t groupId_ = 0;  // whose session it is
-  uint64_t incarnation_ = 0;
+  uint64_t groupId_ = 0;      // whose session it is
+  uint64_t incarnation_ = 0;  // and in which of its lives
 
-  Batch open_;                 // of this turn
-  std::deque<Batch> waiting_;  // oldest first; what is repeated comes before what is new
+  Batch open_;                 // of this turn of the loop
+  std::deque<Batch> waiting_;  // by their serials, so that what is repeated goes first
   std::map<uint64_t, Flight> flights_;
+  uint64_t nextSerial_ = 1;
   uint64_t nextFlight_ = 1;
   size_t unanswered_ = 0;
-  size_t waitingBytes_ = 0;
+  size_t unansweredBytes_ = 0;
 
   bool gathering_ = false;
   bool seeking_ = false;
-  bool opening_ = false;  // a session
-  bool pausing_ = false;
+  bool opening_ = false;   // a session
+  bool pausing_ = false;   // before the next attempt
+  bool watching_ = false;  // the earliest deadline
   uint32_t setbacks_ = 0;  // in a row
-  kj::Maybe<kj::TimePoint> watching_;
+  std::string trouble_;    // the last one, for those whose time runs out
   std::vector<Ended> ended_;
   kj::TaskSet tasks_;
 };

@@ -36,6 +36,8 @@ public:
   kj::Promise<void> whenDown();
   // Closes the connection: the host has been silent for too long.
   void drop();
+  // The same, for it is not a host that we want.
+  void refuse(Fault fault);
 
   bool up() const { return up_; }
   uint64_t connection() const {

@@ -16,12 +16,12 @@ struct ClientOptions {
   uint64_t attemptTimeoutMs = 2'500;  // a host that is silent so long is asked no more, another is
   bool sessions = true;               // stamp commands, so that they are retried and run once
 
-  // A group's commands under way are at most batches × commands; those beyond wait in a queue.
+  // A group's commands under way are at most batches × commands; others wait. Queries likewise.
   uint32_t batchesInFlightMax = 4;
   uint32_t batchCommandsMax = 1'024;
   size_t batchBytesMax = 1 << 20;  // of parameters; a batch on the wire is at most 4 MiB
-  size_t waitingMax = 65'536;      // calls of a group that wait; one more ends with `overloaded`
-  size_t waitingBytesMax = 64 << 20;
+  size_t unansweredMax = 65'536;   // of one group; another call ends with `overloaded`
+  size_t unansweredBytesMax = 64 << 20;
 };
 
 // The largest parameters that a command may carry: what fits the largest batch with its frame.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "sdk/client/words.h"
 #include "sdk/flotilla/bytes.h"
@@ -36,6 +37,12 @@ struct Outcome {
   HostAddress leader;  // with notLeader, where known
 
   bool ok() const { return !fault.has_value(); }
+
+  static Outcome failed(Fault why) {
+    Outcome out;
+    out.fault = std::move(why);
+    return out;
+  }
 };
 
 struct Freshness {

@@ -49,11 +49,19 @@ public:
 
 private:
   struct Search;
+  struct Found {
+    Target target;
+    HostAddress leader;  // as that host last heard
+  };
   kj::Promise<void> search();
+  kj::Promise<void> askAny(kj::Own<Search> search);
   kj::Promise<void> ask(kj::Own<Search> search, kj::Own<Link> link);
-  kj::Promise<void> found(kj::Own<Search> search, kj::Own<Link> link, Target target,
-                          HostAddress leader);
+  kj::Promise<Found> identify(capnp::RemotePromise<schema::Host::FindGroupResults> answer,
+                              Target target);
+  kj::Promise<void> follow(kj::Own<Search> search, Found found);
   kj::Promise<void> refused(kj::Own<Search> search, const kj::Exception& why);
+  void settle(Target target, bool direct);
+  void sought();
   void refresh();
   void taskFailed(kj::Exception&& exception) override;
 

@@ -1,0 +1,109 @@
+// Calls that travel together.
+#include "sdk/client/batch.h"
+
+#include <algorithm>
+
+#include "sdk/client/fault_text.h"
+
+namespace flotilla::client {
+namespace {
+
+// Words of a command beside its parameters, in a request: struct, pointers, stamp.
+constexpr size_t kCommandWords = 10;
+
+kj::ArrayPtr<const kj::byte> paramsOf(const Batch& batch, const Call& call) {
+  return kj::arrayPtr(batch.words.data() + call.firstWord, call.wordCount).asBytes();
+}
+
+capnp::MessageSize sizeOf(const Batch& batch) {
+  return {batch.words.size() + batch.calls.size() * kCommandWords + 16, 0};
+}
+
+template <typename Results>
+std::vector<Outcome> outcomes(capnp::Response<Results>&& response) {
+  auto held = std::make_shared<capnp::Response<Results>>(kj::mv(response));
+  std::vector<Outcome> out;
+  for (auto outcome : held->getOutcomes()) {
+    Outcome& it = out.emplace_back();
+    it.position = {outcome.getPosition().getIndex(), outcome.getPosition().getOrdinal()};
+    if (outcome.isFault()) {
+      auto fault = outcome.getFault();
+      it.fault = faultOf(fault);
+      it.leader = {fault.getLeader().getId(), std::string(fault.getLeader().getAddress().cStr())};
+    } else {
+      auto bytes = outcome.getAnswer().asChars();
+      it.answer = Bytes(held, std::string_view(bytes.begin(), bytes.size()));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
+                kj::Function<void(Outcome&&)> done) {
+  Call call{.method = method, .deadline = deadline, .done = kj::mv(done)};
+  call.firstWord = words.size();
+  call.wordCount = params.size();
+  words.insert(words.end(), params.begin(), params.end());
+  calls.push_back(std::move(call));
+}
+
+void Batch::dropEnded() {
+  std::erase_if(calls, [](const Call& call) { return call.ended; });
+}
+
+capnp::RemotePromise<schema::Group::SubmitResults> Batch::submit(schema::Group::Client& group,
+                                                                 uint64_t acknowledgedBelow) const {
+  auto request = group.submitRequest(sizeOf(*this));
+  auto commands = request.initCommands(static_cast<unsigned>(calls.size()));
+  unsigned at = 0;
+  for (const Call& call : calls) {
+    auto command = commands[at++];
+    if (call.session != 0) {
+      auto stamp = command.initStamp();
+      stamp.setSession(call.session);
+      stamp.setSequence(call.sequence);
+      stamp.setAcknowledgedBelow(acknowledgedBelow);
+    }
+    command.setInterfaceId(call.method.interfaceId);
+    command.setMethod(call.method.method);
+    command.setParams(paramsOf(*this, call));
+  }
+  return request.send();
+}
+
+capnp::RemotePromise<schema::Group::QueryResults> Batch::query(schema::Group::Client& group) const {
+  auto request = group.queryRequest(sizeOf(*this));
+  auto questions = request.initQuestions(static_cast<unsigned>(calls.size()));
+  unsigned at = 0;
+  for (const Call& call : calls) {
+    auto question = questions[at++];
+    question.setInterfaceId(call.method.interfaceId);
+    question.setMethod(call.method.method);
+    question.setParams(paramsOf(*this, call));
+  }
+  auto wanted = request.initFreshness();
+  switch (freshness.kind) {
+    case Freshness::Kind::linearizable:
+      wanted.setLinearizable();
+      break;
+    case Freshness::Kind::lease:
+      wanted.setLease();
+      break;
+    case Freshness::Kind::stale:
+      wanted.setStaleMaxAgeMs(freshness.maxAgeMs);
+      break;
+  }
+  return request.send();
+}
+
+std::vector<Outcome> outcomesOf(capnp::Response<schema::Group::SubmitResults>&& response) {
+  return outcomes(kj::mv(response));
+}
+
+std::vector<Outcome> outcomesOf(capnp::Response<schema::Group::QueryResults>&& response) {
+  return outcomes(kj::mv(response));
+}
+
+}  // namespace flotilla::client

@@ -1,0 +1,406 @@
+// A group's commands, or its queries, on their way out and back.
+#include "sdk/client/lane.h"
+
+#include <algorithm>
+
+#include "sdk/client/fault_text.h"
+#include "sdk/client/retry.h"
+#include "sdk/client/within.h"
+
+namespace flotilla::client {
+namespace {
+
+// A smaller batch is not worth splitting that others may overlap with it.
+constexpr size_t kBatchCallsWorth = 64;
+
+// How many answers a group keeps for a session; with more of them under way it refuses.
+constexpr uint64_t kAnswersKeptMax = 4'096;
+
+// How often a call is tried whose machine faults: another replica's may not.
+constexpr uint32_t kFaultsMax = 3;
+
+constexpr uint64_t kPauseMsMin = 10;
+constexpr uint64_t kPauseMsMax = 320;
+
+std::string ms(uint64_t value) {
+  return std::to_string(value) + " ms";
+}
+
+}  // namespace
+
+Lane::Lane(Route& route, Kind kind)
+    : route_(route),
+      kind_(kind),
+      options_(route.hosts().options()),
+      timer_(route.hosts().timer()),
+      tasks_(*this) {}
+
+Lane::~Lane() noexcept(false) = default;
+
+// Large loads travel as several batches that overlap; small ones as one.
+size_t Lane::batchCallsMax() const {
+  size_t share = unanswered_ / std::max<size_t>(options_.batchesInFlightMax, 1);
+  return std::clamp<size_t>(share, std::min<size_t>(kBatchCallsWorth, options_.batchCommandsMax),
+                            std::max<size_t>(options_.batchCommandsMax, 1));
+}
+
+void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
+               Done done) {
+  size_t bytes = params.size() * sizeof(capnp::word);
+  Outcome refusal;
+  if (bytes > kParamsBytesMax) {
+    refusal.fault = Fault{ErrorCode::tooLarge,
+                          "group " + route_.name() + ": parameters of " + std::to_string(bytes) +
+                              " bytes, at most " + std::to_string(kParamsBytesMax),
+                          ""};
+  } else if (unanswered_ >= options_.unansweredMax ||
+             unansweredBytes_ + bytes > options_.unansweredBytesMax) {
+    refusal.fault = Fault{ErrorCode::overloaded,
+                          "group " + route_.name() + ": " + std::to_string(unanswered_) +
+                              " calls wait for their answers; send more when some have come",
+                          ""};
+  }
+  if (!refusal.ok()) {
+    ended_.push_back({kj::mv(done), std::move(refusal)});
+    return deliver();
+  }
+
+  bool full = open_.calls.size() >= batchCallsMax() ||
+              open_.words.size() * sizeof(capnp::word) + bytes > options_.batchBytesMax;
+  if (!open_.empty() && (full || open_.freshness != freshness)) close();
+  open_.freshness = freshness;
+  open_.add(method, params, timer_.now() + options_.callTimeoutMs * kj::MILLISECONDS, kj::mv(done));
+  ++unanswered_;
+  unansweredBytes_ += bytes;
+  gather();
+  watch();
+}
+
+void Lane::gather() {
+  if (gathering_) return;
+  gathering_ = true;
+  tasks_.add(kj::evalLast([this]() {
+    gathering_ = false;
+    close();
+    pump();
+  }));
+}
+
+void Lane::close() {
+  if (open_.empty()) return;
+  open_.serial = nextSerial_++;
+  waiting_.push_back(std::exchange(open_, Batch{}));
+}
+
+void Lane::pump() {
+  while (!waiting_.empty() && flights_.size() < std::max(options_.batchesInFlightMax, 1U) &&
+         !seeking_ && !opening_ && !pausing_) {
+    KJ_IF_MAYBE (target, route_.now()) {
+      if (!sendFront(*target)) return;
+    } else {
+      seek();
+    }
+  }
+}
+
+// Sends the oldest batch; false where it has to wait for something that will pump again.
+bool Lane::sendFront(Target& target) {
+  if (stamped()) {
+    knowGroup(target);
+    if (stamps_.session() == 0) {
+      openSession(target);
+      return false;
+    }
+  }
+  Batch& front = waiting_.front();
+  front.dropEnded();
+  if (!front.empty()) {
+    if (stamped() && !stamp(front)) return false;
+    send(target, std::move(front));
+  }
+  waiting_.pop_front();
+  return true;
+}
+
+// A session belongs to one life of a group. Under the same name another group must never be given
+// its stamps, which may mean something there.
+void Lane::knowGroup(const Target& target) {
+  if (target.groupId == groupId_ && target.incarnation == incarnation_) return;
+  groupId_ = target.groupId;
+  incarnation_ = target.incarnation;
+  stamps_.open(0);
+  Fault gone{ErrorCode::groupRemoved,
+             "group " + route_.name() + ": removed and created again meanwhile", ""};
+  for (Batch& batch : waiting_) {
+    for (Call& call : batch.calls) {
+      if (call.ended) continue;
+      if (call.doubted) {
+        end(call, Outcome::failed(finalFault(gone, true)));
+      } else {
+        renewStamp(call);
+      }
+    }
+  }
+  deliver();
+}
+
+// False where the group would have to keep more answers than it does; those under way come first.
+bool Lane::stamp(Batch& batch) {
+  size_t fresh = 0;
+  for (const Call& call : batch.calls) fresh += call.session == 0 ? 1 : 0;
+  if (fresh != 0 && !flights_.empty() && stamps_.spread() + fresh > kAnswersKeptMax) return false;
+  for (Call& call : batch.calls) {
+    if (call.session != 0) continue;
+    call.session = stamps_.session();
+    call.sequence = stamps_.take();
+  }
+  return true;
+}
+
+void Lane::send(Target& target, Batch&& batch) {
+  uint64_t id = nextFlight_++;
+  Flight& flight = flights_[id];
+  flight.batch = std::move(batch);
+  flight.turn = route_.turn();
+  for (Call& call : flight.batch.calls) call.sent = true;
+
+  kj::Promise<std::vector<Outcome>> answer = nullptr;
+  if (kind_ == Kind::commands) {
+    answer = flight.batch.submit(target.group, stamps_.acknowledgedBelow())
+                 .then([](capnp::Response<schema::Group::SubmitResults>&& response) {
+                   return outcomesOf(kj::mv(response));
+                 });
+  } else {
+    answer = flight.batch.query(target.group)
+                 .then([](capnp::Response<schema::Group::QueryResults>&& response) {
+                   return outcomesOf(kj::mv(response));
+                 });
+  }
+  // What cannot be repeated is waited for to its end.
+  uint64_t limitMs = repeatable() ? options_.attemptTimeoutMs : options_.callTimeoutMs;
+  Fault silence{ErrorCode::timeout,
+                "host " + target.link->address() + ": no answer within " + ms(limitMs), ""};
+  tasks_.add(
+      within(timer_, limitMs * kj::MILLISECONDS, kj::mv(answer), std::move(silence))
+          .then([this, id](std::vector<Outcome>&& outcomes) { landed(id, std::move(outcomes)); },
+                [this, id](kj::Exception&& exception) { broke(id, exception); }));
+}
+
+void Lane::seek() {
+  seeking_ = true;
+  tasks_.add(route_.seek().then(
+      [this]() {
+        seeking_ = false;
+        pump();
+      },
+      [this](kj::Exception&& exception) {
+        seeking_ = false;
+        troubled(exception, route_.turn());
+      }));
+}
+
+void Lane::openSession(Target& target) {
+  opening_ = true;
+  uint64_t turn = route_.turn();
+  uint64_t limitMs = options_.attemptTimeoutMs;
+  Fault silence{ErrorCode::timeout,
+                "host " + target.link->address() + ": no session within " + ms(limitMs), ""};
+  tasks_.add(within(timer_, limitMs * kj::MILLISECONDS,
+                    target.group.openSessionRequest().send().then(
+                        [](capnp::Response<schema::Group::OpenSessionResults>&& response) {
+                          return response.getSession();
+                        }),
+                    std::move(silence))
+                 .then(
+                     [this](uint64_t session) {
+                       opening_ = false;
+                       stamps_.open(session);
+                       pump();
+                     },
+                     [this, turn](kj::Exception&& exception) {
+                       opening_ = false;
+                       troubled(exception, turn);
+                     }));
+}
+
+// Neither a route nor a session: for good where that is certain, else soon again.
+void Lane::troubled(const kj::Exception& exception, uint64_t turn) {
+  Fault fault = faultOf(exception);
+  trouble_ = fault.text;
+  route_.lost(turn, fault.code == ErrorCode::timeout);
+  if (verdictOn(fault.code, true) == Verdict::final) {
+    refuseWaiting(fault);
+    return pump();
+  }
+  pause();
+}
+
+void Lane::pause() {
+  if (pausing_) return;
+  pausing_ = true;
+  uint64_t delayMs = std::min(kPauseMsMin << std::min(setbacks_, 8U), kPauseMsMax);
+  ++setbacks_;
+  tasks_.add(timer_.afterDelay(delayMs * kj::MILLISECONDS).then([this]() {
+    pausing_ = false;
+    pump();
+  }));
+}
+
+void Lane::landed(uint64_t id, std::vector<Outcome>&& outcomes) {
+  auto it = flights_.find(id);
+  if (it == flights_.end()) return;
+  Flight flight = std::move(it->second);
+  flights_.erase(it);
+  std::vector<Call>& calls = flight.batch.calls;
+  if (outcomes.size() != calls.size()) {
+    Fault fault{ErrorCode::unknown, "host: answered another number of calls than it was asked", ""};
+    outcomes.assign(calls.size(), Outcome::failed(std::move(fault)));
+  }
+  bool answered = false;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    if (calls[i].ended) continue;
+    answered = answered || outcomes[i].ok();
+    judge(calls[i], std::move(outcomes[i]), flight.turn);
+  }
+  if (answered) setbacks_ = 0;
+  again(std::move(flight.batch));
+  deliver();
+  pump();
+}
+
+void Lane::broke(uint64_t id, const kj::Exception& exception) {
+  auto it = flights_.find(id);
+  if (it == flights_.end()) return;
+  Fault fault = faultOf(exception);
+  landed(id, std::vector<Outcome>(it->second.batch.calls.size(), Outcome::failed(fault)));
+}
+
+void Lane::judge(Call& call, Outcome&& outcome, uint64_t turn) {
+  if (outcome.ok()) return end(call, std::move(outcome));
+  ErrorCode code = outcome.fault->code;
+  trouble_ = outcome.fault->text;
+  Verdict verdict = verdictOn(code, repeatable());
+  if (code == ErrorCode::faulted && ++call.faultCount >= kFaultsMax) verdict = Verdict::final;
+  if (verdict == Verdict::reopen && (call.doubted || !stamped())) verdict = Verdict::final;
+  if (code == ErrorCode::groupRemoved || code == ErrorCode::noSuchGroup) route_.lost(turn, false);
+
+  switch (verdict) {
+    case Verdict::final:
+      outcome.fault = finalFault(std::move(*outcome.fault), call.doubted);
+      return end(call, std::move(outcome));
+    case Verdict::again:
+      break;
+    case Verdict::elsewhere:
+      if (code == ErrorCode::notLeader && outcome.leader.id != 0) {
+        route_.leads(turn, outcome.leader);
+      } else {
+        route_.lost(turn, code == ErrorCode::timeout);
+      }
+      break;
+    case Verdict::reopen:
+      if (call.session == stamps_.session()) stamps_.open(0);
+      renewStamp(call);
+      break;
+  }
+  if (maybeDone(code)) call.doubted = true;
+}
+
+// For a call that was certainly not carried out under its old stamp.
+void Lane::renewStamp(Call& call) {
+  stamps_.settle(call.session, call.sequence);
+  call.session = 0;
+  call.sequence = 0;
+}
+
+// What is left of a batch waits for its next attempt, in front of what is younger. The first
+// setback costs no time: a leader has moved and we have heard where to.
+void Lane::again(Batch&& batch) {
+  batch.dropEnded();
+  if (batch.empty()) return;
+  auto place = std::find_if(waiting_.begin(), waiting_.end(),
+                            [&batch](const Batch& it) { return it.serial > batch.serial; });
+  waiting_.insert(place, std::move(batch));
+  if (setbacks_ == 0) {
+    ++setbacks_;
+  } else {
+    pause();
+  }
+}
+
+void Lane::refuseWaiting(const Fault& fault) {
+  for (Batch& batch : waiting_) {
+    for (Call& call : batch.calls) {
+      if (!call.ended) end(call, Outcome::failed(finalFault(fault, call.doubted)));
+    }
+  }
+  waiting_.clear();
+  deliver();
+}
+
+void Lane::end(Call& call, Outcome&& outcome) {
+  call.ended = true;
+  --unanswered_;
+  unansweredBytes_ -= call.wordCount * sizeof(capnp::word);
+  if (call.session != 0) stamps_.settle(call.session, call.sequence);
+  ended_.push_back({kj::mv(call.done), std::move(outcome)});
+}
+
+// Calls callers from a turn of the loop that belongs to nobody, so that they may drop us.
+void Lane::deliver() {
+  if (ended_.empty()) return;
+  kj::evalLater([ended = std::exchange(ended_, {})]() mutable {
+    for (Ended& it : ended) {
+      KJ_IF_MAYBE (thrown, kj::runCatchingExceptions([&it]() { it.done(std::move(it.outcome)); })) {
+        KJ_LOG(ERROR, "a caller threw when it was told its outcome", *thrown);
+      }
+    }
+  }).detach([](kj::Exception&& exception) { KJ_LOG(ERROR, exception); });
+}
+
+// All calls have the same time, so the one that was added first is due first.
+void Lane::watch() {
+  if (watching_ || unanswered_ == 0) return;
+  kj::TimePoint first = kj::maxValue;
+  auto look = [&first](const Batch& batch) {
+    for (const Call& call : batch.calls) {
+      if (!call.ended) first = std::min(first, call.deadline);
+    }
+  };
+  look(open_);
+  for (const Batch& batch : waiting_) look(batch);
+  for (const auto& [id, flight] : flights_) look(flight.batch);
+  watching_ = true;
+  tasks_.add(timer_.atTime(first).then([this]() {
+    watching_ = false;
+    expire();
+    watch();
+  }));
+}
+
+void Lane::expire() {
+  expireIn(open_, false);
+  for (Batch& batch : waiting_) expireIn(batch, false);
+  for (auto& [id, flight] : flights_) expireIn(flight.batch, true);
+  open_.dropEnded();
+  deliver();
+}
+
+void Lane::expireIn(Batch& batch, bool flying) {
+  kj::TimePoint now = timer_.now();
+  for (Call& call : batch.calls) {
+    if (call.ended || call.deadline > now) continue;
+    bool perhaps = call.doubted || flying;
+    std::string text =
+        "group " + route_.name() + ": no answer within " + ms(options_.callTimeoutMs);
+    if (!perhaps) text += ", not carried out";
+    if (!trouble_.empty()) text += "; last heard: " + trouble_;
+    end(call, Outcome::failed({perhaps ? ErrorCode::timeout : ErrorCode::unavailable, text, ""}));
+  }
+}
+
+// Every task handles its own failures; what comes here is a bug of ours, and ends in nothing.
+void Lane::taskFailed(kj::Exception&& exception) {
+  KJ_LOG(ERROR, exception);
+}
+
+}  // namespace flotilla::client
