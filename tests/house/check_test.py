@@ -119,10 +119,12 @@ class House(unittest.TestCase):
         plain = "// An a.\n#pragma once\n\nstruct A {\n  int count = 0;\n};\n\nclass B;\n"
         self.assertEqual([], self.look({"host/raft/a.h": plain}, words.check))
 
-    def test_a_nested_class_is_judged_for_itself(self):
-        text = ("// An a.\n#pragma once\n\n// Thread: any.\n// Errors: none.\nclass A {\n"
-                "  class B {\n    int b_ = 0;\n  };\n  int a_ = 0;\n};\n")
-        self.found("class B: its comment", {"host/raft/a.h": text}, words.check)
+    def test_a_nested_class_is_covered_by_the_labels_around_it(self):
+        nested = "class A {\n  class B {\n    int b_ = 0;\n  };\n  int a = 0;\n};\n"
+        self.found("class B: its comment", {"host/raft/a.h": "// An a.\n#pragma once\n\n" + nested}, words.check)
+        self.assertEqual([], self.look(
+            {"host/raft/a.h": "// An a.\n#pragma once\n\n// Thread: any.\n// Errors: none.\n" + nested},
+            words.check))
 
     def test_paths_of_one_machine_and_registry_hosts_are_found(self):
         self.found("a path of one machine",

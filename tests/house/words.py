@@ -92,10 +92,20 @@ def labels(source):
         body = bodyOf(source.lines, index)
         if not any(VIRTUAL.search(one) or MEMBER.search(one) for one in body):
             continue
-        comment = commentAbove(source.lines, index)
+        comment = commentAbove(source.lines, index) + outerComments(source.lines, index)
         for label in ("Thread:", "Errors:"):
             if label not in comment:
                 yield f'{source.path}:{index + 1}: class {match.group(2)}: its comment says nothing under "{label}"'
+
+
+def outerComments(lines, index):
+    """The comments of the classes around a nested one: what they say holds for it too."""
+    found, inner = "", len(CLASS.match(lines[index]).group(1))
+    for above in range(index - 1, -1, -1):
+        match = CLASS.match(lines[above])
+        if match and len(match.group(1)) < inner and opens(lines, above):
+            found, inner = found + commentAbove(lines, above), len(match.group(1))
+    return found
 
 
 def opens(lines, index):
