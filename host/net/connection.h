@@ -19,6 +19,9 @@ inline constexpr int64_t kDialMs = 2000;
 // What a received message may cost: kMessageBytesMax, and no deep nesting.
 capnp::ReaderOptions messageLimits();
 
+// Options that every TCP connection gets, of either side.
+void prepareSocket(kj::AsyncIoStream& stream);
+
 // Makes streams to addresses. Abstract so that tests hand out pipes.
 //
 // Owner:  runtime; outlives what uses it.

@@ -51,7 +51,7 @@ private:
   kj::Promise<void> accept();
   void flushSoon();
   kj::Promise<void> flush();
-  void onFlushed();
+  kj::Promise<void> onFlushed();
   void fail(kj::Exception&& exception);
 
   kj::Own<kj::AsyncIoStream> inner_;
@@ -60,8 +60,8 @@ private:
   size_t readLimit_ = 0;
   std::vector<kj::byte> pending_;  // written to us, not yet handed to the inner stream
   std::vector<kj::byte> flying_;   // being written by the inner stream
-  bool flushPlanned_ = false;
-  bool flushing_ = false;
+  enum class Stage { idle, planned, flying };
+  Stage stage_ = Stage::idle;
   bool shutdown_ = false;
   kj::Maybe<kj::Exception> failed_;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> roomWanted_;

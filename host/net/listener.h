@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <set>
 #include <string>
 
 #include <capnp/capability.h>
@@ -53,13 +53,16 @@ struct ListenerLimits {
   int64_t loginMs = 10'000;
 };
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's ErrorHandler has none
+
 // The accepting side. Past connectionsMax a new connection is closed at once.
 //
 // Owner:  runtime or api; its end closes every connection.
 // Thread: its loop's.
 // Errors: listen() throws "listen 127.0.0.1:7400: address already in use; …". A failing accept is
 //         logged and tried again, a failing connection is that connection's end.
-class Listener {
+class Listener final : public kj::TaskSet::ErrorHandler {
 public:
   using MakeDoor = kj::Function<capnp::Capability::Client(kj::Own<Caller> caller)>;
 
@@ -72,8 +75,8 @@ public:
   ~Listener() noexcept(false);
   KJ_DISALLOW_COPY(Listener);
 
-  uint16_t port() const;  // the one bound, where the address left it open
-  size_t connectionCount() const { return connections_.size(); }
+  uint16_t port() const { return portNumber_; }  // the one bound, where the address left it open
+  size_t connectionCount() const { return openCount_; }
 
   void stopAccepting();  // connections stay; the port is closed
   void closeAll();       // connections end, those of peers too
@@ -81,22 +84,25 @@ public:
 private:
   struct Accepted;
 
-  kj::Promise<void> acceptLoop();
+  kj::Promise<void> acceptLoop(kj::ConnectionReceiver& port);
   void take(kj::AuthenticatedStream stream);
-  kj::Promise<void> open(uint64_t id, kj::AuthenticatedStream stream);
-  kj::Promise<void> serve(uint64_t id, kj::AuthenticatedStream stream, bool encrypted);
+  kj::Promise<void> open(kj::AuthenticatedStream stream);
+  kj::Promise<void> serve(kj::Own<Caller> caller, kj::Own<kj::AsyncIoStream> stream);
   size_t strangerCount() const;
+  void taskFailed(kj::Exception&& exception) override;
 
-  kj::Maybe<kj::Own<kj::ConnectionReceiver>> port_;
   uint16_t portNumber_;
   kj::Timer& timer_;
   kj::Maybe<Tls&> tls_;
   ListenerLimits limits_;
   MakeDoor makeDoor_;
-  uint64_t nextId_ = 1;
+  size_t openCount_ = 0;  // TLS handshakes under way included
   uint64_t turnedAway_ = 0;
-  std::map<uint64_t, kj::Own<Accepted>> connections_;
-  kj::Maybe<kj::Promise<void>> accepting_;
+  std::set<Accepted*> connections_;  // those that have their door
+  kj::Own<kj::TaskSet> serving_;
+  kj::Maybe<kj::Promise<void>> accepting_;  // null: no more
 };
+
+#pragma GCC diagnostic pop
 
 }  // namespace flotilla::net

@@ -18,6 +18,8 @@
 namespace flotilla::net {
 
 class PeerLink;
+struct PeerContext;
+struct PeerGraveyard;
 
 struct PeerNetworkConfig {
   uint64_t host = 0;  // our own id; not a peer
@@ -87,12 +89,11 @@ public:
 
 private:
   PeerLink* find(uint64_t host) const;
+  kj::Exception unknown(uint64_t host) const;
 
-  Dialer& dialer_;
-  kj::Timer& timer_;
-  PeerEvents& events_;
-  PeerNetworkConfig config_;
+  kj::Own<PeerContext> context_;
   std::map<uint64_t, kj::Own<PeerLink>> links_;
+  kj::Own<PeerGraveyard> graveyard_;  // links removed from inside their own calls
 };
 
 }  // namespace flotilla::net

@@ -8,13 +8,12 @@
 
 namespace flotilla::net {
 
-inline constexpr uint64_t kSnapshotPieceBytesMax = 1 << 20;
 inline constexpr uint32_t kSnapshotsInMax = 8;  // on one connection at a time
 
 // Gives the capability for one peer's connection, to be handed out after its login.
 schema::Peer::Client makePeerService(PeerEvents& events);
 
-void write(const Handshake& from, schema::Handshake::Builder to);
-Result<Handshake> read(schema::Handshake::Reader from);
+void encode(const Handshake& from, schema::Handshake::Builder to);
+Result<Handshake> decode(schema::Handshake::Reader from);
 
 }  // namespace flotilla::net

@@ -16,6 +16,9 @@ inline kj::Exception refusal(const Fault& fault) {
   return refusal(fault.code, fault.text);
 }
 
+// A dead connection, or one that never came to be: DISCONNECTED, with this reason.
+kj::Exception gone(const std::string& reason);
+
 // The fault that such an exception carries, also after a trip over the wire. Any other exception
 // is `unavailable` where the connection died and `unknown` otherwise, with its own description.
 Fault faultOf(const kj::Exception& exception);

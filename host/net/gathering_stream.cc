@@ -1,0 +1,185 @@
+// A byte stream that reads by the bufferful and writes once a turn of the loop.
+#include "host/net/gathering_stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <kj/debug.h>
+
+namespace flotilla::net {
+namespace {
+
+constexpr size_t kIdleCapacityBytes = 64 << 10;  // what an idle stream keeps of its write buffers
+
+void forget(std::vector<kj::byte>& bytes) {
+  bytes.clear();
+  if (bytes.capacity() > kIdleCapacityBytes) std::vector<kj::byte>().swap(bytes);
+}
+
+}  // namespace
+
+GatheringStream::GatheringStream(kj::Own<kj::AsyncIoStream> inner)
+    : inner_(kj::mv(inner)), flushTask_(kj::READY_NOW) {}
+
+GatheringStream::~GatheringStream() noexcept(false) = default;
+
+// ---- reading ---------------------------------------------------------------------------------
+
+kj::Promise<size_t> GatheringStream::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  auto* to = static_cast<kj::byte*>(buffer);
+  size_t taken = takeBuffered(to, maxBytes);
+  if (taken >= minBytes) return taken;
+  return fill(to + taken, minBytes - taken, maxBytes - taken, taken);
+}
+
+size_t GatheringStream::takeBuffered(kj::byte* to, size_t bytesMax) {
+  size_t taken = std::min(bytesMax, readLimit_ - readFrom_);
+  if (taken > 0) std::memcpy(to, readBuffer_.begin() + readFrom_, taken);
+  readFrom_ += taken;
+  return taken;
+}
+
+// Reads on where the buffer has run dry. What does not fit the buffer goes straight to the reader.
+kj::Promise<size_t> GatheringStream::fill(kj::byte* to, size_t minBytes, size_t maxBytes,
+                                          size_t already) {
+  if (minBytes >= kReadBufferBytes) {
+    return inner_->tryRead(to, minBytes, maxBytes).then([already](size_t got) {
+      return already + got;
+    });
+  }
+  if (readBuffer_.size() == 0) readBuffer_ = kj::heapArray<kj::byte>(kReadBufferBytes);
+  readFrom_ = readLimit_ = 0;
+  return inner_->tryRead(readBuffer_.begin(), minBytes, readBuffer_.size())
+      .then([this, to, maxBytes, already](size_t got) {
+        readLimit_ = got;
+        return already + takeBuffered(to, maxBytes);
+      });
+}
+
+void GatheringStream::abortRead() {
+  inner_->abortRead();
+}
+
+// ---- writing ---------------------------------------------------------------------------------
+
+kj::Promise<void> GatheringStream::write(const void* buffer, size_t size) {
+  const auto* from = static_cast<const kj::byte*>(buffer);
+  pending_.insert(pending_.end(), from, from + size);
+  return accept();
+}
+
+kj::Promise<void> GatheringStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
+  for (kj::ArrayPtr<const kj::byte> piece : pieces) {
+    pending_.insert(pending_.end(), piece.begin(), piece.end());
+  }
+  return accept();
+}
+
+// Answers for what was just added to pending_.
+kj::Promise<void> GatheringStream::accept() {
+  KJ_IF_MAYBE (exception, failed_) {
+    pending_.clear();
+    return kj::cp(*exception);
+  }
+  if (shutdown_) {
+    return KJ_EXCEPTION(FAILED, "stream: written to after shutdownWrite");
+  }
+  flushSoon();
+  if (unsentBytes() <= kUnsentBytesMax) return kj::READY_NOW;
+  auto waiting = kj::newPromiseAndFulfiller<void>();
+  roomWanted_ = kj::mv(waiting.fulfiller);
+  return kj::mv(waiting.promise);
+}
+
+void GatheringStream::flushSoon() {
+  if (stage_ == Stage::flying || pending_.empty()) return;
+  bool now = shutdown_ || pending_.size() >= kFlushBytes;
+  if (stage_ == Stage::planned && !now) return;
+  stage_ = Stage::planned;
+  // Replaces a planned flush by one that does not wait for the loop to be idle.
+  flushTask_ = (now ? flush() : kj::evalLast([this] {
+                 return flush();
+               })).eagerlyEvaluate([this](kj::Exception&& exception) { fail(kj::mv(exception)); });
+}
+
+kj::Promise<void> GatheringStream::flush() {
+  stage_ = Stage::flying;
+  flying_.swap(pending_);
+  return inner_->write(flying_.data(), flying_.size()).then([this] { return onFlushed(); });
+}
+
+kj::Promise<void> GatheringStream::onFlushed() {
+  forget(flying_);
+  if (unsentBytes() <= kUnsentBytesMax / 2) {
+    KJ_IF_MAYBE (wanted, roomWanted_) {
+      (*wanted)->fulfill();
+    }
+    roomWanted_ = nullptr;
+  }
+  if (pending_.empty()) {
+    stage_ = Stage::idle;
+    forget(pending_);
+    if (shutdown_) inner_->shutdownWrite();
+    return kj::READY_NOW;
+  }
+  if (shutdown_ || pending_.size() >= kFlushBytes) return flush();
+  stage_ = Stage::planned;
+  return kj::evalLast([this] { return flush(); });
+}
+
+void GatheringStream::shutdownWrite() {
+  if (shutdown_) return;
+  shutdown_ = true;
+  if (failed_ != nullptr) return;
+  if (unsentBytes() == 0) {
+    inner_->shutdownWrite();
+  } else {
+    flushSoon();
+  }
+}
+
+void GatheringStream::fail(kj::Exception&& exception) {
+  stage_ = Stage::idle;
+  forget(pending_);
+  forget(flying_);
+  KJ_IF_MAYBE (wanted, roomWanted_) {
+    (*wanted)->reject(kj::cp(exception));
+  }
+  roomWanted_ = nullptr;
+  failed_ = kj::mv(exception);
+  inner_->abortRead();
+}
+
+kj::Promise<void> GatheringStream::whenWriteDisconnected() {
+  if (failed_ != nullptr) return kj::READY_NOW;
+  return inner_->whenWriteDisconnected();
+}
+
+// ---- the socket below --------------------------------------------------------------------------
+
+void GatheringStream::getsockopt(int level, int option, void* value, kj::uint* length) {
+  inner_->getsockopt(level, option, value, length);
+}
+
+void GatheringStream::setsockopt(int level, int option, const void* value, kj::uint length) {
+  inner_->setsockopt(level, option, value, length);
+}
+
+void GatheringStream::getsockname(struct sockaddr* address, kj::uint* length) {
+  inner_->getsockname(address, length);
+}
+
+void GatheringStream::getpeername(struct sockaddr* address, kj::uint* length) {
+  inner_->getpeername(address, length);
+}
+
+kj::Maybe<int> GatheringStream::getFd() const {
+  return inner_->getFd();
+}
+
+kj::Own<kj::AsyncIoStream> gathering(kj::Own<kj::AsyncIoStream> inner) {
+  return kj::heap<GatheringStream>(kj::mv(inner));
+}
+
+}  // namespace flotilla::net

@@ -1,0 +1,329 @@
+// This host's link to one peer.
+#include "host/net/peer_link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "host/base/log.h"
+#include "host/net/codec.h"
+#include "host/net/refusal.h"
+#include "host/net/snapshot_stream.h"
+
+namespace flotilla::net {
+namespace {
+
+constexpr uint64_t kWatchesPerAnswer = 4;
+constexpr uint64_t kFrameHeadBytes = 128;  // the call around the messages
+
+kj::Promise<void> goneWith(const std::string& reason) {
+  return gone(reason);
+}
+
+}  // namespace
+
+// One connection for frames, while it stands.
+struct PeerLink::Stream {
+  Stream(kj::Own<PeerChannel> itsChannel, kj::Own<kj::PromiseFulfiller<void>> breakIt,
+         kj::TimePoint now, kj::TaskSet::ErrorHandler& link)
+      : channel(kj::mv(itsChannel)), broken(kj::mv(breakIt)), since(now), calls(link) {}
+  ~Stream() noexcept(false) { greetings.cancel(gone("connection closed")); }
+  KJ_DISALLOW_COPY(Stream);
+
+  kj::Own<PeerChannel> channel;
+  kj::Own<kj::PromiseFulfiller<void>> broken;  // rejected: the stream is to end
+  kj::TimePoint since;
+  uint64_t watches = 0;                  // how often the watch has looked
+  std::deque<uint64_t> unansweredSince;  // of each frame in flight: `watches` when it left
+  kj::Canceler greetings;
+  kj::TaskSet calls;
+};
+
+PeerLink::PeerLink(PeerContext& context, uint64_t host, const std::string& address)
+    : context_(context),
+      host_(host),
+      name_("peer h" + std::to_string(host)),
+      prng_(context.config.seed ^ (host * 0x9e3779b97f4a7c15ULL)),
+      trouble_("not tried yet"),
+      nextMs_(context.config.retryFirstMs),
+      queue_(context.config.queueBytesMax),
+      forwards_(context, host),
+      snapshots_(context, host),
+      tasks_(*this) {
+  setAddress(address);
+  begin();
+}
+
+PeerLink::~PeerLink() noexcept(false) = default;
+
+// ---- one life after the other ------------------------------------------------------------------
+
+void PeerLink::setAddress(const std::string& address) {
+  addressText_ = address;
+  Result<Address> parsed = parseAddress(address);
+  address_.reset();
+  if (parsed) {
+    address_ = *parsed;
+  } else {
+    trouble_ = parsed.fault().text;
+    base::logError(name_ + ": " + trouble_);
+  }
+}
+
+void PeerLink::begin() {
+  if (address_) life_ = keepTrying().eagerlyEvaluate(nullptr);
+}
+
+// May be called from inside the life that ends here, so the end comes a little later.
+void PeerLink::moveTo(const std::string& address) {
+  if (address == addressText_) return;
+  tasks_.add(kj::evalLater([this, address] {
+    retire();
+    trouble_ = "moved to " + address;
+    nextMs_ = context_.config.retryFirstMs;
+    setAddress(address);
+    begin();
+  }));
+}
+
+void PeerLink::retire() {
+  life_ = kj::READY_NOW;
+  forwards_.close();
+  snapshots_.close();
+  for (auto& waiting : waitingSnapshots_) waiting->end->reject(downNow());
+  waitingSnapshots_.clear();
+  if (dropStream()) context_.events.down(host_);
+}
+
+kj::Promise<void> PeerLink::keepTrying() {
+  return attempt()
+      .catch_([this](kj::Exception&& exception) { onEnd(faultOf(exception).text); })
+      .then([this] { return context_.timer.afterDelay(pauseMs_ * kj::MILLISECONDS); })
+      .then([this] { return keepTrying(); });
+}
+
+kj::Promise<void> PeerLink::attempt() {
+  return openChannel(context_, host_, *address_).then([this](kj::Own<PeerChannel> channel) {
+    return stayUp(kj::mv(channel));
+  });
+}
+
+// Ends, by an exception, when the stream does.
+kj::Promise<void> PeerLink::stayUp(kj::Own<PeerChannel> channel) {
+  auto broken = kj::newPromiseAndFulfiller<void>();
+  auto closed =
+      channel->connection.onDisconnect().then([] { return goneWith("connection closed"); });
+  theirs_ = channel->theirs;
+  stream_ =
+      kj::heap<Stream>(kj::mv(channel), kj::mv(broken.fulfiller), context_.timer.now(), *this);
+  trouble_.clear();
+  said_.clear();
+  base::logInfo(name_ + ": connected, address=" + addressText_ +
+                " boot=" + std::to_string(theirs_.bootNumber) + " version=" + theirs_.version);
+  auto ended = broken.promise.exclusiveJoin(kj::mv(closed)).exclusiveJoin(watch());
+  context_.events.up(host_, theirs_);
+  return ended;
+}
+
+// Counts its own looks and not the time: after a pause of the whole process (SIGSTOP, a suspended
+// machine) what the peer has answered meanwhile is read before it is judged.
+kj::Promise<void> PeerLink::watch() {
+  int64_t lookMs = std::max<int64_t>(context_.config.answerMs / int64_t{kWatchesPerAnswer}, 1);
+  return context_.timer.afterDelay(lookMs * kj::MILLISECONDS).then([this]() -> kj::Promise<void> {
+    KJ_IF_MAYBE (stream, stream_) {
+      uint64_t now = ++(*stream)->watches;
+      const std::deque<uint64_t>& waiting = (*stream)->unansweredSince;
+      if (!waiting.empty() && now - waiting.front() > kWatchesPerAnswer) {
+        return gone("no answer within " + std::to_string(context_.config.answerMs) + " ms");
+      }
+    }
+    return watch();
+  });
+}
+
+void PeerLink::onEnd(const std::string& reason) {
+  trouble_ = reason;
+  KJ_IF_MAYBE (stream, stream_) {
+    bool lasted =
+        context_.timer.now() - (*stream)->since > context_.config.retryMs * kj::MILLISECONDS;
+    if (lasted) nextMs_ = context_.config.retryFirstMs;
+  }
+  int64_t nextMs = nextPauseMs();
+  if (!dropStream()) {
+    sayNotReached(reason, nextMs);
+    return;
+  }
+  said_ = reason;
+  base::logWarn(name_ + ": gone (" + reason + "), trying again in " + std::to_string(nextMs) +
+                " ms");
+  context_.events.down(host_);
+}
+
+// While it stays away, a reason is said once and not at each attempt.
+void PeerLink::sayNotReached(const std::string& reason, int64_t pauseMs) {
+  if (reason == said_) return;
+  said_ = reason;
+  base::logWarn(name_ + ": not reached at " + addressText_ + " (" + reason + "), trying again in " +
+                std::to_string(pauseMs) + " ms");
+}
+
+bool PeerLink::dropStream() {
+  queue_.clear();
+  if (stream_ == nullptr) return false;
+  pumpPlanned_ = false;
+  pump_ = kj::READY_NOW;
+  stream_ = nullptr;
+  forwards_.close();  // or calls would wait for a host that answers nothing
+  return true;
+}
+
+// From retryFirstMs, doubling to retryMs; half of it by chance, so that hosts do not dial in step.
+int64_t PeerLink::nextPauseMs() {
+  int64_t wholeMs = std::max<int64_t>(std::min(nextMs_, context_.config.retryMs), 1);
+  nextMs_ = std::min(2 * wholeMs, context_.config.retryMs);
+  auto halfMs = static_cast<uint64_t>(wholeMs / 2);
+  pauseMs_ = wholeMs - static_cast<int64_t>(prng_.below(halfMs + 1));
+  return pauseMs_;
+}
+
+// ---- frames ------------------------------------------------------------------------------------
+
+void PeerLink::send(group::PeerMessage message) {
+  if (stream_ == nullptr) {
+    ++droppedWhileDown_;
+    return;
+  }
+  queue_.add(std::move(message));
+  pumpSoon();
+}
+
+// When the loop has nothing else to do: what was sent in this turn of the loop goes together.
+void PeerLink::pumpSoon() {
+  if (pumpPlanned_ || queue_.empty()) return;
+  KJ_IF_MAYBE (stream, stream_) {
+    if ((*stream)->unansweredSince.size() >= context_.config.framesInFlightMax) return;
+    pumpPlanned_ = true;
+    pump_ = kj::evalLast([this] {
+              pumpPlanned_ = false;
+              pump();
+            }).eagerlyEvaluate([this](kj::Exception&& exception) { breakStream(exception); });
+  }
+}
+
+void PeerLink::pump() {
+  KJ_IF_MAYBE (stream, stream_) {
+    while (!queue_.empty() &&
+           (*stream)->unansweredSince.size() < context_.config.framesInFlightMax) {
+      sendFrame(**stream);
+    }
+  }
+}
+
+void PeerLink::sendFrame(Stream& stream) {
+  std::vector<group::PeerMessage> messages =
+      queue_.take(context_.config.frameBytesMax, kFrameMessagesMax);
+  uint64_t bytes = kFrameHeadBytes;
+  for (const group::PeerMessage& message : messages) bytes += encodedBytes(message);
+  auto request =
+      stream.channel->peer.frameRequest(capnp::MessageSize{bytes / sizeof(capnp::word), 0});
+  auto list = request.initFrame().initMessages(static_cast<uint32_t>(messages.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) encode(messages[i], list[i]);
+  ++framesSent_;
+  messagesSent_ += messages.size();
+  stream.unansweredSince.push_back(stream.watches);
+  stream.calls.add(
+      request.send().then([this, &stream](capnp::Response<schema::Peer::FrameResults>) {
+        stream.unansweredSince.pop_front();
+        pumpSoon();
+      }));
+}
+
+void PeerLink::breakStream(const kj::Exception& exception) {
+  KJ_IF_MAYBE (stream, stream_) {
+    (*stream)->broken->reject(kj::cp(exception));
+  }
+}
+
+void PeerLink::taskFailed(kj::Exception&& exception) {
+  breakStream(exception);
+}
+
+// ---- beside the stream -------------------------------------------------------------------------
+
+kj::Exception PeerLink::downNow() const {
+  return gone(name_ + ": down (" + (trouble_.empty() ? "retired" : trouble_) + ")");
+}
+
+kj::Promise<schema::Peer::Client> PeerLink::forwards() {
+  if (!isUp()) return downNow();
+  return forwards_.get(*address_);
+}
+
+kj::Promise<Handshake> PeerLink::greet() {
+  KJ_IF_MAYBE (stream, stream_) {
+    PeerChannel& channel = *(*stream)->channel;
+    return (*stream)->greetings.wrap(channel.greet(context_).then([this, &channel] {
+      theirs_ = channel.theirs;
+      return theirs_;
+    }));
+  }
+  return downNow();
+}
+
+kj::Promise<void> PeerLink::sendSnapshot(group::PeerMessage head, PeerNetwork::OpenSnapshot open) {
+  if (!isUp()) return downNow();
+  if (waitingSnapshots_.size() >= context_.config.snapshotsWaitingMax) {
+    return refusal(ErrorCode::overloaded, name_ + ": " + std::to_string(waitingSnapshots_.size()) +
+                                              " snapshots wait for it; try again later");
+  }
+  auto end = kj::newPromiseAndFulfiller<void>();
+  waitingSnapshots_.push_back(
+      kj::heap<WaitingSnapshot>(std::move(head), kj::mv(open), kj::mv(end.fulfiller)));
+  startSnapshots();
+  return kj::mv(end.promise);
+}
+
+void PeerLink::startSnapshots() {
+  while (runningSnapshots_ < context_.config.snapshotsMax && !waitingSnapshots_.empty()) {
+    kj::Own<WaitingSnapshot> next = kj::mv(waitingSnapshots_.front());
+    waitingSnapshots_.pop_front();
+    if (!next->end->isWaiting()) continue;  // nobody cares any more
+    ++runningSnapshots_;
+    tasks_.add(runSnapshot(kj::mv(next)));
+  }
+  if (runningSnapshots_ == 0) snapshots_.close();
+}
+
+kj::Promise<void> PeerLink::runSnapshot(kj::Own<WaitingSnapshot> waiting) {
+  WaitingSnapshot& next = *waiting;
+  return snapshots_.get(*address_)
+      .then([this, &next](schema::Peer::Client peer) mutable {
+        return next.open().then(
+            [this, &next, peer = kj::mv(peer)](kj::Own<SnapshotSourceFile> file) mutable {
+              return sendSnapshotFile(kj::mv(peer), kj::mv(file), std::move(next.head),
+                                      context_.timer, context_.config.snapshotPieceMs);
+            });
+      })
+      .then([&next] { next.end->fulfill(); },
+            [&next](kj::Exception&& exception) { next.end->reject(kj::mv(exception)); })
+      .then([this] {
+        --runningSnapshots_;
+        startSnapshots();
+      })
+      .attach(kj::mv(waiting));
+}
+
+PeerStatus PeerLink::status() const {
+  PeerStatus status;
+  status.host = host_;
+  status.address = addressText_;
+  status.up = isUp();
+  status.trouble = trouble_;
+  status.theirs = theirs_;
+  status.framesSent = framesSent_;
+  status.messagesSent = messagesSent_;
+  status.messagesDropped = droppedWhileDown_ + queue_.dropped();
+  status.queuedBytes = queue_.bytes();
+  return status;
+}
+
+}  // namespace flotilla::net

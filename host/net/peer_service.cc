@@ -1,0 +1,177 @@
+// What a host answers to its peers.
+#include "host/net/peer_service.h"
+
+#include <string>
+#include <utility>
+
+#include <kj/refcount.h>
+
+#include "host/net/codec.h"
+#include "host/net/refusal.h"
+#include "host/net/snapshot_stream.h"
+
+namespace flotilla::net {
+namespace {
+
+constexpr uint32_t kFoundersMax = 64;
+constexpr size_t kTextBytesMax = 1024;
+
+std::string stringOf(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
+}
+
+// How many transfers of one connection are under way. Shared, for a transfer may end last.
+struct Transfers : kj::Refcounted {
+  uint32_t count = 0;
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // capnp's servers are destroyed by kj::Own
+
+// One peer's connection, past the login.
+//
+// Owner:  the peer's capability.
+// Thread: its loop's.
+// Errors: refusals; before hello everything but hello is denied.
+class PeerService final : public schema::Peer::Server {
+public:
+  explicit PeerService(PeerEvents& events) : events_(events) {}
+
+protected:
+  kj::Promise<void> hello(HelloContext context) override;
+  kj::Promise<void> frame(FrameContext context) override;
+  kj::Promise<void> openSnapshot(OpenSnapshotContext context) override;
+  kj::Promise<void> group(GroupContext context) override;
+  kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
+  kj::Promise<void> status(StatusContext context) override;
+  kj::Promise<void> control(ControlContext context) override;
+
+private:
+  void needHello() const;
+
+  PeerEvents& events_;
+  uint64_t host_ = 0;  // who is there; 0 before hello
+  kj::Own<Transfers> transfers_ = kj::refcounted<Transfers>();
+};
+
+#pragma GCC diagnostic pop
+
+void PeerService::needHello() const {
+  if (host_ == 0) {
+    kj::throwFatalException(
+        refusal(ErrorCode::denied, "peer: a call before hello; say hello first"));
+  }
+}
+
+kj::Promise<void> PeerService::hello(HelloContext context) {
+  Result<Handshake> theirs = decode(context.getParams().getMine());
+  if (!theirs) return refusal(theirs.fault());
+  if (host_ != 0 && host_ != theirs->host) {
+    return refusal(ErrorCode::denied, "peer h" + std::to_string(host_) + ": says now that it is h" +
+                                          std::to_string(theirs->host));
+  }
+  Result<void> judged = events_.admit(*theirs, 0);
+  if (!judged) return refusal(judged.fault());
+  host_ = theirs->host;
+  encode(events_.mine(), context.getResults().initYours());
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> PeerService::frame(FrameContext context) {
+  needHello();
+  DecodedFrame frame = decode(context.getParams().getFrame());
+  context.releaseParams();
+  events_.received(host_, std::move(frame.messages));
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> PeerService::openSnapshot(OpenSnapshotContext context) {
+  needHello();
+  auto params = context.getParams();
+  if (transfers_->count >= kSnapshotsInMax) {
+    return refusal(ErrorCode::overloaded, "snapshot: " + std::to_string(kSnapshotsInMax) +
+                                              " transfers are under way; try again later");
+  }
+  Result<group::PeerMessage> head = decode(params.getHead());
+  if (!head) return refusal(head.fault());
+  if (head->message.kind != raft::MessageKind::snapshot) {
+    return refusal(ErrorCode::badRequest, "snapshot: its head is no snapshot message");
+  }
+  SnapshotReceiver::Announced announced{params.getBytes(), params.getChecksum()};
+  Result<kj::Own<SnapshotFile>> file = events_.snapshotOffered(host_, *head, announced.bytes);
+  if (!file) return refusal(file.fault());
+  ++transfers_->count;
+  kj::Own<Transfers> transfers = kj::addRef(*transfers_);
+  Transfers& counted = *transfers;
+  auto keeper = kj::heap(kj::defer([&counted] { --counted.count; })).attach(kj::mv(transfers));
+  context.getResults().setSink(
+      kj::heap<SnapshotReceiver>(kj::mv(*file), announced, kj::mv(keeper)));
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> PeerService::group(GroupContext context) {
+  needHello();
+  auto params = context.getParams();
+  return events_.group(params.getId(), params.getIncarnation())
+      .then([context](schema::Group::Client client) mutable {
+        context.getResults().setGroup(kj::mv(client));
+      });
+}
+
+kj::Promise<void> PeerService::fetchPlugin(FetchPluginContext context) {
+  needHello();
+  return events_.fetchPlugin(context);
+}
+
+kj::Promise<void> PeerService::status(StatusContext context) {
+  needHello();
+  return events_.status(context);
+}
+
+kj::Promise<void> PeerService::control(ControlContext context) {
+  needHello();
+  return events_.control(context);
+}
+
+}  // namespace
+
+schema::Peer::Client makePeerService(PeerEvents& events) {
+  return kj::heap<PeerService>(events);
+}
+
+void encode(const Handshake& from, schema::Handshake::Builder to) {
+  to.setClusterId(from.clusterId.c_str());
+  to.setCluster(from.cluster.c_str());
+  to.setHost(from.host);
+  to.setBirth(from.birth.c_str());
+  auto founders = to.initFounders(static_cast<uint32_t>(from.founders.size()));
+  for (uint32_t i = 0; i < founders.size(); ++i) {
+    founders[i].setId(from.founders[i].id);
+    founders[i].setAddress(from.founders[i].address.c_str());
+  }
+  to.setFounded(from.founded);
+  to.setVersion(from.version.c_str());
+  to.setBootNumber(from.bootNumber);
+}
+
+Result<Handshake> decode(schema::Handshake::Reader from) {
+  Fault bad{ErrorCode::badRequest, "peer: a handshake without host id, or over its limits", ""};
+  Handshake to;
+  to.clusterId = stringOf(from.getClusterId());
+  to.cluster = stringOf(from.getCluster());
+  to.host = from.getHost();
+  to.birth = stringOf(from.getBirth());
+  to.founded = from.getFounded();
+  to.version = stringOf(from.getVersion());
+  to.bootNumber = from.getBootNumber();
+  bool tooLong = to.clusterId.size() > kTextBytesMax || to.cluster.size() > kTextBytesMax ||
+                 to.birth.size() > kTextBytesMax || to.version.size() > kTextBytesMax;
+  if (tooLong || to.host == 0 || from.getFounders().size() > kFoundersMax) return bad;
+  for (schema::HostAddress::Reader founder : from.getFounders()) {
+    if (founder.getAddress().size() > kTextBytesMax) return bad;
+    to.founders.push_back({founder.getId(), stringOf(founder.getAddress())});
+  }
+  return to;
+}
+
+}  // namespace flotilla::net
