@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
 #include "host/base/prng.h"
 #include "host/raft/effects.h"
+#include "host/raft/entry_sizes.h"
 #include "host/raft/holdback.h"
 #include "host/raft/input.h"
 #include "host/raft/log_shape.h"
@@ -77,9 +77,10 @@ public:
   std::vector<PeerProgress> progress() const;  // of all members but ourselves; empty unless leading
 
 private:
+  // How a candidate stands: of itself, or at the leader's request, which no lease refuses.
   enum class Stand { asked, forced };
 
-  // core.cc: one input each, terms, and what every role does
+  // core.cc: each input's door, terms, and the end of a step
   void on(const Tick& tick, Effects& effects);
   void on(const Receive& receive, Effects& effects);
   void on(const Propose& propose, Effects& effects);
@@ -92,43 +93,37 @@ private:
   void on(const SnapshotSent& sent, Effects& effects);
   void on(const Unreachable& unreachable, Effects& effects);
   void on(const Campaign& campaign, Effects& effects);
-  void receive(const Message& message, Effects& effects);
-  bool enterTermOf(const Message& message, Effects& effects);
+  bool agreeOnTerm(const Message& message, Effects& effects);
   void answerOldTerm(const Message& message, Effects& effects);
   void dispatch(const Message& message, Effects& effects);
   void enterTerm(Term term, Effects& effects);
   void becomeFollower(ReplicaId leader, Effects& effects);
-  void failReads(Effects& effects);
-  void advanceTo(Index commit);
   void finish(Effects& effects);
   Message message(MessageKind kind, ReplicaId to) const;
-  void send(Message message, Effects& effects) const;
   void hold(Message message, Index log = 0);
   void releaseHeld(Effects& effects);
-  bool inLease() const;
+  void entriesChanged(Index from);
 
   // follower.cc
+  bool hearLeader(ReplicaId leader, Effects& effects);
   void onAppend(const Message& message, Effects& effects);
+  Index agreedUpTo(LogPoint after, const std::vector<TermRun>& runs) const;
   void takeEntries(const Message& message, Index agreed);
   void refuseAppend(const Message& message);
   void acknowledge(ReplicaId to, Index match);
   void onHeartbeat(const Message& message, Effects& effects);
   void onSnapshot(const Message& message, Effects& effects);
-  bool hearLeader(const Message& message, Effects& effects);
-  void onReadIndexReply(const Message& message, Effects& effects);
-  void onRemoved(const Message& message, Effects& effects);
-  void answerRead(const WaitingRead& read, bool ok, Effects& effects) const;
+  void onRemoved(Effects& effects);
 
   // candidate.cc
   bool mayStand() const;
+  bool inLease() const;
   void resetElectionTimer();
-  void tickElection(Effects& effects);
   void campaign(Stand stand, Effects& effects);
-  void becomePreCandidate(Effects& effects);
   void becomeCandidate(Stand stand, Effects& effects);
   void askForVotes(Stand stand, Effects& effects);
-  void onVote(const Message& message, Effects& effects);
   void onPreVote(const Message& message, Effects& effects);
+  void onVote(const Message& message, Effects& effects);
   void onVoteReply(const Message& message, Effects& effects);
   void countVote(ReplicaId voter, bool granted, Effects& effects);
   void onTimeoutNow(const Message& message, Effects& effects);
@@ -137,42 +132,43 @@ private:
   // leader.cc
   void becomeLeader(Effects& effects);
   void tickLeader(Effects& effects);
-  Index appendOwn(uint64_t bytes);
+  LogPoint appendOwn(uint64_t bytes);
   void onAppendReply(const Message& message, Effects& effects);
   void onRefusal(Progress& peer, const Message& message, Effects& effects);
   void onHeartbeatReply(const Message& message, Effects& effects);
+  void ownLogSafe(Effects& effects);
   void advanceCommit(Effects& effects);
-  void afterCommit(Effects& effects);
-  void stepDownRemoved(Effects& effects);
-  void onTransferTick();
-  void startTransfer(ReplicaId to, Effects& effects);
+  void stepDown(Effects& effects);
+  ReplicaId furthestVoter() const;
   void sendTimeoutNow(ReplicaId to, Effects& effects);
-  void tellRemoved(const Message& message, Effects& effects) const;
 
   // replication.cc: what a leader sends
-  void sendAll(Effects& effects);
-  void sendTo(Progress& peer, Effects& effects);
-  bool sendEntries(Progress& peer, Effects& effects);
-  void sendAppend(Progress& peer, Index last, Effects& effects);
-  void wantSnapshot(Progress& peer, Effects& effects);
-  Index lastToSend(const Progress& peer) const;
-  uint64_t bytesAfter(Index after, Index last) const;
   Progress* find(ReplicaId replica);
   const Progress* find(ReplicaId replica) const;
+  void sendAll(Effects& effects);
+  void sendTo(Progress& peer, Effects& effects);
+  bool sendMore(Progress& peer, Effects& effects);
+  void sendAppend(Progress& peer, Index last, Effects& effects);
+  Index lastToSend(const Progress& peer) const;
 
-  // reads.cc: what a leader confirms
+  // reads.cc
   void beginRound(Effects& effects);
   void addRead(WaitingRead read, Effects& effects);
   void confirmReads(Effects& effects);
   uint64_t quorumRound() const;
   bool leaseHolds() const;
   void onReadIndex(const Message& message, Effects& effects);
+  void onReadIndexReply(const Message& message, Effects& effects);
+  void answerRead(const WaitingRead& read, bool ok, Effects& effects) const;
+  void failReads(Effects& effects);
+  void expireReads(Effects& effects);
 
-  // membership.cc
-  std::optional<RefusedWhy> refusalOf(const ProposeConfiguration& propose) const;
+  // reconfiguration.cc
+  std::optional<RefusedWhy> refusalOf(const Configuration& wanted) const;
   void appendConfiguration(Configuration configuration, Effects& effects);
   void alignProgress();
   void leaveJoint(Effects& effects);
+  void tellRemoved(const Message& message, Effects& effects) const;
 
   const CoreConfig config_;
   base::Prng prng_;
@@ -211,10 +207,8 @@ private:
   uint64_t round_ = 0;  // the last heartbeat round begun: tick << 16 | number in it
   ReplicaId transferee_ = 0;
   uint64_t transferUntil_ = 0;
-  bool leaseOff_ = false;       // a timeoutNow of this term is out: votes may break the lease
-  std::deque<uint64_t> sizes_;  // running sum of bytes for the entries after sizesAfter_
-  Index sizesAfter_ = 0;
-  uint64_t sizesBefore_ = 0;  // running sum at sizesAfter_
+  bool leaseOff_ = false;  // a timeoutNow of this term is out: votes may break the lease
+  EntrySizes sizes_;
 };
 
 }  // namespace flotilla::raft

@@ -29,7 +29,7 @@ struct Accepted {
 };
 
 enum class RefusedWhy : uint8_t {
-  notLeader,    // leader names the one to ask, 0 where none is known
+  notLeader,  // leader names the one to ask, 0 where none is known
   transferring,
   full,         // the cap on uncommitted bytes; try later
   changing,     // another membership change is under way, or this term has committed nothing yet
@@ -81,8 +81,8 @@ struct Install {
 // is kept inside the core until Persisted.
 struct Effects {
   std::optional<Write> write;
-  std::vector<MadeEntry> made;   // entries of this step's write that no proposal brought
-  std::vector<Message> sends;    // never to ourselves
+  std::vector<MadeEntry> made;  // entries of this step's write that no proposal brought
+  std::vector<Message> sends;   // never to ourselves
   std::vector<Accepted> accepted;
   std::vector<Refused> refused;
   std::vector<ReadReady> reads;

@@ -41,9 +41,9 @@ public:
   // a leader skip whole terms (dissertation 3.5, and etcd's refinement).
   LogPoint lastAtMost(Index index, Term term) const;
 
-  void append(Index last, Term term);   // entries (lastIndex, last] of one term
-  void truncateAfter(Index last);       // entries after `last` are gone, their configurations too
-  void compactTo(Index index);          // the base moves up to `index`, which must be in the log
+  void append(Index last, Term term);  // entries (lastIndex, last] of one term
+  void truncateAfter(Index last);      // entries after `last` are gone, their configurations too
+  void compactTo(Index index);         // the base moves up to `index`, which must be in the log
   void reset(LogPoint base, Configuration configuration);  // a snapshot replaces everything
 
   // The last configuration at or below `index`. There is always one once the base has one.
@@ -56,7 +56,7 @@ public:
 
 private:
   LogPoint base_;
-  std::vector<TermRun> runs_;                                      // after the base, rising
+  std::vector<TermRun> runs_;                                          // after the base, rising
   std::vector<ConfigurationAt> configurations_ = {ConfigurationAt{}};  // first is the base's
 };
 

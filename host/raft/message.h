@@ -9,19 +9,19 @@
 namespace flotilla::raft {
 
 enum class MessageKind : uint8_t {
-  preVote,            // last
-  preVoteReply,       // granted
-  vote,               // last, force
-  voteReply,          // granted
-  append,             // after, runs, configurations, commit
-  appendReply,        // granted: index = match; refused: index = after.index, hint
-  heartbeat,          // commit, context
-  heartbeatReply,     // context, index = last
-  snapshot,           // after = the snapshot's last point, configurations = its configuration
-  timeoutNow,         // leader transfer: stand for election at once
-  readIndex,          // context = ReadId of the asker
-  readIndexReply,     // context, index; granted=false: not leading, ask again
-  removed,            // "you are not in the group any more", to one that campaigns after removal
+  preVote,         // last
+  preVoteReply,    // granted
+  vote,            // last, force
+  voteReply,       // granted
+  append,          // after, runs, configurations, commit
+  appendReply,     // granted: index = match; refused: index = after.index, hint
+  heartbeat,       // commit, context
+  heartbeatReply,  // context, index = last
+  snapshot,        // after = the snapshot's last point, configurations = its configuration
+  timeoutNow,      // leader transfer: stand for election at once
+  readIndex,       // context = ReadId of the asker
+  readIndexReply,  // context, index; granted=false: not leading, ask again
+  removed,         // "you are not in the group any more", to one that campaigns after removal
 };
 
 // One message. Fields that a kind does not name above are 0. A message carries the shape of
@@ -30,10 +30,10 @@ struct Message {
   MessageKind kind = MessageKind::heartbeat;
   ReplicaId from = 0;
   ReplicaId to = 0;
-  Term term = 0;    // the sender's; a preVote carries the term it would stand in
-  LogPoint after;   // append: entries follow this point; snapshot: its last point
-  LogPoint last;    // vote, preVote: the candidate's last entry
-  LogPoint hint;    // refused appendReply: the refuser's best guess where the logs agree
+  Term term = 0;   // the sender's; a preVote carries the term it would stand in
+  LogPoint after;  // append: entries follow this point; snapshot: its last point
+  LogPoint last;   // vote, preVote: the candidate's last entry
+  LogPoint hint;   // refused appendReply: the refuser's best guess where the logs agree
   Index commit = 0;
   Index index = 0;
   uint64_t context = 0;  // heartbeat and readIndex: which round or read is meant

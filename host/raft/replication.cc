@@ -1,0 +1,88 @@
+// What a leader sends its peers: entries as far as the windows let it, else a word of the commit.
+#include <algorithm>
+#include <utility>
+
+#include "host/base/assert.h"
+#include "host/raft/core.h"
+
+namespace flotilla::raft {
+
+const Progress* Core::find(ReplicaId replica) const {
+  auto at =
+      std::lower_bound(progress_.begin(), progress_.end(), replica,
+                       [](const Progress& it, ReplicaId wanted) { return it.replica < wanted; });
+  return at != progress_.end() && at->replica == replica ? &*at : nullptr;
+}
+
+Progress* Core::find(ReplicaId replica) {
+  return const_cast<Progress*>(std::as_const(*this).find(replica));
+}
+
+void Core::sendAll(Effects& effects) {
+  for (Progress& peer : progress_) sendTo(peer, effects);
+}
+
+void Core::sendTo(Progress& peer, Effects& effects) {
+  if (peer.replica == config_.self) return;
+  if (peer.state == ProgressState::probe) {
+    if (!peer.paused && !sendMore(peer, effects)) sendAppend(peer, peer.next - 1, effects);
+    return;
+  }
+  if (peer.state != ProgressState::replicate) return;
+  while (sendMore(peer, effects)) {
+  }
+  // Under load the next append says what is committed; one that has everything is told at once.
+  bool idle = peer.state == ProgressState::replicate && peer.match == shape_.lastIndex();
+  if (idle && peer.commitSent < hard_.commit) sendAppend(peer, peer.match, effects);
+}
+
+// True where entries were sent and more may be.
+bool Core::sendMore(Progress& peer, Effects& effects) {
+  if (peer.next > shape_.lastIndex()) return false;
+  Index last = lastToSend(peer);
+  if (last < peer.next) return false;
+  sendAppend(peer, last, effects);
+  return true;
+}
+
+// The last entry of the next append: within what one append and what the peer's window takes.
+Index Core::lastToSend(const Progress& peer) const {
+  Index after = peer.next - 1;
+  Index last = std::min(shape_.lastIndex(), after + config_.appendEntriesMax);
+  if (peer.state == ProgressState::replicate) {
+    Index limit = peer.match + config_.inflightMax;
+    uint64_t underWay = sizes_.between(peer.match, after);
+    bool full = after >= limit || underWay >= config_.inflightBytesMax;
+    if (full && after > peer.match) return after;
+    last = std::max(std::min(last, limit), after + 1);
+  }
+  return sizes_.lastWithin(after, last, config_.appendBytesMax);
+}
+
+// Sends entries (next - 1, last]; without any it is a question whether the peer's log holds
+// next - 1, or word of a new commit index.
+void Core::sendAppend(Progress& peer, Index last, Effects& effects) {
+  LogPoint after{peer.next - 1, 0};
+  if (after.index < shape_.base().index) {
+    peer.state = ProgressState::snapshot;
+    effects.snapshots.push_back({peer.replica});
+    return;
+  }
+  after.term = *shape_.termAt(after.index);
+  Message append = message(MessageKind::append, peer.replica);
+  append.after = after;
+  append.commit = hard_.commit;
+  append.runs = shape_.runs(after.index, last);
+  for (const ConfigurationAt& at : shape_.configurations()) {
+    if (at.index > after.index && at.index <= last) append.configurations.push_back(at);
+  }
+  effects.sends.push_back(std::move(append));
+  peer.commitSent = std::min(hard_.commit, last);
+  if (peer.state == ProgressState::probe) {
+    peer.paused = true;
+  } else {
+    peer.next = last + 1;
+  }
+}
+
+}  // namespace flotilla::raft
