@@ -53,8 +53,7 @@ private:
   kj::Promise<void> drop(std::vector<catalog::DropTombstone> wanted, uint64_t floor);
   kj::Promise<void> fetch(catalog::FetchPlugin wanted);
   kj::Promise<void> fetchFrom(uint64_t host, std::string sha256, kj::Vector<kj::byte>& into);
-  kj::Promise<void> report(std::vector<catalog::ReportedReplica> replicas,
-                           std::vector<std::string> plugins);
+  void report(std::vector<catalog::ReportedReplica> replicas, std::vector<std::string> plugins);
   kj::Promise<void> declare();  // [[group]] tables, by the founding's leader
 
   catalog::LocalState local() const;
@@ -64,6 +63,7 @@ private:
   HostParts& parts_;
   catalog::CatalogView view_;
   bool registered_ = false;
+  bool reporting_ = false;
   bool settled_ = false;
   uint64_t floor_ = 0;
   // Tombstones: those whose files are known to be gone, and those that may have some left.

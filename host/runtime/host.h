@@ -138,9 +138,23 @@ public:
 
   Figures figures() const;
 
+  // Before start: fatal signals are left alone (tests, which run several hosts in one process).
+  void leaveSignals() { handleSignals_ = false; }
+
 private:
   friend class Router;
+
+  Result<void> openRest();
+  Result<void> openNetwork();
+  void fail(const Fault& fault);
+  kj::Promise<uint64_t> snapshotNow(Replica& replica);
+  kj::Promise<void> handOver(int64_t deadlineUs);
+  kj::Promise<void> saveSnapshots();
+  void finishStop();
+  kj::Promise<group::Outcome> catalogTry(uint16_t method, Bytes params, int64_t deadlineUs);
+
   kj::Own<HostParts> parts_;
+  bool handleSignals_ = true;
 };
 
 }  // namespace flotilla::runtime

@@ -71,7 +71,7 @@ public:
   const StoredReplica& record() const { return record_; }
   const catalog::GroupOptions& options() const { return options_; }
   VolumeRoom& room() { return room_; }
-  MachineLane& lane() { return *lane_; }
+  MachineLane& lane() const { return *lane_; }
 
   void tick();
   void snapshotSaved(group::SnapshotSaved saved);

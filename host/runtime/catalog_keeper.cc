@@ -1,0 +1,414 @@
+// Keeps this host's view of the catalog, and makes true here what it wants.
+#include "host/runtime/catalog_keeper.h"
+
+#include <algorithm>
+
+#include "host/base/log.h"
+#include "host/net/refusal.h"
+#include "host/runtime/flat_words.h"
+#include "host/runtime/host_parts.h"
+#include "schemas/catalog.capnp.h"
+
+namespace flotilla::runtime {
+namespace {
+
+constexpr auto kPassEvery = 1 * kj::SECONDS;
+constexpr uint32_t kPieceBytes = 1 << 20;
+constexpr uint64_t kReportMs = 5000;
+constexpr std::size_t kReportMax = 1000;
+
+using schema::Catalog;
+
+schema::CatalogReplica::State wireState(catalog::ReplicaPhase phase) {
+  switch (phase) {
+    case catalog::ReplicaPhase::wanted:
+      return schema::CatalogReplica::State::WANTED;
+    case catalog::ReplicaPhase::ready:
+      return schema::CatalogReplica::State::READY;
+    case catalog::ReplicaPhase::removed:
+      return schema::CatalogReplica::State::REMOVED;
+  }
+  return schema::CatalogReplica::State::WANTED;
+}
+
+}  // namespace
+
+Result<void> CatalogKeeper::openStored() {
+  if (auto floor = parts_.meta->get(std::string(kFloorKey))) floor_ = std::stoull(*floor);
+  for (const auto& [key, bytes] : parts_.meta->scan(kReplicaPrefix)) {
+    auto record = decodeReplica(bytes);
+    if (!record) return record.fault();
+    if (record->tombstone) {
+      // Its files may not all have gone: it is wiped once more, which is harmless.
+      parts_.volumes.takeRecovered(record->key);
+      tombstones_.emplace(record->key, std::move(*record));
+    } else {
+      openReplica(std::move(*record));
+    }
+  }
+  for (const auto& [room, key] : parts_.volumes.unclaimed()) {
+    base::logWarn("group id:" + std::to_string(key.group) +
+                  ": its log is here and its record is not; dropped");
+    room->log().forget(key);
+  }
+  return {};
+}
+
+void CatalogKeeper::openReplica(StoredReplica record) {
+  auto options = catalog::readOptions(record.options);
+  std::string volume = options ? options->volume : "";
+  VolumeRoom* room = parts_.volumes.find(volume);
+  std::optional<Fault> missing;
+  if (room == nullptr) {
+    missing =
+        Fault{ErrorCode::io, "volume \"" + volume + "\" is not in this host's storage.volumes", ""};
+    room = parts_.volumes.find("");
+  }
+  group::ReplicaKey key = record.key;
+  auto replica =
+      Replica::open(std::move(record), *room, parts_.volumes.takeRecovered(key), *parts_.shared);
+  if (missing) replica->breakWith(std::move(*missing));
+  if (replica->broken()) {
+    base::logError("group " + replica->record().name + ": " + replica->broken()->text +
+                   "; its replica here is stopped, the others go on");
+  }
+  if (key.group == kCatalogGroup) replica->onApplied = [this]() { wake(); };
+  parts_.replicas.add(std::move(replica));
+}
+
+void CatalogKeeper::wake() {
+  woken_ = true;
+  KJ_IF_MAYBE (fulfiller, wake_) {
+    (*fulfiller)->fulfill();
+    wake_ = nullptr;
+  }
+}
+
+kj::Promise<void> CatalogKeeper::changed() {
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  waiting_.push_back(kj::mv(paf.fulfiller));
+  return kj::mv(paf.promise);
+}
+
+kj::Promise<void> CatalogKeeper::run() {
+  if (!parts_.replicas.find(kCatalogGroup)) {
+    // The founding's record is safe, so group 0 may begin here: empty, once.
+    StoredReplica record;
+    record.key = {kCatalogGroup, parts_.config.hostId};
+    record.incarnation = kCatalogIncarnation;
+    record.name = "catalog";
+    for (const auto& each : parts_.founding->hosts) {
+      record.members.push_back({each.id, each.id, each.address});
+      record.initialVoters.push_back(each.id);
+    }
+    record.preferredLeader = parts_.founding->hosts.front().id;
+    auto work = [this, record]() {
+      return parts_.meta->put(replicaKey(record.key), encode(record));
+    };
+    return parts_.files.run(std::move(work))
+        .then([this, record](Result<void> put) -> kj::Promise<void> {
+          if (!put) {
+            base::logError("meta: " + put.fault().text + "; the host stops");
+            parts_.host.stop();
+            return kj::READY_NOW;
+          }
+          openReplica(record);
+          return run();
+        });
+  }
+  woken_ = false;
+  return pass()
+      .then([this]() -> kj::Promise<void> {
+        if (woken_) return kj::READY_NOW;
+        auto paf = kj::newPromiseAndFulfiller<void>();
+        wake_ = kj::mv(paf.fulfiller);
+        return paf.promise.exclusiveJoin(parts_.timer.afterDelay(kPassEvery));
+      })
+      .then([this]() { return run(); });
+}
+
+kj::Promise<void> CatalogKeeper::pass() {
+  return refresh()
+      .then([this]() { return registerHost(); })
+      .then([this]() -> kj::Promise<void> {
+        if (!view_.complete()) return kj::READY_NOW;
+        catalog::Reconciled wanted = catalog::reconcile(view_, local());
+        if (wanted.idle()) settled_ = true;
+        return carryOut(std::move(wanted));
+      })
+      .then([this]() { return declare(); })
+      .catch_([](kj::Exception&& exception) {
+        base::logWarn(std::string("catalog: ") + exception.getDescription().cStr() +
+                      "; tried again");
+      });
+}
+
+// Asks the replica here, whatever it has applied: no leader is needed.
+kj::Promise<void> CatalogKeeper::refresh() {
+  group::Call call;
+  call.interfaceId = capnp::typeId<Catalog>();
+  call.method = 5;
+  call.params = flatWords<Catalog::ChangesParams>(
+      [this](Catalog::ChangesParams::Builder params) { params.setAfter(view_.revision()); });
+  std::vector<group::Call> calls;
+  calls.push_back(std::move(call));
+  group::Freshness anyAge{group::Freshness::Kind::stale, 0};
+  return parts_.router.query({kCatalogGroup, kCatalogIncarnation}, std::move(calls), anyAge, false)
+      .then([this](Outcomes outcomes) -> kj::Promise<void> {
+        if (!outcomes.front().ok()) return kj::READY_NOW;  // still loading; asked again soon
+        FlatReader reader(outcomes.front().body);
+        auto changes = reader.root<Catalog::ChangesResults>().getChanges();
+        uint64_t before = view_.revision();
+        bool more = changes.getMore();
+        view_ = view_.with(changes);
+        if (view_.revision() != before) {
+          learnAddresses();
+          for (auto& each : waiting_) each->fulfill();
+          waiting_.clear();
+        }
+        if (more) return refresh();
+        return kj::READY_NOW;
+      });
+}
+
+// Peers may have moved since the founding.
+void CatalogKeeper::learnAddresses() {
+  KJ_IF_MAYBE (network, parts_.network) {
+    for (const auto& host : view_.hosts()) (*network)->setPeer(host->id, host->address);
+  }
+}
+
+kj::Promise<void> CatalogKeeper::registerHost() {
+  if (registered_) return kj::READY_NOW;
+  auto params =
+      flatWords<Catalog::RegisterHostParams>([this](Catalog::RegisterHostParams::Builder to) {
+        auto host = to.initHost();
+        host.setId(parts_.config.hostId);
+        host.setBirth(parts_.id.birth);
+        host.setAddress(parts_.config.founders.at(parts_.config.hostId));
+        host.setVersion(Host::version());
+        host.setBootNumber(parts_.bootNumber);
+        host.setClusterVersion(1);
+        host.setFounder(true);
+        host.setHttp(parts_.config.http);
+        auto volumes = host.initVolumes(static_cast<unsigned>(parts_.config.volumes.size() - 1));
+        for (unsigned i = 0; i < volumes.size(); ++i)
+          volumes.set(i, parts_.config.volumes[i + 1].name);
+      });
+  // In the background: service goes on without the catalog's quorum.
+  registered_ = true;
+  parts_.tasks.add(
+      parts_.host.catalogCall(0, std::move(params), kReportMs).then([this](group::Outcome outcome) {
+        if (outcome.ok()) return;
+        registered_ = false;
+        if (outcome.code != ErrorCode::app) return;  // no leader yet; the next pass asks again
+        base::logError("catalog: does not take this host: " + std::string(outcome.body.view()));
+      }));
+  return kj::READY_NOW;
+}
+
+catalog::LocalState CatalogKeeper::local() const {
+  catalog::LocalState local;
+  local.host = parts_.config.hostId;
+  local.birth = parts_.id.birth;
+  local.floor = floor_;
+  for (const auto& [group, replica] : parts_.replicas.all()) {
+    if (group == kCatalogGroup) continue;
+    const StoredReplica& record = replica->record();
+    local.replicas.push_back(
+        {group, record.incarnation, record.key.replica,
+         replica->hadLeader() ? catalog::LocalPhase::ready : catalog::LocalPhase::present});
+  }
+  for (const auto& [key, record] : tombstones_) {
+    local.replicas.push_back(
+        {key.group, record.incarnation, key.replica,
+         wiped_.count(key) != 0 ? catalog::LocalPhase::tombstone : catalog::LocalPhase::removing});
+  }
+  local.plugins = parts_.plugins->list();
+  return local;
+}
+
+kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
+  kj::Vector<kj::Promise<void>> begun;
+  auto guard = [this](kj::Promise<void> action, std::string what) {
+    return action.catch_([this, what](kj::Exception&& exception) {
+      std::string why = net::faultOf(exception).text;
+      std::string& said = troubles_[what];
+      if (said != why) base::logWarn(what + ": " + why + "; tried again");
+      said = why;
+    });
+  };
+  for (auto& each : wanted.fetch) {
+    begun.add(guard(fetch(each), "plugin " + each.plugin->nameAndVersion()));
+  }
+  for (auto& each : wanted.start) begun.add(guard(start(each), "group " + each.group->spec.name));
+  for (auto& each : wanted.wipe) {
+    begun.add(guard(wipe(each), "group id:" + std::to_string(each.group)));
+  }
+  if (!wanted.drop.empty()) begun.add(guard(drop(wanted.drop, wanted.floor), "tombstones"));
+  bool changes = !begun.empty();
+  report(std::move(wanted.reportReplicas), std::move(wanted.reportPlugins));
+  return kj::joinPromises(begun.releaseAsArray()).then([this, changes]() {
+    if (changes) wake();
+  });
+}
+
+kj::Promise<void> CatalogKeeper::start(catalog::StartReplica wanted) {
+  const catalog::GroupRecord& group = *wanted.group;
+  StoredReplica record;
+  record.key = {group.id, wanted.replica};
+  record.incarnation = group.incarnation;
+  record.name = group.spec.name;
+  record.pluginSha256 = group.pluginSha256;
+  record.pluginName = group.pluginName;
+  record.pluginVersion = group.pluginVersion;
+  record.options = group.spec.options;
+  record.config = group.spec.config;
+  record.initialVoters = wanted.initialVoters;
+  record.initialLearners = wanted.initialLearners;
+  for (const auto& each : group.replicas) {
+    record.members.push_back({each.id, each.host, parts_.host.addressOf(each.host)});
+  }
+  if (!group.replicas.empty()) record.preferredLeader = group.replicas.front().id;
+  auto work = [this, record]() { return parts_.meta->put(replicaKey(record.key), encode(record)); };
+  return parts_.files.run(std::move(work)).then([this, record](Result<void> put) {
+    if (!put) kj::throwFatalException(net::refusal(put.fault()));
+    openReplica(record);
+  });
+}
+
+// Tombstone first; from then on the replica is gone whatever happens, and the rest can be repeated.
+kj::Promise<void> CatalogKeeper::wipe(catalog::WipeReplica wanted) {
+  group::ReplicaKey key{wanted.group, wanted.replica};
+  StoredReplica record;
+  VolumeRoom* room = nullptr;
+  if (Replica* replica = parts_.replicas.find(key)) {
+    record = replica->record();
+    room = &replica->room();
+  } else if (auto at = tombstones_.find(key); at != tombstones_.end()) {
+    record = at->second;
+  }
+  record.key = key;
+  record.incarnation = wanted.incarnation;
+  record.tombstone = true;
+  if (room == nullptr) {
+    auto options = catalog::readOptions(record.options);
+    room = parts_.volumes.find(options ? options->volume : "");
+    if (room == nullptr) room = parts_.volumes.find("");
+  }
+  auto work = [this, record]() { return parts_.meta->put(replicaKey(record.key), encode(record)); };
+  return parts_.files.run(std::move(work))
+      .then([this, record, room](Result<void> put) {
+        if (!put) kj::throwFatalException(net::refusal(put.fault()));
+        tombstones_[record.key] = record;
+        parts_.replicas.remove(record.key.group);
+        if (parts_.marks) parts_.marks->forget(record.key);
+        return parts_.replicas.forgetLog(*room, record.key);
+      })
+      .then([this, record, room]() {
+        return parts_.files.run(
+            [room, key = record.key]() { return room->snapshots().removeReplica(key); });
+      })
+      .then([this, record](Result<void> removed) {
+        if (!removed) kj::throwFatalException(net::refusal(removed.fault()));
+        wiped_.insert(record.key);
+      });
+}
+
+kj::Promise<void> CatalogKeeper::drop(std::vector<catalog::DropTombstone> wanted, uint64_t floor) {
+  std::vector<store::MetaChange> batch;
+  for (const auto& each : wanted)
+    batch.push_back({replicaKey({each.group, each.replica}), std::nullopt});
+  batch.push_back({std::string(kFloorKey), std::to_string(floor)});
+  auto work = [this, batch = std::move(batch)]() { return parts_.meta->apply(batch); };
+  return parts_.files.run(std::move(work)).then([this, wanted, floor](Result<void> applied) {
+    if (!applied) kj::throwFatalException(net::refusal(applied.fault()));
+    floor_ = floor;
+    for (const auto& each : wanted) {
+      tombstones_.erase({each.group, each.replica});
+      wiped_.erase({each.group, each.replica});
+    }
+  });
+}
+
+kj::Promise<void> CatalogKeeper::fetch(catalog::FetchPlugin wanted) {
+  uint64_t from = 0;
+  for (uint64_t host : wanted.from) {
+    if (parts_.host.hostUp(host)) from = host;
+  }
+  if (from == 0) {
+    kj::throwFatalException(
+        net::refusal(ErrorCode::unavailable, "no host that has the file is up"));
+  }
+  auto bytes = kj::heap<kj::Vector<kj::byte>>();
+  auto& into = *bytes;
+  return fetchFrom(from, wanted.plugin->sha256, into)
+      .then([this, bytes = kj::mv(bytes), sha256 = wanted.plugin->sha256]() mutable {
+        return parts_.files.run([this, bytes = kj::mv(bytes), sha256]() -> Result<void> {
+          std::string_view view(reinterpret_cast<const char*>(bytes->begin()), bytes->size());
+          if (plugin::sha256Of(view) != sha256) {
+            return Fault{ErrorCode::corrupt, "what was fetched is not the file of that SHA-256",
+                         ""};
+          }
+          auto added = parts_.plugins->add(view);
+          if (!added) return added.fault();
+          return {};
+        });
+      })
+      .then([](Result<void> added) {
+        if (!added) kj::throwFatalException(net::refusal(added.fault()));
+      });
+}
+
+kj::Promise<void> CatalogKeeper::fetchFrom(uint64_t host, std::string sha256,
+                                           kj::Vector<kj::byte>& into) {
+  return parts_.host.peer(host)
+      .then([sha256, offset = into.size()](schema::Peer::Client peer) {
+        auto request = peer.fetchPluginRequest();
+        request.setSha256(sha256);
+        request.setOffset(offset);
+        request.setLimit(kPieceBytes);
+        return request.send();
+      })
+      .then([this, host, sha256, &into](auto response) -> kj::Promise<void> {
+        auto piece = response.getBytes();
+        if (response.getTotal() > plugin::PluginFiles::kFileBytesMax) {
+          kj::throwFatalException(net::refusal(ErrorCode::tooLarge, "the file is over 48 MiB"));
+        }
+        into.addAll(piece);
+        if (into.size() >= response.getTotal()) return kj::READY_NOW;
+        if (piece.size() == 0) {
+          kj::throwFatalException(net::refusal(ErrorCode::unavailable, "the file came short"));
+        }
+        return fetchFrom(host, sha256, into);
+      });
+}
+
+// In the background, one at a time: what is wanted here goes on without the catalog's quorum.
+void CatalogKeeper::report(std::vector<catalog::ReportedReplica> replicas,
+                           std::vector<std::string> plugins) {
+  if (reporting_ || (replicas.empty() && plugins.empty())) return;
+  reporting_ = true;
+  if (replicas.size() > kReportMax) replicas.resize(kReportMax);
+  auto params = flatWords<Catalog::ReportParams>([&](Catalog::ReportParams::Builder to) {
+    auto report = to.initReport();
+    report.setHost(parts_.config.hostId);
+    report.setBirth(parts_.id.birth);
+    auto list = report.initReplicas(static_cast<unsigned>(replicas.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setGroup(replicas[i].group);
+      list[i].setIncarnation(replicas[i].incarnation);
+      list[i].setReplica(replicas[i].replica);
+      list[i].setState(wireState(replicas[i].phase));
+    }
+    auto files = report.initPlugins(static_cast<unsigned>(plugins.size()));
+    for (unsigned i = 0; i < files.size(); ++i) files.set(i, plugins[i]);
+  });
+  parts_.tasks.add(
+      parts_.host.catalogCall(4, std::move(params), kReportMs).then([this](group::Outcome) {
+        reporting_ = false;
+        wake();
+      }));
+}
+
+}  // namespace flotilla::runtime

@@ -1,0 +1,224 @@
+// What a host says of itself and of its replicas, copied from what the loop last knew.
+#include <cstdio>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "host/net/refusal.h"
+#include "host/runtime/host.h"
+#include "host/runtime/host_parts.h"
+#include "host/runtime/machine_lane.h"
+
+namespace flotilla::runtime {
+namespace {
+
+constexpr int64_t kStuckUs = 10'000'000;
+
+uint64_t residentBytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) return 0;
+  unsigned long whole = 0;
+  unsigned long resident = 0;
+  int read = std::fscanf(file, "%lu %lu", &whole, &resident);
+  std::fclose(file);
+  return read == 2 ? resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+const char* roleName(const group::Status& status, raft::ReplicaId self) {
+  switch (status.role) {
+    case raft::Role::leader:
+      return "leader";
+    case raft::Role::candidate:
+    case raft::Role::preCandidate:
+      return "candidate";
+    case raft::Role::follower:
+      break;
+  }
+  for (raft::ReplicaId each : status.configuration.learners) {
+    if (each == self) return "learner";
+  }
+  return "follower";
+}
+
+const char* stateName(raft::ProgressState state) {
+  switch (state) {
+    case raft::ProgressState::probe:
+      return "probe";
+    case raft::ProgressState::replicate:
+      return "replicate";
+    case raft::ProgressState::snapshot:
+      return "snapshot";
+  }
+  return "unknown";
+}
+
+const char* stateName(store::VolumeState state) {
+  switch (state) {
+    case store::VolumeState::open:
+      return "open";
+    case store::VolumeState::full:
+      return "full";
+    case store::VolumeState::failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+void fillRunning(const Replica& replica, schema::ReplicaStatus::Builder into) {
+  group::Status status = replica.group().status();
+  raft::ReplicaId self = replica.record().key.replica;
+  into.setLeaderReplica(status.leader);
+  into.setTerm(status.term);
+  auto member = into.getMember();
+  member.setRole(roleName(status, self));
+  member.setState(status.role == raft::Role::leader ? "self" : "unknown");
+  if (status.role == raft::Role::leader) member.setMatch(status.lastIndex);
+  member.setCommit(status.commit);
+  member.setApplied(status.applied);
+  member.setFirstIndex(status.firstIndex);
+  member.setLastIndex(status.lastIndex);
+  member.setSnapshotIndex(status.snapshotIndex);
+  member.setApplyLagMs(static_cast<uint64_t>(status.applyLagUs) / 1000);
+  member.setLogBytes(status.logBytes);
+  member.setReady(status.ready && !status.stopping);
+  if (status.fault) {
+    member.setFaultIndex(status.faultAt.index);
+    member.setFaultOrdinal(status.faultAt.ordinal);
+  }
+  if (status.role != raft::Role::leader) return;
+  auto progress = into.initProgress(static_cast<unsigned>(status.progress.size()));
+  for (unsigned i = 0; i < progress.size(); ++i) {
+    progress[i].setReplica(status.progress[i].replica);
+    progress[i].setMatch(status.progress[i].match);
+    progress[i].setState(stateName(status.progress[i].state));
+  }
+}
+
+}  // namespace
+
+bool Host::fillStatus(uint64_t group, schema::ReplicaStatus::Builder into) const {
+  const Replica* replica = parts_->replicas.find(group);
+  if (replica == nullptr) return false;
+  const StoredReplica& record = replica->record();
+  into.setGroup(group);
+  into.setIncarnation(record.incarnation);
+  auto member = into.initMember();
+  member.setHost(id());
+  member.setReplica(record.key.replica);
+  member.setReachable(true);
+  member.setRole("follower");
+  member.setState("unknown");
+  member.setMachine(std::string(nameOf(replica->machineState())));
+  member.setFault(replica->faultText());
+  if (replica->broken()) return true;
+  fillRunning(*replica, into);
+  const MachineLane& lane = replica->lane();
+  member.setMemoryBytes(lane.memoryBytes());
+  if (lane.digestAt() == member.getApplied()) member.setDigest(lane.digest());
+  return true;
+}
+
+void Host::fillHostStatus(schema::HostStatus::Builder into) const {
+  Figures now = figures();
+  into.setId(id());
+  into.setAddress(addressOf(id()));
+  into.setState("up");
+  into.setVersion(version());
+  into.setBootNumber(bootNumber());
+  into.setUptimeMs(now.uptimeMs);
+  into.setReplicas(now.replicas);
+  into.setLeading(now.leading);
+  into.setFaulted(now.faulted);
+  into.setBirth(birth());
+  into.setHttp(parts_->config.http);
+  into.setMemoryBytes(now.memoryBytes);
+  const auto& rooms = parts_->volumes.all();
+  auto volumes = into.initVolumes(static_cast<unsigned>(rooms.size()));
+  for (unsigned i = 0; i < volumes.size(); ++i) {
+    store::VolumeStatus status = rooms[i]->log().status();
+    volumes[i].setName(rooms[i]->name());
+    volumes[i].setPath(rooms[i]->path());
+    volumes[i].setLogBytes(status.bytes);
+    volumes[i].setState(stateName(status.state));
+    struct statvfs about {};
+    if (::statvfs(rooms[i]->path().c_str(), &about) == 0) {
+      volumes[i].setFreeBytes(static_cast<uint64_t>(about.f_bavail) * about.f_frsize);
+    }
+  }
+}
+
+Figures Host::figures() const {
+  const HostParts& p = *parts_;
+  Figures now;
+  for (const auto& [group, replica] : p.replicas.all()) {
+    ++now.replicas;
+    MachineState state = replica->machineState();
+    if (state == MachineState::faulted) ++now.faulted;
+    if (!replica->broken() && replica->group().leads()) ++now.leading;
+  }
+  now.stuck = p.pool.stuck(kStuckUs);
+  now.commandsAnswered = p.calls.answered();
+  now.callsRefused = p.calls.refused();
+  for (const auto& room : p.volumes.all()) {
+    store::VolumeStatus status = room->log().status();
+    now.diskFrames += status.frames;
+    now.diskSyncs += status.syncs;
+    now.diskBytes += status.bytesWritten;
+    now.diskQueuedBytes += room->log().queuedBytes();
+  }
+  KJ_IF_MAYBE (network, p.network) {
+    for (const net::PeerStatus& each : (*network)->status()) {
+      now.peerFramesSent += each.framesSent;
+      now.peerMessagesDropped += each.messagesDropped;
+    }
+  }
+  now.uptimeMs = static_cast<uint64_t>(p.clock.monotonicUs() - p.startedUs) / 1000;
+  now.memoryBytes = residentBytes();
+  return now;
+}
+
+kj::Promise<uint64_t> Host::control(uint64_t group, schema::Peer::Verb verb, uint64_t argument) {
+  Replica* replica = parts_->replicas.find(group);
+  if (replica == nullptr || replica->broken()) {
+    return net::refusal(ErrorCode::noSuchGroup,
+                        "group id:" + std::to_string(group) + ": no replica works here");
+  }
+  const std::string& name = replica->record().name;
+  switch (verb) {
+    case schema::Peer::Verb::TRANSFER:
+      if (!replica->group().leads()) {
+        return net::refusal(ErrorCode::notLeader, "group " + name + ": not led here");
+      }
+      replica->group().transfer(argument);
+      replica->touch();
+      return uint64_t{0};
+    case schema::Peer::Verb::SNAPSHOT:
+      return snapshotNow(*replica);
+    case schema::Peer::Verb::RETRY: {
+      bool faulted = replica->group().status().fault.has_value();
+      if (!faulted) return uint64_t{0};
+      parts_->marks->forget(replica->record().key);
+      replica->group().retry();
+      replica->touch();
+      return uint64_t{1};
+    }
+    case schema::Peer::Verb::REBUILD:
+      break;
+  }
+  return net::refusal(ErrorCode::badRequest, "group " + name + ": this version cannot do that");
+}
+
+kj::Promise<uint64_t> Host::snapshotNow(Replica& replica) {
+  auto paf = kj::newPromiseAndFulfiller<Outcomes>();
+  auto batch = kj::refcounted<CallBatch>(1, kj::mv(paf.fulfiller));
+  replica.group().requestSnapshot(parts_->calls.add(kj::mv(batch), 0));
+  replica.touch();
+  return paf.promise.then([](Outcomes outcomes) -> uint64_t {
+    const group::Outcome& outcome = outcomes.front();
+    if (!outcome.ok()) {
+      kj::throwFatalException(net::refusal(outcome.code, std::string(outcome.body.view())));
+    }
+    return outcome.position.index;
+  });
+}
+
+}  // namespace flotilla::runtime
