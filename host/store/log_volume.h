@@ -92,9 +92,11 @@ struct VolumeStatus {
 };
 
 class VolumeWriter;
+struct VolumeItem;
 
 // Group commit across all groups of a volume: whatever is submitted while the disk is busy becomes
-// one frame, one LevelDB value, one sync. What recovery must find is described in recovery.h.
+// one frame, one LevelDB value, one sync. What an open must find is
+// described in frame_row.h.
 //
 // Owner:  runtime; outlives every Group whose replica lies here. Its path is one process's alone
 //         (data_dir's lock).
@@ -130,13 +132,21 @@ public:
   VolumeStatus status() const;
 
 private:
-  friend class VolumeWriter;
-  LogVolume();
+  explicit LogVolume(std::unique_ptr<VolumeWriter> writer);
+  void submit(VolumeItem item);
+  void run();
+  bool waitForWork(std::vector<VolumeItem>& batch);
 
-  std::unique_ptr<VolumeWriter> writer_;
+  std::unique_ptr<VolumeWriter> writer_;  // the thread's, once it runs
   std::vector<RecoveredReplica> recovered_;
   std::thread thread_;
   std::atomic<uint64_t> queuedBytes_{0};
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<VolumeItem> queue_;  // below mutex_, as what follows
+  VolumeStatus status_;
+  bool stopping_ = false;
+  bool waiting_ = false;  // the thread sleeps: only then is waking it worth a system call
 };
 
 }  // namespace flotilla::store

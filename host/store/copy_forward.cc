@@ -1,0 +1,80 @@
+// Copies what idle replicas still need out of the oldest generation, so that it can go.
+#include "host/store/copy_forward.h"
+
+#include <utility>
+
+#include "host/store/log_reader.h"
+
+namespace flotilla::store {
+
+void CopyForward::plan() {
+  if (active()) return;
+  uint64_t limit = row_.oldestGenerationLimit();
+  if (limit == 0) return;
+  bool tooLarge = row_.bytes() > bytesMax_ && 2 * index_.liveBytes() <= row_.bytes();
+  if (!tooLarge && row_.generationCount() <= kGenerationsMax) return;
+  limit_ = limit;
+  for (group::ReplicaKey key : index_.needing(limit)) keys_.push_back(key);
+}
+
+void CopyForward::fill(FrameBuilder& frame, const Damaged& damaged) {
+  while (!keys_.empty() && frame.bytes() < kTurnBytesMax) {
+    if (!copyReplica(keys_.front(), frame, damaged)) break;
+    keys_.pop_front();
+  }
+  bytesCopied_ += frame.bytes();
+}
+
+void CopyForward::release() {
+  held_.clear();
+  pinned_.clear();
+}
+
+// False where the turn's bytes ran out first.
+bool CopyForward::copyReplica(group::ReplicaKey key, FrameBuilder& frame, const Damaged& damaged) {
+  const ReplicaLog* log = index_.find(key);
+  if (log == nullptr) return true;
+  std::vector<IndexRun> old;
+  for (const IndexRun& run : log->runs) {
+    if (run.frame <= limit_) old.push_back(run);
+  }
+  for (const IndexRun& run : old) {
+    if (frame.bytes() >= kTurnBytesMax) return false;
+    if (copyRun(key, run, frame)) continue;
+    index_.dropRun(key, run.first);
+    damaged(key,
+            Fault{ErrorCode::corrupt,
+                  nameOf(key) + ": log: entries " + std::to_string(run.first) + ".." +
+                      std::to_string(run.limit() - 1) + " in frame " + std::to_string(run.frame) +
+                      " do not read back; the replica is stopped, others go on",
+                  {}});
+  }
+  if (log->stateFrame != 0 && log->stateFrame <= limit_) {
+    bool lost = log->state.empty();
+    frame.note(lost ? RecordKind::damaged : RecordKind::state, key,
+               lost ? log->damage : log->state);
+  }
+  return true;
+}
+
+bool CopyForward::copyRun(group::ReplicaKey key, const IndexRun& run, FrameBuilder& frame) {
+  auto pinned = row_.read(run.frame);
+  if (!pinned) return false;
+  auto view = FrameView::parse(frameKey(run.frame), pinned->bytes());
+  if (!view) return false;
+  const Record& line = view->records()[run.record];
+  RunView entries(line, view->body(line));
+  if (!entries.good()) return false;
+  std::vector<const group::LogEntry*> copied;
+  for (uint32_t i = 0; i < run.count; ++i) {
+    auto entry = entries.entry(run.skipped + i);
+    if (!entry) return false;
+    held_.push_back({run.first + i, entry->term, Bytes(nullptr, entry->payload)});
+    copied.push_back(&held_.back());
+  }
+  pinned_.push_back(std::move(*pinned));
+  frame.run(RecordKind::moved, key, std::move(copied));
+  return true;
+}
+
+}  // namespace flotilla::store

@@ -1,0 +1,198 @@
+// The few POSIX calls that everything on disk here is made of, with texts that name path and
+// reason.
+#include "host/store/files.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace flotilla::store {
+
+Fault posixFault(const std::string& path, std::string_view what, int errorNumber) {
+  ErrorCode code = ErrorCode::io;
+  if (errorNumber == ENOSPC || errorNumber == EDQUOT) code = ErrorCode::diskFull;
+  if (errorNumber == ENOENT) code = ErrorCode::corrupt;
+  std::string text = path + ": " + std::string(what) + ": ";
+  return Fault{code, text + std::generic_category().message(errorNumber), {}};
+}
+
+FileDescriptor::FileDescriptor(FileDescriptor&& other) noexcept
+    : number_(std::exchange(other.number_, -1)) {}
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  std::swap(number_, other.number_);
+  return *this;
+}
+
+FileDescriptor::~FileDescriptor() {
+  if (number_ >= 0) ::close(number_);
+}
+
+Result<FileDescriptor> openFile(const std::string& path, int flags, unsigned mode) {
+  int number = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  if (number < 0) return posixFault(path, "open", errno);
+  return FileDescriptor(number);
+}
+
+Result<void> writeAll(const FileDescriptor& file, const std::string& path, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t wrote = ::write(file.get(), bytes.data(), bytes.size());
+    if (wrote < 0) {
+      if (errno == EINTR) continue;
+      return posixFault(path, "write", errno);
+    }
+    bytes.remove_prefix(static_cast<size_t>(wrote));
+  }
+  return {};
+}
+
+Result<void> writeAt(const FileDescriptor& file, const std::string& path, std::string_view bytes,
+                     uint64_t offset) {
+  while (!bytes.empty()) {
+    ssize_t wrote = ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (wrote < 0) {
+      if (errno == EINTR) continue;
+      return posixFault(path, "write", errno);
+    }
+    bytes.remove_prefix(static_cast<size_t>(wrote));
+    offset += static_cast<uint64_t>(wrote);
+  }
+  return {};
+}
+
+Result<void> syncFile(const FileDescriptor& file, const std::string& path) {
+  if (::fsync(file.get()) != 0) return posixFault(path, "sync", errno);
+  return {};
+}
+
+std::string parentOf(const std::string& path) {
+  size_t end = path.find_last_not_of('/');
+  size_t slash = end == std::string::npos ? end : path.find_last_of('/', end);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool exists(const std::string& path) {
+  struct stat about;
+  return ::lstat(path.c_str(), &about) == 0;
+}
+
+Result<void> syncDirectory(const std::string& path) {
+  auto directory = openFile(path, O_RDONLY | O_DIRECTORY);
+  if (!directory) return directory.fault();
+  return syncFile(*directory, path);
+}
+
+Result<void> makeDirectories(const std::string& path) {
+  if (exists(path)) return {};
+  std::string parent = parentOf(path);
+  if (parent != path) {
+    if (auto made = makeDirectories(parent); !made) return made;
+  }
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+    return posixFault(path, "make directory", errno);
+  }
+  return syncDirectory(parent);
+}
+
+Result<std::vector<std::string>> listDirectory(const std::string& path) {
+  DIR* directory = ::opendir(path.c_str());
+  if (directory == nullptr) return posixFault(path, "list directory", errno);
+  std::vector<std::string> names;
+  errno = 0;
+  while (dirent* entry = ::readdir(directory)) {  // NOLINT(concurrency-mt-unsafe): own stream
+    std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(std::move(name));
+    if (names.size() > kNamesMax) break;
+  }
+  int errorNumber = errno;
+  ::closedir(directory);
+  if (errorNumber != 0) return posixFault(path, "list directory", errorNumber);
+  if (names.size() > kNamesMax) {
+    return Fault{ErrorCode::tooLarge, path + ": more than 1000000 files in one directory", {}};
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+namespace {
+
+Result<void> removeDown(const std::string& path) {
+  struct stat about;
+  if (::lstat(path.c_str(), &about) != 0) {
+    if (errno == ENOENT) return {};
+    return posixFault(path, "look at", errno);
+  }
+  if (S_ISDIR(about.st_mode)) {
+    auto names = listDirectory(path);
+    if (!names) return names.fault();
+    for (const std::string& name : *names) {
+      if (auto removed = removeDown(path + "/" + name); !removed) return removed;
+    }
+    if (::rmdir(path.c_str()) != 0) return posixFault(path, "remove directory", errno);
+    return {};
+  }
+  if (::unlink(path.c_str()) != 0) return posixFault(path, "remove", errno);
+  return {};
+}
+
+}  // namespace
+
+Result<void> removeTree(const std::string& path) {
+  if (!exists(path)) return {};
+  if (auto removed = removeDown(path); !removed) return removed;
+  return syncDirectory(parentOf(path));
+}
+
+Result<void> removeFile(const std::string& path) {
+  if (::unlink(path.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return posixFault(path, "remove", errno);
+  }
+  return syncDirectory(parentOf(path));
+}
+
+Result<void> writeAside(const std::string& path, std::string_view bytes, unsigned mode) {
+  std::string aside = path + ".part";
+  auto file = openFile(aside, O_WRONLY | O_CREAT | O_TRUNC, mode);
+  if (!file) return file.fault();
+  if (auto wrote = writeAll(*file, aside, bytes); !wrote) return wrote;
+  if (auto synced = syncFile(*file, aside); !synced) return synced;
+  if (::rename(aside.c_str(), path.c_str()) != 0) return posixFault(path, "rename to", errno);
+  return syncDirectory(parentOf(path));
+}
+
+Result<std::string> readWhole(const std::string& path, uint64_t bytesMax) {
+  auto file = openFile(path, O_RDONLY);
+  if (!file) return file.fault();
+  std::string bytes;
+  char piece[16384];
+  while (true) {
+    ssize_t got = ::read(file->get(), piece, sizeof piece);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return posixFault(path, "read", errno);
+    }
+    if (got == 0) return bytes;
+    bytes.append(piece, static_cast<size_t>(got));
+    if (bytes.size() > bytesMax) {
+      return Fault{
+          ErrorCode::corrupt, path + ": longer than " + std::to_string(bytesMax) + " bytes", {}};
+    }
+  }
+}
+
+Result<uint64_t> freeBytes(const std::string& path) {
+  struct statvfs about;
+  if (::statvfs(path.c_str(), &about) != 0) return posixFault(path, "look at free space", errno);
+  return static_cast<uint64_t>(about.f_bavail) * about.f_frsize;
+}
+
+}  // namespace flotilla::store

@@ -1,0 +1,75 @@
+// Numbers in and out of bytes, little-endian, as every record of this folder lies on disk.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace flotilla::store {
+
+inline void putFixed32(std::string& to, uint32_t value) {
+  for (int shift = 0; shift < 32; shift += 8) to.push_back(static_cast<char>(value >> shift));
+}
+inline void putFixed64(std::string& to, uint64_t value) {
+  for (int shift = 0; shift < 64; shift += 8) to.push_back(static_cast<char>(value >> shift));
+}
+inline void putVarint(std::string& to, uint64_t value) {
+  for (; value >= 0x80; value >>= 7) to.push_back(static_cast<char>(value | 0x80));
+  to.push_back(static_cast<char>(value));
+}
+
+// Takes numbers off the front of bytes that may be cut or wrong: past the end it gives zeros, and
+// good() says so.
+//
+// Owner:  anyone; the bytes must outlive it.
+// Thread: one at a time.
+// Errors: by good().
+class Unpacker {
+public:
+  explicit Unpacker(std::string_view bytes) : left_(bytes) {}
+
+  uint32_t fixed32() { return static_cast<uint32_t>(fixed(4)); }
+  uint64_t fixed64() { return fixed(8); }
+  uint64_t varint() {
+    uint64_t value = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+      if (left_.empty()) break;
+      auto byte = static_cast<uint8_t>(left_.front());
+      left_.remove_prefix(1);
+      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    good_ = false;
+    return 0;
+  }
+  // For a list whose members take at least one byte each: never more than there are bytes left.
+  uint64_t count() {
+    uint64_t value = varint();
+    if (value <= left_.size()) return value;
+    good_ = false;
+    return 0;
+  }
+  std::string_view rest() const { return left_; }
+  bool good() const { return good_; }
+  bool finished() const { return good_ && left_.empty(); }
+
+private:
+  uint64_t fixed(size_t size) {
+    if (left_.size() < size) {
+      good_ = false;
+      left_ = {};
+      return 0;
+    }
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; ++i) {
+      value |= static_cast<uint64_t>(static_cast<uint8_t>(left_[i])) << (8 * i);
+    }
+    left_.remove_prefix(size);
+    return value;
+  }
+
+  std::string_view left_;
+  bool good_ = true;
+};
+
+}  // namespace flotilla::store
