@@ -50,6 +50,15 @@ struct GroupState {
   }
 }
 
+struct SnapshotHead {
+  # The first chunk of a snapshot file: group::SnapshotHead.
+  group @0 :UInt64;
+  index @1 :UInt64;
+  term @2 :UInt64;
+  configuration @3 :Peer.Configuration;
+  groupBytes @4 :UInt64;   # of the group section
+}
+
 struct ReplicaState {
   # A replica's record in a volume's log: group::ReplicaState.
   term @0 :UInt64;

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "host/group/appends.h"
+#include "host/group/feed.h"
+#include "host/group/log_time.h"
 #include "host/group/ports.h"
+#include "host/group/questions.h"
+#include "host/group/tail.h"
+#include "host/group/waiting.h"
 #include "host/raft/core.h"
 #include "host/raft/effects.h"
 #include "host/raft/input.h"
@@ -17,22 +22,22 @@ namespace flotilla::group {
 
 // Every bound of one replica. Bytes are payload bytes.
 struct GroupLimits {
-  uint32_t entryCommandsMax = 1024;        // commands packed into one entry
-  uint64_t entryBytesMax = 1 << 20;        // an entry is closed once it reaches this
-  uint64_t commandBytesMax = 8 << 20;      // one command's params; more is tooLarge
-  uint64_t waitingCallsMax = 65536;        // commands, and again queries; more is overloaded
-  uint64_t waitingBytesMax = 64 << 20;     // params of commands that wait; more is overloaded
-  uint64_t tailBytesMax = 16 << 20;        // newest entries held in memory
-  uint64_t applyBatchBytesMax = 4 << 20;   // entries handed to Machines in one request
+  uint32_t entryCommandsMax = 1024;       // commands packed into one entry
+  uint64_t entryBytesMax = 1 << 20;       // an entry is closed once it reaches this
+  uint64_t commandBytesMax = 8 << 20;     // one command's params; more is tooLarge
+  uint64_t waitingCallsMax = 65536;       // commands, and again queries; more is overloaded
+  uint64_t waitingBytesMax = 64 << 20;    // params of commands that wait; more is overloaded
+  uint64_t tailBytesMax = 16 << 20;       // newest entries held in memory
+  uint64_t applyBatchBytesMax = 4 << 20;  // entries handed to Machines in one request
   uint32_t applyBatchEntriesMax = 1024;
-  uint32_t applyRequestsMax = 4;           // requests at Machines at a time
-  uint32_t appendFetchesMax = 16;          // appends that wait for the disk at a time
+  uint32_t applyRequestsMax = 4;   // requests at Machines at a time
+  uint32_t appendFetchesMax = 16;  // appends that wait for the disk at a time
 };
 
 struct GroupOptions {
   ReplicaKey key;
   uint64_t incarnation = 1;
-  raft::CoreConfig core;                      // self must equal key.replica
+  raft::CoreConfig core;  // self must equal key.replica
   GroupLimits limits;
   uint32_t callTimeoutTicks = 100;            // then a waiting call is answered `timeout`
   uint64_t snapshotEveryBytes = 64ULL << 20;  // applied since the last snapshot; 0: never by bytes
@@ -85,8 +90,8 @@ struct Status {
 
 // One Core and what it needs of the world. Calls go down to the ports at once; their answers come
 // back as calls of persisted, fetched, applied and so on, never from inside a port's function.
-// Within one turn of the loop any number of calls and inputs may be given; `flush` ends the turn: it
-// packs the gathered commands into one entry (several, where they are too many) and asks for one
+// Within one turn of the loop any number of calls and inputs may be given; `flush` ends the turn:
+// it packs the gathered commands into one entry (several, where they are too many) and asks for one
 // read index for all gathered queries.
 //
 // Owner:  runtime, or the simulator.
@@ -98,20 +103,19 @@ struct Status {
 class Group {
 public:
   Group(GroupOptions options, Recovered recovered, Ports ports);
-  ~Group();
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
   // ---- calls. Each CallId other than 0 is answered exactly once.
   void propose(CallId caller, Call call);
   void query(CallId caller, Call call, Freshness freshness);
-  void openSession(CallId caller);        // the outcome's position.index is the session
-  void requestSnapshot(CallId caller);    // the outcome's position.index is the snapshot's
+  void openSession(CallId caller);      // the outcome's position.index is the session
+  void requestSnapshot(CallId caller);  // the outcome's position.index is the snapshot's
   // Answered when the entry that begins the change is applied; the rest of a joint change follows.
   void changeMembership(std::vector<raft::ReplicaId> voters, std::vector<raft::ReplicaId> learners,
                         CallId caller);
-  void transfer(raft::ReplicaId to);      // 0: to whichever voter is furthest
-  void campaign();                        // stand for election now
+  void transfer(raft::ReplicaId to);  // 0: to whichever voter is furthest
+  void campaign();                    // stand for election now
 
   // ---- the world's answers and events
   void tick();
@@ -135,14 +139,104 @@ public:
 
   // Never touches the machine or the disk.
   Status status() const;
-  bool leads() const;
-  raft::ReplicaId leader() const;
-  raft::Index appliedIndex() const;
-  const raft::Core& core() const;  // for the simulator's invariants
+  bool leads() const { return core_.role() == raft::Role::leader; }
+  raft::ReplicaId leader() const { return core_.leader(); }
+  raft::Index appliedIndex() const { return feed_.applied(); }
+  const raft::Core& core() const { return core_; }  // for the simulator's invariants
 
 private:
-  class Replica;  // the parts, in replica.h
-  std::unique_ptr<Replica> replica_;
+  // The bytes that go with one step: what a peer's append brought, or a proposal's payload.
+  struct Brought {
+    const std::vector<LogEntry>* entries = nullptr;
+    Bytes payload;
+  };
+  struct Installing {
+    uint64_t generation = 0;
+    raft::LogPoint point;
+    bool asked = false;  // by the core; else by retry
+  };
+
+  // group.cc: callers
+  std::optional<Outcome> refusalOfCalls() const;
+  Outcome notLeader() const;
+  Outcome refusalOf(raft::RefusedWhy why) const;
+  void answer(CallId caller, const Outcome& outcome);
+  void proposeGathered();
+  void proposeCommands(size_t first, size_t count, uint64_t bytes);
+  bool proposePayload(Bytes payload, std::vector<CallId> callers, uint64_t bytes);
+  bool isFreshEnough(const Freshness& freshness) const;
+  void failCalls(const Outcome& commands, const Outcome& queries);
+  uint64_t deadline() const { return ticks_ + options_.callTimeoutTicks; }
+  LogTime::Now now() const;
+
+  // group_log.cc: a step's effects, the log and the peers
+  void take(const raft::Input& input);
+  void carryOut(const Brought& brought);
+  void write(const raft::Write& write, const Brought& brought);
+  LogEntry entryAt(raft::Index index, const Brought& brought);
+  bool takeEntries(PeerMessage& message);
+  void send(raft::Message message, std::vector<LogEntry> entries);
+  void sendAppends();
+  void sendSnapshot(raft::ReplicaId to);
+  void stopForLog(Fault fault);
+  bool isMute() const;
+
+  // group_machine.cc: applying, snapshots, installs
+  void feed();
+  void fetchedForApply(Fetched fetched);
+  void submit(std::vector<LogEntry> entries);
+  void stopMachine(Fault fault, Position at);
+  void considerSnapshot();
+  void startSnapshot();
+  void startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked);
+  raft::Index keepAfter(raft::Index snapshot) const;
+  void answerSnapshotCallers(const Outcome& outcome);
+  void handOverIfFaulted();
+
+  const GroupOptions options_;
+  Ports ports_;
+  raft::Core core_;
+  raft::Effects effects_;  // of the step under way
+
+  Tail tail_;
+  Waiting waiting_;
+  Questions questions_;
+  Appends appends_;
+  Feed feed_;
+  LogTime logTime_;
+
+  std::vector<Call> gatheredCalls_;  // since the last flush
+  std::vector<CallId> gatheredCallers_;
+  std::vector<CallId> gatheredSessions_;
+  uint64_t gatheredBytes_ = 0;
+
+  uint64_t ticks_ = 0;
+  raft::ProposalId lastProposal_ = 0;
+  raft::ReadId lastRead_ = 0;
+  raft::WriteId lastWrite_ = 0;
+  uint64_t lastFetch_ = 0;
+  uint64_t applyFetch_ = 0;  // under way; 0: none
+
+  raft::LogPoint snapshot_;  // the newest saved
+  uint64_t generation_ = 0;
+  uint64_t lastGeneration_ = 0;  // ever asked for
+  std::optional<Installing> installing_;
+  bool saving_ = false;
+  uint64_t saveNotBefore_ = 0;  // tick
+  std::vector<CallId> snapshotCallers_;
+  std::vector<raft::ReplicaId> snapshotWanted_;  // by these peers, once there is one
+
+  std::optional<Fault> fault_;
+  Position faultAt_;
+  bool logFault_ = false;
+  uint32_t handOvers_ = 0;
+  uint64_t handOverAt_ = 0;  // tick
+  bool stopping_ = false;
+  bool volumeFull_ = false;
+  raft::Index muteBelow_ = 0;  // no vote until the log is back up to here
+  raft::Index readyAt_ = 0;    // committed at the start
+  int64_t heardUs_ = 0;        // of the leader; 0: never
+  uint64_t logBytes_ = 0;
 };
 
 }  // namespace flotilla::group

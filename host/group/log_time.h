@@ -8,10 +8,10 @@
 namespace flotilla::group {
 
 // Where a leader's stamps come from. A term begins with the newest stamp this replica has seen,
-// carried on by its monotonic clock, and is then slewed towards wall time by at most a tenth of what
-// has passed: a leader whose clock is far off moves the group's time slowly, and expires nothing
-// early. A replica that has seen no stamp since its start takes wall time, if it is later than
-// what the group state holds.
+// carried on by its monotonic clock, and is then slewed towards wall time by at most a tenth of
+// what has passed: a leader whose clock is far off moves the group's time slowly, and expires
+// nothing early. A replica that has seen no stamp since its start takes wall time, if it is later
+// than what the group state holds.
 //
 // Owner:  Group.
 // Thread: its owner's.
@@ -34,8 +34,8 @@ public:
 private:
   int64_t carriedOn(int64_t monotonicUs) const;
 
-  int64_t stampUs_ = 0;       // the newest, ours or another's; 0: none yet
-  int64_t monotonicUs_ = 0;   // when it was made or arrived
+  int64_t stampUs_ = 0;      // the newest, ours or another's; 0: none yet
+  int64_t monotonicUs_ = 0;  // when it was made or arrived
 };
 
 }  // namespace flotilla::group

@@ -36,9 +36,9 @@ struct LogEntry {
 // What the disk knows of a replica beside its entries. Goes, whole, with each write: it is small.
 struct ReplicaState {
   raft::HardState hard;
-  raft::LogShape shape;      // first and last index, term runs, configurations
-  raft::LogPoint snapshot;   // the newest saved snapshot; index 0: none
-  uint64_t generation = 0;   // of the machine's directory; rises with each installed snapshot
+  raft::LogShape shape;     // first and last index, term runs, configurations
+  raft::LogPoint snapshot;  // the newest saved snapshot; index 0: none
+  uint64_t generation = 0;  // of the machine's directory; rises with each installed snapshot
 };
 
 // ---- disk ------------------------------------------------------------------------------------
@@ -51,10 +51,10 @@ struct DiskWrite {
 };
 
 struct DiskFetch {
-  uint64_t id = 0;         // the asker's, given back
-  raft::Index after = 0;   // entries (after, last]
+  uint64_t id = 0;        // the asker's, given back
+  raft::Index after = 0;  // entries (after, last]
   raft::Index last = 0;
-  uint64_t bytesMax = 0;   // stop after the entry that reaches this many bytes; at least one entry
+  uint64_t bytesMax = 0;  // stop after the entry that reaches this many bytes; at least one entry
 };
 
 // A fetch's end. A fault `corrupt` stops the replica.
@@ -73,8 +73,8 @@ class Disk {
 public:
   virtual ~Disk() = default;
 
-  // Returns at once and never answers from inside the call. Writes of one replica end in order; each
-  // is answered with Persisted, perhaps only the last of several.
+  // Returns at once and never answers from inside the call. Writes of one replica end in order;
+  // each is answered with Persisted, perhaps only the last of several.
   virtual void write(ReplicaKey replica, DiskWrite write) = 0;
   // Entries as last written, safe or not. Answered with Fetched.
   virtual void fetch(ReplicaKey replica, DiskFetch fetch) = 0;
@@ -120,8 +120,8 @@ struct Outcome {
   ErrorCode code = ErrorCode::none;  // none: `body` is the result's segment; else it is a text
   std::string appCode;               // with ErrorCode::app: the author's code
   Bytes body;
-  Position position;                 // of the command; for a query, index = what it saw applied
-  raft::ReplicaId leaderHint = 0;    // with notLeader: whom to ask; 0 where not known
+  Position position;               // of the command; for a query, index = what it saw applied
+  raft::ReplicaId leaderHint = 0;  // with notLeader: whom to ask; 0 where not known
 
   bool ok() const { return code == ErrorCode::none; }
 };
@@ -137,7 +137,7 @@ struct Stamp {
 
 // A call as it arrives, of either kind. `params` must stay alive and unchanged while held.
 struct Call {
-  Stamp stamp;              // commands only
+  Stamp stamp;               // commands only
   uint64_t interfaceId = 0;  // the interface that declares the method
   uint16_t method = 0;
   Bytes params;
@@ -169,8 +169,8 @@ public:
 struct MachineCommand {
   Position position;
   raft::Term term = 0;
-  int64_t timeUs = 0;   // log time, microseconds since 1970
-  uint64_t seed = 0;    // the same on every replica
+  int64_t timeUs = 0;  // log time, microseconds since 1970
+  uint64_t seed = 0;   // the same on every replica
   uint64_t session = 0;
   uint64_t interfaceId = 0;
   uint16_t method = 0;
@@ -217,8 +217,8 @@ public:
   virtual ~Machine() = default;
 
   struct ApplyEnd {
-    size_t applied = 0;              // so many commands of the run, each answered
-    std::optional<Fault> fault;      // why the next one was not
+    size_t applied = 0;          // so many commands of the run, each answered
+    std::optional<Fault> fault;  // why the next one was not
   };
   virtual ApplyEnd apply(const MachineCommand* commands, size_t count, Answers& answers) = 0;
   // A query never changes anything; an author's error is an answer, a Fault stops the replica.
@@ -244,13 +244,13 @@ struct ApplyRequest {
 // The end of one or more ApplyRequests.
 struct Applied {
   uint64_t generation = 0;
-  raft::Index index = 0;          // the last entry applied
+  raft::Index index = 0;  // the last entry applied
   struct Answer {
     Position position;
     Outcome outcome;
   };
-  std::vector<Answer> answers;    // where they were wanted, in order
-  std::optional<Fault> fault;     // the replica stops at `faultAt`; index is the last whole entry
+  std::vector<Answer> answers;  // where they were wanted, in order
+  std::optional<Fault> fault;   // the replica stops at `faultAt`; index is the last whole entry
   Position faultAt;
 };
 

@@ -1,0 +1,342 @@
+// What committed entries do: the group state and the machine, moved on together.
+#include "host/group/applier.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "host/base/assert.h"
+#include "host/base/prng.h"
+
+namespace flotilla::group {
+namespace {
+
+constexpr size_t kNoAnswer = SIZE_MAX;
+
+// The same on every replica, and another for each command of each group.
+uint64_t seedOf(uint64_t group, Position position) {
+  base::Prng ofGroup(group);
+  base::Prng ofEntry(ofGroup.next() ^ position.index);
+  return base::Prng(ofEntry.next() ^ position.ordinal).next();
+}
+
+std::string nameOf(Position position) {
+  return std::to_string(position.index) + "." + std::to_string(position.ordinal);
+}
+
+}  // namespace
+
+Result<uint64_t> StateCapture::save(SnapshotSink& file) const {
+  SnapshotWriter writer(file);
+  if (auto begun = writer.begin(head_, groupSection_); !begun) return begun.fault();
+  if (auto saved = machine_->save(writer); !saved) return saved.fault();
+  return writer.finish();
+}
+
+// Takes a run's answers: copies those that somebody waits for, settles those that are stamped.
+class Applier::RunAnswers final : public Answers {
+public:
+  RunAnswers(Applier& applier, Applied& applied) : applier_(applier), applied_(applied) {}
+
+  void result(size_t place, std::string_view segment) override {
+    take(place, ErrorCode::none, {}, segment);
+  }
+  void error(size_t place, std::string_view appCode, std::string_view text) override {
+    take(place, ErrorCode::app, appCode, text);
+  }
+
+private:
+  void take(size_t place, ErrorCode code, std::string_view appCode, std::string_view body) {
+    if (place >= applier_.pending_.size() || applier_.pending_[place].answered) return;
+    Pending& pending = applier_.pending_[place];
+    pending.answered = true;
+    bool stamped = pending.stamp.session != 0;
+    if (!stamped && pending.answer == kNoAnswer) return;
+    Outcome outcome;
+    outcome.code = code;
+    outcome.appCode = appCode;
+    outcome.position = applier_.run_[place].position;
+    if (pending.answer != kNoAnswer) {
+      outcome.body = applier_.page_.copy(body);
+    } else {
+      outcome.body = Bytes(nullptr, body);  // kept by copy, within settle
+    }
+    if (stamped) applier_.state_.sessions.settle(pending.stamp, outcome);
+    if (pending.answer != kNoAnswer) {
+      applied_.answers[pending.answer].outcome = std::move(outcome);
+    }
+  }
+
+  Applier& applier_;
+  Applied& applied_;
+};
+
+Applier::Applier(ReplicaKey key, MachineFactory makeMachine)
+    : key_(key), makeMachine_(std::move(makeMachine)) {}
+
+Result<void> Applier::begin() {
+  auto fresh = makeMachine_();
+  if (!fresh) return fresh.fault();
+  machine_ = std::move(*fresh);
+  state_ = GroupState{};
+  fault_.reset();
+  faultAt_ = {};
+  return {};
+}
+
+Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft::LogPoint> point) {
+  SnapshotReader reader(file);
+  auto head = reader.head();
+  if (!head) return head.fault();
+  if (head->group != key_.group || (point && *point != head->point)) {
+    return Fault{ErrorCode::corrupt,
+                 "snapshot: of group " + std::to_string(head->group) + " at " +
+                     std::to_string(head->point.index) + ", not what was asked for",
+                 {}};
+  }
+  auto section = reader.groupSection();
+  if (!section) return section.fault();
+  GroupState fresh;
+  if (auto decoded = fresh.decode(*section); !decoded) return decoded.fault();
+  if (fresh.at != head->point) {
+    return Fault{ErrorCode::corrupt, "snapshot: its head and its group state disagree", {}};
+  }
+  auto machine = makeMachine_();
+  if (!machine) return machine.fault();
+  if (auto loaded = (*machine)->load(reader); !loaded) return loaded.fault();
+  if (auto rest = reader.finish(); !rest) return rest.fault();
+  machine_ = std::move(*machine);
+  state_ = std::move(fresh);
+  fault_.reset();
+  faultAt_ = {};
+  return state_.at;
+}
+
+Applied Applier::apply(const ApplyRequest& request) {
+  Applied applied;
+  applied.generation = request.generation;
+  answersWanted_ = request.answersWanted;
+  ASSERT(machine_ != nullptr);
+  if (!fault_) {
+    page_.leave();
+    bool whole = true;
+    for (const LogEntry& entry : request.entries) {
+      if (!(whole = applyEntry(entry, applied))) break;
+    }
+    if (whole) whole = applyRun(applied);
+    run_.clear();
+    pending_.clear();
+    if (whole && !request.entries.empty()) {
+      const LogEntry& last = request.entries.back();
+      state_.at = {last.index, last.term};
+    }
+  }
+  applied.index = state_.at.index;
+  applied.fault = fault_;
+  applied.faultAt = faultAt_;
+  if (fault_ && faultAt_.index > state_.at.index) {
+    // The entries before the fault's are whole; no answer from it on is true.
+    applied.index = faultAt_.index - 1;
+    std::erase_if(applied.answers,
+                  [&](const Applied::Answer& it) { return it.position >= faultAt_; });
+  }
+  return applied;
+}
+
+bool Applier::applyEntry(const LogEntry& entry, Applied& applied) {
+  Position start{entry.index, 0};
+  auto decoded = decodeEntry(entry.payload.view(), entry_);
+  if (!decoded) return applyRun(applied) && stopAt(start, decoded.fault());
+  term_ = entry.term;
+  state_.timeUs = std::max(state_.timeUs, entry_.timeUs);
+  state_.sessions.expire(state_.timeUs);
+  switch (entry_.kind) {
+    case EntryKind::noOp:
+      return true;
+    case EntryKind::commands:
+      return applyCommands(entry, applied);
+    case EntryKind::configuration:
+      state_.configuration = {entry.index, entry_.configuration};
+      if (size_t answer = addAnswer(start, applied); answer != kNoAnswer) {
+        applied.answers[answer].outcome.position = start;
+      }
+      return true;
+    case EntryKind::openSession:
+      applyOpenSession(start, applied);
+      return true;
+  }
+  return true;
+}
+
+bool Applier::applyCommands(const LogEntry& entry, Applied& applied) {
+  for (uint32_t ordinal = 0; ordinal < entry_.commands.size(); ++ordinal) {
+    if (run_.size() >= kRunCommandsMax && !applyRun(applied)) return false;
+    if (!judgeCommand(entry_.commands[ordinal], {entry.index, ordinal}, applied)) return false;
+  }
+  // Views into a copy that the next entry will overwrite.
+  if (!entry_.aligned.empty()) {
+    if (!applyRun(applied)) return false;
+    entry_.aligned.clear();
+  }
+  return true;
+}
+
+// Adds the command to the run, or answers it at once. False: a fault came up on the way.
+bool Applier::judgeCommand(const CommandView& command, Position position, Applied& applied) {
+  size_t answer = addAnswer(position, applied);
+  if (command.stamp.session == 0) {
+    addToRun(command, position, answer);
+    return true;
+  }
+  if (state_.sessions.needsSettled() && !applyRun(applied)) return false;
+  Outcome outcome;
+  auto verdict = state_.sessions.judge(command.stamp, state_.timeUs, outcome);
+  if (verdict == Sessions::Verdict::pending) {
+    if (!applyRun(applied)) return false;
+    verdict = state_.sessions.judge(command.stamp, state_.timeUs, outcome);
+    ASSERT(verdict != Sessions::Verdict::pending);
+  }
+  if (verdict == Sessions::Verdict::fresh) {
+    addToRun(command, position, answer);
+  } else if (answer != kNoAnswer) {
+    if (outcome.position.index == 0) outcome.position = position;
+    applied.answers[answer].outcome = std::move(outcome);
+  }
+  return true;
+}
+
+void Applier::addToRun(const CommandView& command, Position position, size_t answer) {
+  run_.push_back({.position = position,
+                  .term = term_,
+                  .timeUs = state_.timeUs,
+                  .seed = seedOf(key_.group, position),
+                  .session = command.stamp.session,
+                  .interfaceId = command.interfaceId,
+                  .method = command.method,
+                  .params = command.params});
+  pending_.push_back({command.stamp, answer, false});
+}
+
+void Applier::applyOpenSession(Position position, Applied& applied) {
+  bool opened = state_.sessions.open(position.index, state_.timeUs);
+  size_t answer = addAnswer(position, applied);
+  if (answer == kNoAnswer) return;
+  Outcome& outcome = applied.answers[answer].outcome;
+  outcome.position = position;
+  if (opened) return;
+  outcome.code = ErrorCode::overloaded;
+  outcome.body =
+      Bytes::copyOf("group " + std::to_string(key_.group) + ": " + std::to_string(kSessionsMax) +
+                    " sessions are open; use one of yours");
+}
+
+// Hands the gathered commands to the machine. False: it stopped at one of them.
+bool Applier::applyRun(Applied& applied) {
+  if (run_.empty()) return true;
+  RunAnswers answers(*this, applied);
+  Machine::ApplyEnd end = machine_->apply(run_.data(), run_.size(), answers);
+  size_t done = std::min(end.applied, run_.size());
+  bool whole = done == run_.size() && !end.fault;
+  size_t place = done;
+  for (size_t i = 0; i < done; ++i) {
+    if (pending_[i].answered) continue;
+    whole = false;
+    place = i;
+    end.fault = Fault{ErrorCode::faulted, "machine: left a command without an answer", {}};
+    break;
+  }
+  if (!whole) {
+    if (!end.fault) {
+      end.fault = Fault{ErrorCode::faulted, "machine: stopped without saying why", {}};
+    }
+    stopAt(run_[std::min(place, run_.size() - 1)].position, std::move(*end.fault));
+  }
+  run_.clear();
+  pending_.clear();
+  return whole;
+}
+
+size_t Applier::addAnswer(Position position, Applied& applied) const {
+  if (!answersWanted_) return kNoAnswer;
+  applied.answers.push_back({position, {}});
+  return applied.answers.size() - 1;
+}
+
+bool Applier::stopAt(Position position, Fault fault) {
+  fault_ = std::move(fault);
+  faultAt_ = position;
+  return false;
+}
+
+void Applier::stop(Fault fault, Position at) {
+  if (!fault_) stopAt(at, std::move(fault));
+}
+
+Queried Applier::query(const QueryRequest& request) {
+  // One question's answer.
+  class OneAnswer final : public Answers {
+  public:
+    explicit OneAnswer(Outcome& outcome) : outcome_(outcome) {}
+    void result(size_t, std::string_view segment) override {
+      answered = true;
+      outcome_.body = Bytes::copyOf(segment);
+    }
+    void error(size_t, std::string_view appCode, std::string_view text) override {
+      answered = true;
+      outcome_.code = ErrorCode::app;
+      outcome_.appCode = appCode;
+      outcome_.body = Bytes::copyOf(text);
+    }
+    bool answered = false;
+
+  private:
+    Outcome& outcome_;
+  };
+
+  ASSERT(machine_ != nullptr);
+  Queried queried{request.call, {}};
+  Outcome& outcome = queried.outcome;
+  if (!fault_) {
+    outcome.position = {state_.at.index, 0};
+    MachineCommand question{.position = outcome.position,
+                            .term = state_.at.term,
+                            .timeUs = state_.timeUs,
+                            .interfaceId = request.question.interfaceId,
+                            .method = request.question.method,
+                            .params = request.question.params.view()};
+    OneAnswer answer(outcome);
+    auto asked = machine_->query(question, answer);
+    if (!asked) {
+      stopAt({state_.at.index + 1, 0}, asked.fault());
+    } else if (!answer.answered) {
+      stopAt({state_.at.index + 1, 0},
+             {ErrorCode::faulted, "machine: left a query without an answer", {}});
+    }
+  }
+  if (fault_) {
+    outcome = {};
+    outcome.code = ErrorCode::faulted;
+    outcome.body = Bytes::copyOf("group " + std::to_string(key_.group) + ": stopped at " +
+                                 flotilla::group::nameOf(faultAt_) + ": " + fault_->text);
+  }
+  return queried;
+}
+
+Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& shape) {
+  if (fault_) return *fault_;
+  if (machine_ == nullptr || state_.at.index == 0) {
+    return Fault{ErrorCode::unavailable, "snapshot: nothing has been applied yet", {}};
+  }
+  ASSERT(shape.base().index <= state_.at.index);
+  ASSERT(state_.at.index <= shape.lastIndex());
+  state_.configuration = shape.configurationAt(state_.at.index);
+  auto machine = machine_->capture();
+  if (!machine) {
+    stopAt({state_.at.index + 1, 0}, machine.fault());
+    return machine.fault();
+  }
+  SnapshotHead head{key_.group, state_.at, state_.configuration.configuration, 0};
+  return std::make_unique<StateCapture>(std::move(head), state_.encode(), std::move(*machine));
+}
+
+}  // namespace flotilla::group

@@ -1,0 +1,113 @@
+// What committed entries do: the group state and the machine, moved on together.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "flotilla/result.h"
+#include "host/group/answer_page.h"
+#include "host/group/entry.h"
+#include "host/group/group_state.h"
+#include "host/group/ports.h"
+#include "host/group/snapshot.h"
+
+namespace flotilla::group {
+
+// Commands handed to a machine at once. One run may span entries.
+constexpr size_t kRunCommandsMax = 1024;
+
+// The group state and the machine's capture at one boundary, ready to be saved.
+//
+// Owner:  whoever saves it.
+// Thread: any one, beside later applies.
+// Errors: the sink's or the machine's.
+class StateCapture {
+public:
+  StateCapture(SnapshotHead head, Bytes groupSection, std::unique_ptr<Capture> machine)
+      : head_(std::move(head)),
+        groupSection_(std::move(groupSection)),
+        machine_(std::move(machine)) {}
+
+  raft::LogPoint point() const { return head_.point; }
+  const SnapshotHead& head() const { return head_; }
+  Result<uint64_t> save(SnapshotSink& file) const;  // a whole snapshot file; its size
+
+private:
+  SnapshotHead head_;
+  Bytes groupSection_;
+  std::unique_ptr<Capture> machine_;
+};
+
+// Applies each committed entry once, in order: dedups stamped commands, hands runs of many entries'
+// commands to the machine, keeps what it answers. Whoever carries out Machines owns one of these a
+// replica. After a fault nothing is applied any more until `begin` or `install` put a fresh machine
+// in its place.
+//
+// Owner:  runtime, or the simulator.
+// Thread: one apply worker at a time.
+// Errors: a machine's Fault and an unreadable entry stop it, at a position; an author's error is an
+//         answer like any other.
+class Applier {
+public:
+  using MachineFactory = std::function<Result<std::unique_ptr<Machine>>()>;
+
+  Applier(ReplicaKey key, MachineFactory makeMachine);
+
+  // A fresh, empty machine before the first entry. Needed before anything else, unless `install`.
+  Result<void> begin();
+  // Loads a snapshot file into a fresh machine and, if all of it held, switches to it. `point`: the
+  // file must stand there; nothing: wherever it stands.
+  Result<raft::LogPoint> install(SnapshotSource& file, std::optional<raft::LogPoint> point);
+
+  Applied apply(const ApplyRequest& request);
+  Queried query(const QueryRequest& request);
+  // `shape` gives the configuration at the boundary; it must cover it.
+  Result<std::unique_ptr<StateCapture>> capture(const raft::LogShape& shape);
+
+  // Stops it at its next command for a reason found outside (a crash mark, a watchdog).
+  void stop(Fault fault, Position at);
+
+  const GroupState& state() const { return state_; }
+  raft::LogPoint at() const { return state_.at; }
+  Machine* machine() { return machine_.get(); }  // null before begin
+  const std::optional<Fault>& fault() const { return fault_; }
+  Position faultAt() const { return faultAt_; }
+
+private:
+  struct Pending {
+    Stamp stamp;
+    size_t answer = 0;  // in Applied::answers; kNoAnswer where nobody waits
+    bool answered = false;
+  };
+  class RunAnswers;
+
+  bool applyEntry(const LogEntry& entry, Applied& applied);
+  bool applyCommands(const LogEntry& entry, Applied& applied);
+  bool judgeCommand(const CommandView& command, Position position, Applied& applied);
+  void addToRun(const CommandView& command, Position position, size_t answer);
+  void applyOpenSession(Position position, Applied& applied);
+  bool applyRun(Applied& applied);
+  size_t addAnswer(Position position, Applied& applied) const;
+  bool stopAt(Position position, Fault fault);
+  void endEntries(raft::LogPoint point);
+
+  ReplicaKey key_;
+  MachineFactory makeMachine_;
+  std::unique_ptr<Machine> machine_;
+  GroupState state_;
+  std::optional<Fault> fault_;
+  Position faultAt_;
+
+  // Of the request that is being applied.
+  bool answersWanted_ = false;
+  raft::Term term_ = 0;
+  std::vector<MachineCommand> run_;
+  std::vector<Pending> pending_;  // one for each command of run_
+  AnswerPage page_;
+  DecodedEntry entry_;
+};
+
+}  // namespace flotilla::group

@@ -1,0 +1,318 @@
+// The callers' side of a group: calls come in, turns end, time passes.
+#include "host/group/group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "host/base/assert.h"
+#include "host/group/entry.h"
+
+namespace flotilla::group {
+namespace {
+
+raft::HardState withinLog(raft::HardState hard, const raft::LogShape& shape) {
+  hard.commit = std::min(hard.commit, shape.lastIndex());
+  return hard;
+}
+
+}  // namespace
+
+Group::Group(GroupOptions options, Recovered recovered, Ports ports)
+    : options_(std::move(options)),
+      ports_(ports),
+      core_(options_.core, withinLog(recovered.state.hard, recovered.state.shape),
+            recovered.state.shape),
+      tail_(options_.limits.tailBytesMax),
+      waiting_(ports_.callers),
+      questions_(ports_.callers, ports_.machines),
+      appends_(options_.limits.appendFetchesMax),
+      feed_(recovered.machineAt.index),
+      snapshot_(recovered.machineAt),
+      generation_(recovered.state.generation),
+      lastGeneration_(recovered.state.generation),
+      muteBelow_(std::max(recovered.machineAt.index, recovered.state.hard.commit)),
+      readyAt_(recovered.state.hard.commit) {
+  ASSERT(options_.core.self == options_.key.replica);
+  if (recovered.machineAt.index < core_.shape().base().index) {
+    stopMachine({ErrorCode::corrupt,
+                 "group " + std::to_string(options_.key.group) + ": the machine stands at " +
+                     std::to_string(recovered.machineAt.index) + ", the log begins after " +
+                     std::to_string(core_.shape().base().index) +
+                     ": the snapshot between is missing; rebuild this replica",
+                 {}},
+                {recovered.machineAt.index + 1, 0});
+  }
+  feed();
+}
+
+// ---- calls -------------------------------------------------------------------------------------
+
+void Group::propose(CallId caller, Call call) {
+  if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
+  if (!leads()) return answer(caller, notLeader());
+  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  const GroupLimits& limits = options_.limits;
+  if (call.params.size() > limits.commandBytesMax) {
+    return answer(caller, failure(ErrorCode::tooLarge,
+                                  "params of " + std::to_string(call.params.size()) +
+                                      " bytes; at most " + std::to_string(limits.commandBytesMax)));
+  }
+  uint64_t bytes = waiting_.bytes() + gatheredBytes_ + call.params.size();
+  uint64_t count = waiting_.count() + gatheredCalls_.size() + gatheredSessions_.size();
+  if (bytes > limits.waitingBytesMax || count >= limits.waitingCallsMax) {
+    return answer(caller, failure(ErrorCode::overloaded,
+                                  std::to_string(count) + " commands wait already; try later"));
+  }
+  gatheredBytes_ += call.params.size();
+  gatheredCalls_.push_back(std::move(call));
+  gatheredCallers_.push_back(caller);
+}
+
+void Group::query(CallId caller, Call call, Freshness freshness) {
+  if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
+  if (questions_.count() >= options_.limits.waitingCallsMax) {
+    return answer(caller, failure(ErrorCode::overloaded,
+                                  std::to_string(questions_.count()) + " queries wait already"));
+  }
+  if (freshness.kind != Freshness::Kind::stale) {
+    return questions_.gather(caller, std::move(call));
+  }
+  if (installing_) return answer(caller, failure(ErrorCode::unavailable, "loads a snapshot"));
+  if (freshness.maxAgeUs == 0 || isFreshEnough(freshness)) {
+    return questions_.submit(caller, std::move(call), generation_, deadline());
+  }
+  // A leader is only as fresh as its last quorum's word: it asks.
+  if (leads()) return questions_.gather(caller, std::move(call));
+  answer(caller, notLeader());
+}
+
+bool Group::isFreshEnough(const Freshness& freshness) const {
+  if (leads() || heardUs_ == 0) return false;
+  return ports_.clock.monotonicUs() - heardUs_ <= freshness.maxAgeUs;
+}
+
+void Group::openSession(CallId caller) {
+  if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
+  if (!leads()) return answer(caller, notLeader());
+  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (waiting_.count() + gatheredSessions_.size() >= options_.limits.waitingCallsMax) {
+    return answer(caller, failure(ErrorCode::overloaded, "too many calls wait; try later"));
+  }
+  gatheredSessions_.push_back(caller);
+}
+
+void Group::changeMembership(std::vector<raft::ReplicaId> voters,
+                             std::vector<raft::ReplicaId> learners, CallId caller) {
+  if (auto refusal = refusalOfCalls(); refusal && !fault_) return answer(caller, *refusal);
+  if (logFault_) return answer(caller, *refusalOfCalls());
+  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  raft::ProposalId proposal = ++lastProposal_;
+  effects_.clear();
+  core_.step(raft::ProposeConfiguration{proposal, std::move(voters), std::move(learners)},
+             effects_);
+  if (!effects_.accepted.empty()) {
+    waiting_.add({effects_.accepted.front().point, deadline(), 0, {caller}});
+  } else if (!effects_.refused.empty()) {
+    answer(caller, refusalOf(effects_.refused.front().why));
+  } else {
+    answer(caller, notLeader());
+  }
+  carryOut({});
+}
+
+void Group::transfer(raft::ReplicaId to) {
+  if (!logFault_) take(raft::Transfer{to});
+}
+
+void Group::campaign() {
+  if (!logFault_ && !isMute()) take(raft::Campaign{});
+}
+
+std::optional<Outcome> Group::refusalOfCalls() const {
+  if (stopping_) return failure(ErrorCode::groupStopping, "this replica is stopping");
+  if (!fault_) return {};
+  return failure(ErrorCode::faulted, "stopped at " + std::to_string(faultAt_.index) + "." +
+                                         std::to_string(faultAt_.ordinal) + ": " + fault_->text);
+}
+
+Outcome Group::notLeader() const {
+  raft::ReplicaId known = core_.leader();
+  if (known == core_.self()) {
+    return failure(ErrorCode::unavailable, "this leader could not confirm itself; try again");
+  }
+  Outcome outcome =
+      failure(ErrorCode::notLeader, known == 0 ? std::string("no leader is known here; try again")
+                                               : "replica " + std::to_string(known) + " leads");
+  outcome.leaderHint = known;
+  return outcome;
+}
+
+Outcome Group::refusalOf(raft::RefusedWhy why) const {
+  switch (why) {
+    case raft::RefusedWhy::notLeader:
+      return notLeader();
+    case raft::RefusedWhy::transferring:
+      return failure(ErrorCode::unavailable, "leadership is being handed over; try again");
+    case raft::RefusedWhy::full:
+      return failure(ErrorCode::overloaded, "too much waits for a quorum; try later");
+    case raft::RefusedWhy::changing:
+      return failure(ErrorCode::unavailable, "another membership change is under way; try again");
+    case raft::RefusedWhy::notCaughtUp:
+      return failure(ErrorCode::unavailable, "a learner has not caught up yet; try again");
+    case raft::RefusedWhy::noChange:
+      return failure(ErrorCode::alreadyExists, "the members are these already");
+    case raft::RefusedWhy::notMember:
+      return failure(ErrorCode::badRequest, "these cannot be the members; name at least one voter");
+  }
+  return failure(ErrorCode::unavailable, "refused");
+}
+
+void Group::answer(CallId caller, const Outcome& outcome) {
+  if (caller != 0) ports_.callers.answer(caller, outcome);
+}
+
+// ---- the turn's end ----------------------------------------------------------------------------
+
+void Group::flush() {
+  proposeGathered();
+  if (questions_.gathered() && !logFault_) {
+    raft::ReadId read = ++lastRead_;
+    questions_.ask(read, deadline());
+    take(raft::Read{read});
+  }
+  feed();
+}
+
+// Packs what was gathered: entries end at a count and at a size, whichever comes first.
+void Group::proposeGathered() {
+  const GroupLimits& limits = options_.limits;
+  size_t first = 0;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < gatheredCalls_.size(); ++i) {
+    bytes += gatheredCalls_[i].params.size();
+    size_t count = i + 1 - first;
+    bool last = i + 1 == gatheredCalls_.size();
+    if (!last && count < limits.entryCommandsMax && bytes < limits.entryBytesMax) continue;
+    proposeCommands(first, count, bytes);
+    first = i + 1;
+    bytes = 0;
+  }
+  gatheredCalls_.clear();
+  gatheredCallers_.clear();
+  gatheredBytes_ = 0;
+  for (CallId caller : gatheredSessions_) {
+    if (!leads()) {
+      answer(caller, notLeader());
+      continue;
+    }
+    proposePayload(encodeOpenSession(logTime_.stamp(now()), lastProposal_ + 1), {caller}, 0);
+  }
+  gatheredSessions_.clear();
+}
+
+void Group::proposeCommands(size_t first, size_t count, uint64_t bytes) {
+  auto from = gatheredCallers_.begin() + static_cast<std::ptrdiff_t>(first);
+  auto limit = from + static_cast<std::ptrdiff_t>(count);
+  if (!leads() || logFault_) {
+    Outcome outcome = logFault_ ? *refusalOfCalls() : notLeader();
+    for (auto caller = from; caller != limit; ++caller) answer(*caller, outcome);
+    return;
+  }
+  std::vector<CallId> callers = waiting_.takeVector();
+  callers.assign(from, limit);
+  Bytes payload = encodeCommands(logTime_.stamp(now()), {&gatheredCalls_[first], count});
+  proposePayload(std::move(payload), std::move(callers), bytes);
+}
+
+// False: refused, and the callers know.
+bool Group::proposePayload(Bytes payload, std::vector<CallId> callers, uint64_t bytes) {
+  effects_.clear();
+  core_.step(raft::Propose{++lastProposal_, payload.size()}, effects_);
+  bool accepted = !effects_.accepted.empty();
+  if (accepted) {
+    waiting_.add({effects_.accepted.front().point, deadline(), bytes, std::move(callers)});
+  } else {
+    Outcome outcome =
+        effects_.refused.empty() ? notLeader() : refusalOf(effects_.refused.front().why);
+    for (CallId caller : callers) answer(caller, outcome);
+  }
+  carryOut({nullptr, std::move(payload)});
+  return accepted;
+}
+
+void Group::tick() {
+  ++ticks_;
+  waiting_.expire(ticks_);
+  questions_.expire(ticks_);
+  if (logFault_) return;
+  if (!isMute()) take(raft::Tick{});
+  handOverIfFaulted();
+  considerSnapshot();
+  feed();
+}
+
+void Group::queried(Queried queried) {
+  questions_.queried(std::move(queried));
+}
+
+void Group::volumeFull(bool full) {
+  volumeFull_ = full;
+}
+
+void Group::stop() {
+  stopping_ = true;
+  Outcome refusal = *refusalOfCalls();
+  for (CallId caller : gatheredCallers_) answer(caller, refusal);
+  for (CallId caller : gatheredSessions_) answer(caller, refusal);
+  gatheredCalls_.clear();
+  gatheredCallers_.clear();
+  gatheredSessions_.clear();
+  gatheredBytes_ = 0;
+  failCalls(failure(ErrorCode::unknown, "this replica stopped before the outcome was known"),
+            refusal);
+  answerSnapshotCallers(refusal);
+}
+
+void Group::failCalls(const Outcome& commands, const Outcome& queries) {
+  waiting_.answerAll(commands);
+  questions_.answerAll(queries);
+}
+
+LogTime::Now Group::now() const {
+  return {ports_.clock.monotonicUs(), ports_.clock.wallUs()};
+}
+
+// ---- what is seen from outside -----------------------------------------------------------------
+
+Status Group::status() const {
+  const raft::LogShape& shape = core_.shape();
+  Status status;
+  status.key = options_.key;
+  status.incarnation = options_.incarnation;
+  status.role = core_.role();
+  status.term = core_.term();
+  status.leader = core_.leader();
+  status.configuration = core_.configuration();
+  status.commit = core_.commit();
+  status.applied = feed_.applied();
+  status.firstIndex = shape.firstIndex();
+  status.lastIndex = shape.lastIndex();
+  status.snapshotIndex = snapshot_.index;
+  status.generation = generation_;
+  status.progress = core_.progress();
+  status.fault = fault_;
+  status.faultAt = faultAt_;
+  status.installing = installing_.has_value();
+  status.stopping = stopping_;
+  status.diskFull = volumeFull_;
+  status.mute = isMute();
+  status.ready = !fault_ && !installing_ && !stopping_ && !status.mute &&
+                 feed_.applied() >= readyAt_ && core_.leader() != 0;
+  status.logBytes = logBytes_;
+  status.waitingCalls = waiting_.count() + gatheredCalls_.size() + questions_.count();
+  status.applyLagUs = feed_.lagUs(ports_.clock.monotonicUs());
+  status.clockOffUs = leads() ? logTime_.aheadOfWallUs(now()) : 0;
+  return status;
+}
+
+}  // namespace flotilla::group

@@ -1,0 +1,216 @@
+// The machine's side of a group: applying, snapshots, installs, faults.
+#include <algorithm>
+#include <utility>
+
+#include "host/base/assert.h"
+#include "host/group/group.h"
+
+namespace flotilla::group {
+namespace {
+
+constexpr uint32_t kHandOversMax = 3;  // of a leader whose machine has stopped
+constexpr uint64_t kHandOverEveryTicks = 50;
+constexpr uint64_t kSaveAgainTicks = 100;  // after a snapshot that was not saved
+constexpr size_t kSnapshotCallersMax = 1024;
+
+}  // namespace
+
+// ---- applying ----------------------------------------------------------------------------------
+
+// Hands committed entries to the machine, from memory or by way of the disk, and queries after
+// them.
+void Group::feed() {
+  if (fault_ || installing_) return;
+  const GroupLimits& limits = options_.limits;
+  while (applyFetch_ == 0 && feed_.fed() < core_.applicable() &&
+         feed_.requests() < limits.applyRequestsMax) {
+    raft::Index last = std::min(core_.applicable(), feed_.fed() + limits.applyBatchEntriesMax);
+    if (tail_.find(feed_.fed() + 1) == nullptr) {
+      applyFetch_ = ++lastFetch_;
+      ports_.disk.fetch(options_.key, {applyFetch_, feed_.fed(), last, limits.applyBatchBytesMax});
+      break;
+    }
+    std::vector<LogEntry> entries;
+    entries.reserve(last - feed_.fed());
+    uint64_t bytes = 0;
+    for (raft::Index index = feed_.fed() + 1; index <= last && bytes < limits.applyBatchBytesMax;
+         ++index) {
+      entries.push_back(*tail_.find(index));
+      bytes += entries.back().payload.size();
+    }
+    submit(std::move(entries));
+  }
+  questions_.release(feed_.fed(), generation_, deadline());
+}
+
+void Group::fetchedForApply(Fetched fetched) {
+  applyFetch_ = 0;
+  if (fault_ || installing_) return;
+  if (!fetched.entries) return stopForLog(fetched.entries.fault());
+  std::vector<LogEntry> entries = std::move(fetched.entries).value();
+  raft::Index index = feed_.fed();
+  bool sound = !entries.empty();
+  for (const LogEntry& entry : entries) {
+    sound = sound && entry.index == ++index && index <= core_.applicable() &&
+            core_.shape().termAt(index) == entry.term;
+  }
+  if (!sound) {
+    return stopForLog({ErrorCode::corrupt,
+                       "group " + std::to_string(options_.key.group) +
+                           ": log: the disk gave other entries after " +
+                           std::to_string(feed_.fed()) + " than the log's shape says",
+                       {}});
+  }
+  submit(std::move(entries));
+  feed();
+}
+
+void Group::submit(std::vector<LogEntry> entries) {
+  bool wanted = waiting_.decide(entries, core_.leader());
+  uint64_t bytes = 0;
+  for (const LogEntry& entry : entries) bytes += entry.payload.size();
+  feed_.sent(entries.back().index, bytes, ports_.clock.monotonicUs());
+  ports_.machines.apply({generation_, std::move(entries), wanted});
+}
+
+void Group::applied(Applied applied) {
+  if (applied.generation != generation_ || fault_) return;
+  feed_.applied(applied.index);
+  waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"));
+  if (applied.fault) return stopMachine(std::move(*applied.fault), applied.faultAt);
+  considerSnapshot();
+  feed();
+}
+
+// The machine is out of order; the log is not, and Raft goes on with it.
+void Group::stopMachine(Fault fault, Position at) {
+  fault_ = std::move(fault);
+  faultAt_ = at;
+  handOvers_ = 0;
+  handOverAt_ = ticks_;
+  Outcome outcome =
+      failure(ErrorCode::faulted, "stopped at " + std::to_string(at.index) + "." +
+                                      std::to_string(at.ordinal) + ": " + fault_->text);
+  failCalls(outcome, outcome);
+  answerSnapshotCallers(outcome);
+}
+
+// A leader that cannot apply is of no use to callers; another's machine may be well.
+void Group::handOverIfFaulted() {
+  if (!fault_ || !leads() || handOvers_ >= kHandOversMax || ticks_ < handOverAt_) return;
+  ++handOvers_;
+  handOverAt_ = ticks_ + kHandOverEveryTicks;
+  take(raft::Transfer{0});
+}
+
+void Group::retry() {
+  if (!fault_ || logFault_ || installing_) return;
+  if (snapshot_.index < core_.shape().base().index) return;  // nothing to begin anew from
+  fault_.reset();
+  faultAt_ = {};
+  startInstall(snapshot_, core_.shape().configurationAt(snapshot_.index).configuration, false);
+}
+
+// ---- snapshots ---------------------------------------------------------------------------------
+
+void Group::requestSnapshot(CallId caller) {
+  if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
+  if (feed_.fed() == snapshot_.index && feed_.fed() != 0) {
+    Outcome outcome;
+    outcome.position.index = snapshot_.index;
+    return answer(caller, outcome);
+  }
+  if (feed_.fed() == 0 || installing_) {
+    return answer(caller, failure(ErrorCode::unavailable, "there is nothing to save yet"));
+  }
+  if (snapshotCallers_.size() >= kSnapshotCallersMax) {
+    return answer(caller, failure(ErrorCode::overloaded, "too many wait for a snapshot"));
+  }
+  snapshotCallers_.push_back(caller);
+  startSnapshot();
+}
+
+void Group::considerSnapshot() {
+  if (saving_ || ticks_ < saveNotBefore_ || feed_.applied() <= snapshot_.index) return;
+  bool byBytes =
+      options_.snapshotEveryBytes != 0 && feed_.bytesSinceSnapshot() >= options_.snapshotEveryBytes;
+  bool byEntries = options_.snapshotEveryEntries != 0 &&
+                   feed_.applied() - snapshot_.index >= options_.snapshotEveryEntries;
+  if (byBytes || byEntries || !snapshotWanted_.empty()) startSnapshot();
+}
+
+void Group::startSnapshot() {
+  if (saving_ || fault_ || installing_ || feed_.fed() == 0) return;
+  saving_ = true;
+  feed_.snapshotBegun();
+  ports_.machines.snapshot({generation_, core_.shape()});
+}
+
+void Group::snapshotSaved(SnapshotSaved saved) {
+  if (saved.generation != generation_ || logFault_) return;
+  saving_ = false;
+  if (saved.fault) {
+    saveNotBefore_ = ticks_ + kSaveAgainTicks;
+    answerSnapshotCallers(failure(ErrorCode::unavailable, saved.fault->text));
+    return;
+  }
+  if (saved.point.index > snapshot_.index) snapshot_ = saved.point;
+  Outcome outcome;
+  outcome.position.index = snapshot_.index;
+  answerSnapshotCallers(outcome);
+  uint64_t before = core_.shape().lastIndex() - core_.shape().base().index;
+  take(raft::Compact{saved.point, keepAfter(saved.point.index)});
+  uint64_t left = core_.shape().lastIndex() - core_.shape().base().index;
+  if (before != 0) logBytes_ = logBytes_ / before * left;
+  for (raft::ReplicaId to : std::exchange(snapshotWanted_, {})) sendSnapshot(to);
+}
+
+// How much of the log stays behind a snapshot: for peers that are a little slow, within the bytes
+// that a snapshot is made for, and what is being read.
+raft::Index Group::keepAfter(raft::Index snapshot) const {
+  uint64_t length = core_.shape().lastIndex() - core_.shape().base().index;
+  uint64_t keep = options_.keepEntries;
+  if (length != 0 && options_.snapshotEveryBytes != 0) {
+    uint64_t entryBytes = std::max<uint64_t>(logBytes_ / length, 1);
+    keep = std::min(keep, options_.snapshotEveryBytes / entryBytes);
+  }
+  raft::Index after = snapshot > keep ? snapshot - keep : 0;
+  if (auto pinned = appends_.pinnedAfter()) after = std::min(after, *pinned);
+  return std::max(after, core_.shape().base().index);
+}
+
+void Group::answerSnapshotCallers(const Outcome& outcome) {
+  for (CallId caller : std::exchange(snapshotCallers_, {})) answer(caller, outcome);
+}
+
+// ---- installs ----------------------------------------------------------------------------------
+
+void Group::startInstall(raft::LogPoint point, const raft::Configuration& configuration,
+                         bool asked) {
+  installing_ = Installing{++lastGeneration_, point, asked};
+  ports_.machines.install({lastGeneration_, point, configuration});
+}
+
+void Group::installEnd(InstallEnd end) {
+  if (!installing_ || end.generation != installing_->generation || logFault_) return;
+  Installing installing = *std::exchange(installing_, std::nullopt);
+  bool ok = !end.fault;
+  if (ok) {
+    generation_ = installing.generation;
+    saving_ = false;
+    answerSnapshotCallers(failure(ErrorCode::unavailable, "a newer snapshot was installed"));
+    fault_.reset();
+    faultAt_ = {};
+    applyFetch_ = 0;
+    feed_.restart(installing.point.index);
+    snapshot_ = installing.point;
+    waiting_.passed(installing.point.index,
+                    failure(ErrorCode::unknown, "a snapshot took the place of its entry"));
+  } else if (!installing.asked) {
+    stopMachine(std::move(*end.fault), {installing.point.index + 1, 0});
+  }
+  if (installing.asked) take(raft::Installed{installing.point, ok});
+  feed();
+}
+
+}  // namespace flotilla::group

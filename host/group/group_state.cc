@@ -1,0 +1,60 @@
+// What the host replicates beside the machine: the applier's, durable at the machine's index.
+#include "host/group/group_state.h"
+
+#include <cstring>
+#include <string>
+
+#include <capnp/serialize.h>
+#include <kj/exception.h>
+
+#include "host/group/configuration_words.h"
+
+namespace flotilla::group {
+namespace {
+
+Fault unreadable(std::string text) {
+  return {ErrorCode::corrupt, "group state: " + text, {}};
+}
+
+}  // namespace
+
+Bytes GroupState::encode() const {
+  capnp::MallocMessageBuilder builder;
+  schema::GroupState::Builder to = builder.initRoot<schema::GroupState>();
+  to.setIndex(at.index);
+  to.setTerm(at.term);
+  to.setTimeUs(timeUs);
+  to.initConfiguration().setIndex(configuration.index);
+  writeConfiguration(configuration.configuration, to.getConfiguration().initConfiguration());
+  sessions.save(to);
+  kj::Array<capnp::word> words = capnp::messageToFlatArray(builder);
+  auto bytes = words.asBytes();
+  return Bytes::copyOf({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
+}
+
+Result<void> GroupState::decode(const Bytes& from) try {
+  Bytes aligned = from;
+  if (from.size() % sizeof(capnp::word) != 0) {
+    return unreadable(std::to_string(from.size()) + " bytes are no words");
+  }
+  if (reinterpret_cast<uintptr_t>(from.data()) % sizeof(capnp::word) != 0) {
+    aligned = Bytes::copyOf(from.view());
+  }
+  kj::ArrayPtr<const capnp::word> words(reinterpret_cast<const capnp::word*>(aligned.data()),
+                                        aligned.size() / sizeof(capnp::word));
+  capnp::FlatArrayMessageReader reader(
+      words, {.traversalLimitInWords = words.size() * 2 + 64, .nestingLimit = 16});
+  auto state = reader.getRoot<schema::GroupState>();
+  at = {state.getIndex(), state.getTerm()};
+  timeUs = state.getTimeUs();
+  configuration.index = state.getConfiguration().getIndex();
+  if (!readConfiguration(state.getConfiguration().getConfiguration(),
+                         configuration.configuration)) {
+    return unreadable("a configuration of too many members");
+  }
+  return sessions.load(state);
+} catch (const kj::Exception& exception) {
+  return unreadable(exception.getDescription().cStr());
+}
+
+}  // namespace flotilla::group

@@ -1,0 +1,65 @@
+// Callers whose commands are in the log and not yet decided.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "host/group/ports.h"
+#include "host/raft/types.h"
+
+namespace flotilla::group {
+
+// Builds what a refused or undecided caller is told.
+Outcome failure(ErrorCode code, std::string_view text);
+
+// One batch an entry, ordered by index; batches of several terms may wait at one index until what
+// stands there is committed. The entry of the batch's own term: its commands were executed.
+// Another: they never will be.
+//
+// Owner:  Group; refers to Callers.
+// Thread: its owner's.
+// Errors: none.
+// Time:   in ticks.
+class Waiting {
+public:
+  explicit Waiting(Callers& callers) : callers_(callers) {}
+
+  struct Batch {
+    raft::LogPoint point;
+    uint64_t until = 0;           // the tick at which it is given up
+    uint64_t bytes = 0;           // of its commands
+    std::vector<CallId> callers;  // by ordinal; 0: nobody waits
+  };
+
+  // An empty vector for Batch::callers, with the room of an earlier one.
+  std::vector<CallId> takeVector();
+  void add(Batch batch);
+
+  // These committed entries are about to be applied: batches of other terms at their indices are
+  // answered with notLeader, for they are certainly not executed. True where somebody waits for one
+  // of the entries.
+  bool decide(const std::vector<LogEntry>& committed, raft::ReplicaId leader);
+  // Entries up to `applied.index` have been applied: gives out their answers. Who waits there still
+  // has an `undecided` outcome.
+  void answer(Applied& applied, const Outcome& undecided);
+  // Entries up to `index` were replaced by a snapshot: what became of them is not known here.
+  void passed(raft::Index index, const Outcome& undecided);
+  void expire(uint64_t tick);
+  void answerAll(const Outcome& outcome);
+
+  uint64_t count() const { return count_; }
+  uint64_t bytes() const { return bytes_; }
+
+private:
+  void answerBatch(Batch& batch, const Outcome& outcome);
+  void drop(size_t place);
+
+  Callers& callers_;
+  std::deque<Batch> batches_;
+  std::vector<std::vector<CallId>> spare_;
+  uint64_t count_ = 0;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace flotilla::group
