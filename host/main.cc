@@ -106,7 +106,7 @@ int main(int argc, char** argv) {
   bool json = false;
   app.add_option("--config", configFile, "the host's file, host.toml")->type_name("FILE");
   app.add_flag("--init", init,
-               "first start only: makes data_dir, host.id and the operators' secret, then ends");
+               "first start only: makes data_dir, host.id and the operators' secret, then serves");
   app.add_flag("--check-config", checkConfig,
                "reads the file, says what is wrong with it, and ends");
   app.add_option("--check-plugin", pluginFile,
@@ -137,9 +137,6 @@ int main(int argc, char** argv) {
   if (init) {
     auto made = runtime::Host::init(*config);
     if (!made) return refuse(made.fault());
-    std::printf("host %lu: data_dir %s is made; start it without --init\n",
-                static_cast<unsigned long>(config->hostId), config->dataDir.c_str());
-    return 0;
   }
   return serve(*config);
 }

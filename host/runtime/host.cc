@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host/base/log.h"
+#include "host/net/peer_service.h"
 #include "host/net/refusal.h"
 #include "host/raft/types.h"
 #include "host/runtime/host_parts.h"
@@ -18,13 +19,6 @@ namespace flotilla::runtime {
 namespace {
 
 constexpr auto kCatalogRetry = 50 * kj::MILLISECONDS;
-
-class TaskErrors final : public kj::TaskSet::ErrorHandler {
-public:
-  void taskFailed(kj::Exception&& exception) override {
-    base::logError(std::string("host: ") + exception.getDescription().cStr());
-  }
-};
 
 // The program that a probe runs: this one, whatever it was started as.
 std::string ownProgram() {
@@ -81,11 +75,14 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       keeper(*this),
       router(owner),
       end(nullptr),
-      taskErrors(kj::heap<TaskErrors>()),
-      tasks(*taskErrors) {
+      tasks(*this) {
   auto paf = kj::newPromiseAndFulfiller<int>();
   ended = kj::mv(paf.fulfiller);
   end = paf.promise.fork();
+}
+
+void HostParts::taskFailed(kj::Exception&& exception) {
+  base::logError(std::string("host: ") + exception.getDescription().cStr());
 }
 
 Host::Host(Config config, kj::AsyncIoContext& io)

@@ -48,7 +48,7 @@ public:
 // Owner:  Host.
 // Thread: the loop's.
 // Errors: see Host.
-struct HostParts {
+struct HostParts final : private kj::TaskSet::ErrorHandler {
   HostParts(Host& host, Config config, kj::AsyncIoContext& io);
 
   Host& host;
@@ -92,8 +92,10 @@ struct HostParts {
   bool stopping = false;
   kj::Own<kj::PromiseFulfiller<int>> ended;
   kj::ForkedPromise<int> end;
-  kj::Own<kj::TaskSet::ErrorHandler> taskErrors;
   kj::TaskSet tasks;
+
+private:
+  void taskFailed(kj::Exception&& exception) override;
 };
 
 }  // namespace flotilla::runtime

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <kj/async.h>
+#include <kj/debug.h>
 #include <kj/function.h>
 
 #include "host/runtime/inbox.h"

@@ -182,9 +182,9 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
     } else {
       saved.bytes = finished->bytes;
     }
-    Answers answers;
-    answers.saved.push_back(std::move(saved));
-    if (!self->closed_.load()) self->send(std::move(answers));
+    Answers later;
+    later.saved.push_back(std::move(saved));
+    if (!self->closed_.load()) self->send(std::move(later));
   };
   around_.files.post(std::move(save));
 }

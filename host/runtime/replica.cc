@@ -6,6 +6,7 @@
 #include "host/base/log.h"
 #include "host/plugin/crash_mark.h"
 #include "host/runtime/apply_pool.h"
+#include "host/runtime/call_table.h"
 #include "host/runtime/io_thread.h"
 #include "host/runtime/machine_lane.h"
 #include "host/runtime/turn.h"
@@ -135,7 +136,7 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered) {
   group_ = std::make_unique<group::Group>(
       groupOptions(record_, options_), std::move(state),
       group::Ports{room_.log(), around_.outbox, *lane_, around_.calls, around_.clock});
-  if (room_.full()) group_->volumeFull(true);
+  if (room_.isFull()) group_->volumeFull(true);
   touch();
 }
 

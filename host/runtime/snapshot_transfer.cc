@@ -15,7 +15,6 @@ public:
   Source(IoThread& files, SharedReader reader) : files_(files), reader_(std::move(reader)) {}
 
   uint64_t bytes() const override { return reader_->file().bytes; }
-  uint64_t checksum() const override { return reader_->file().checksum; }
 
   kj::Promise<Bytes> read(uint64_t offset, size_t bytesMax) override {
     auto work = [reader = reader_, offset, bytesMax]() -> Result<Bytes> {

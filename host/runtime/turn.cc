@@ -1,6 +1,10 @@
 // The end of the loop's turn.
 #include "host/runtime/turn.h"
 
+#include <cstdlib>
+
+#include <kj/debug.h>
+
 #include "host/runtime/replica.h"
 
 namespace flotilla::runtime {

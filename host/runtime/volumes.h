@@ -51,7 +51,7 @@ public:
 
   const std::string& name() const { return volume_.name; }
   const std::string& path() const { return volume_.path; }
-  bool full() const { return full_; }
+  bool isFull() const { return full_; }
   store::LogVolume& log() { return *log_; }
   store::SnapshotFiles& snapshots() { return snapshots_; }
 
