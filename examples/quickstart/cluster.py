@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -58,10 +59,23 @@ class Cluster:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            self.showLogs()
         for number in range(1, self.hosts + 1):
             self.end(number)
         shutil.rmtree(self.place, ignore_errors=True)
+
+    def showLogs(self):
+        """After a failure: what each host said last."""
+        for number in range(1, self.hosts + 1):
+            try:
+                path = os.path.join(self.dir, f"host-{number}", "host.log")
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    tail = file.read().splitlines()[-15:]
+            except OSError:
+                continue
+            print(f"--- host {number}, end of its log", *tail, sep="\n", file=sys.stderr)
 
     def pid(self, number):
         """The process id of a host, or None where it does not run."""

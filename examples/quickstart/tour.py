@@ -1,5 +1,6 @@
 # The tour: loads Debian's package database into groups, kills a leader, and checks that nothing was lost.
 import argparse
+import base64
 import os
 import sys
 import threading
@@ -243,14 +244,12 @@ def encoded(value):
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        import base64
         return {"base64": base64.b64encode(value).decode("ascii")}
 
 
 def decoded(value):
     if isinstance(value, str):
         return value.encode("utf-8")
-    import base64
     return base64.b64decode(value["base64"])
 
 
