@@ -79,6 +79,11 @@ class House(unittest.TestCase):
         self.found('"nowhere.h" is no file of this tree',
                    {"host/raft/a.cc": '// An a.\n#include "nowhere.h"\n'})
 
+    def test_generated_code_is_known_by_its_schema(self):
+        self.assertEqual([], self.look({"tests/kv/a.cc": '// An a.\n#include "kv.capnp.h"\n'}, includes.check))
+        self.found("host/raft includes plugins/kv/kv.capnp",
+                   {"host/raft/a.cc": '// An a.\n#include "kv.capnp.h"\n'})
+
     def test_an_include_in_a_comment_is_none(self):
         self.assertEqual([], self.look(
             {"host/raft/a.cc": "// An a.\n//   #include <chrono>\n/* #include <thread>\n#include <mutex>\n*/\n"},
@@ -103,6 +108,7 @@ class House(unittest.TestCase):
         self.found('GroupManager: "manager"',
                    {"host/raft/a.h": "// An a.\nclass GroupManager;\nclass GroupManager {\n};\n"}, words.check)
         self.found('HostInfo: "info"', {"host/raft/a.cc": "// An a.\nstruct HostInfo {\n};\n"}, words.check)
+        self.found('HostData: "data"', {"host/raft/a.cc": "// An a.\nstruct HostData {\n};\n"}, words.check)
         self.assertEqual([], self.look({"tests/process/a.py": "# An a thing.\n"}, words.check))
 
     def test_a_class_without_its_labels_is_found(self):

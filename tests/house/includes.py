@@ -65,6 +65,8 @@ def resolve(tree, source, name):
         path = os.path.normpath(os.path.join(base, generated))
         if path in tree.known:
             return path
+    if generated != name:  # a plugin's schema, of whichever folder
+        return next((path for path in tree.paths if path.endswith("/" + generated)), None)
     return None
 
 

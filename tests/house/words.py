@@ -68,6 +68,8 @@ def typeNames(source):
         if not match:
             continue
         words = [word.lower() for word in re.findall(r"[A-Z][a-z0-9]*|[a-z0-9]+", match.group(1))]
+        if words[-1] != "data":  # Cap'n Proto's Data and data_dir are nouns that others may be named after
+            words = [word for word in words if word != "data"]
         for word in sorted(set(words) & BANNED):
             yield f'{source.path}:{number}: {match.group(1)}: "{word}" says nothing; name the noun'
 
