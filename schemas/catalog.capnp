@@ -17,8 +17,9 @@ interface Catalog {
   addPlugin @1 (plugin :CatalogPlugin) -> (existed :Bool);
   # Other bytes under a known name and version are `alreadyExists`.
 
-  createGroup @2 (spec :Types.GroupSpec) -> (id :UInt64, incarnation :UInt64, existed :Bool);
+  createGroup @2 (spec :Types.GroupSpec, declared :Bool) -> (id :UInt64, incarnation :UInt64, existed :Bool);
   # Chooses hosts, resolves the plugin, gives out ids. A group of that name with an equal spec is answered as `existed`.
+  # `declared`: it stands in a [[group]] table, and is created once: not again after it was removed.
 
   removeGroup @3 (name :Text, id :UInt64) -> (id :UInt64, existed :Bool);
   # By id where `id` is not 0, else by name. From here on the name is free. `existed` is false where there was none, or

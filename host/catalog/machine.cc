@@ -103,6 +103,11 @@ void CatalogMachine::createGroup(const Entry&, Catalog::CreateGroupParams::Reade
   group.spec = read(in.getSpec());
   Result<GroupOptions> options = checkSpec(group.spec);
   if (!options) refuse(options.fault().code, options.fault().text);
+  if (in.getDeclared() && state_.wasDeclared(group.spec.name)) {
+    out.setExisted(true);
+    return;
+  }
+  if (in.getDeclared()) state_.declare(group.spec.name);
   if (uint64_t standing = state_.groupNamed(group.spec.name); standing != 0) {
     GroupRecord there = *state_.group(standing);
     std::string difference = catalog::difference(there.spec, group.spec);

@@ -150,6 +150,14 @@ void CatalogState::update(const GroupRecord& group) {
   touch(kGroup, keyOf(group.id));
 }
 
+bool CatalogState::wasDeclared(std::string_view name) const {
+  return declared_.find(name) != nullptr;
+}
+
+void CatalogState::declare(const std::string& name) {
+  declared_.set(name, 1);
+}
+
 void CatalogState::beginRemoval(GroupRecord& group) {
   group.phase = GroupPhase::removing;
   names_.erase(group.spec.name);

@@ -44,6 +44,8 @@ public:
   void update(const PluginRecord& plugin);
   void create(GroupRecord& group);  // gives it id and incarnation
   void update(const GroupRecord& group);
+  bool wasDeclared(std::string_view name) const;  // by a [[group]] table, at any time
+  void declare(const std::string& name);
   void beginRemoval(GroupRecord& group);  // its name is free from here on
   void forget(const GroupRecord& group);
 
@@ -66,6 +68,7 @@ private:
   Table<uint64_t, std::string> removing_;        // id → name
   Table<uint64_t, std::string> changes_;     // revision → kind and key of what changed last then
   Table<std::string, uint64_t> lastChange_;  // kind and key → its revision in changes_
+  Table<std::string, uint64_t> declared_;    // name in a [[group]] table → 1
   Table<uint64_t, uint64_t> forgotten_;      // revision → group id
   Single<uint64_t> revision_;
   Single<uint64_t> forgottenFloor_;  // what was forgotten up to here is forgotten here too

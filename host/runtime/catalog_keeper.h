@@ -14,6 +14,7 @@
 #include "host/catalog/reconciler.h"
 #include "host/catalog/view.h"
 #include "host/group/ports.h"
+#include "host/runtime/config.h"
 #include "host/runtime/records.h"
 
 namespace flotilla::runtime {
@@ -54,7 +55,10 @@ private:
   kj::Promise<void> fetch(catalog::FetchPlugin wanted);
   kj::Promise<void> fetchFrom(uint64_t host, std::string sha256, kj::Vector<kj::byte>& into);
   void report(std::vector<catalog::ReportedReplica> replicas, std::vector<std::string> plugins);
-  kj::Promise<void> declare();  // [[group]] tables, by the founding's leader
+  kj::Promise<void> declare();
+  kj::Promise<void> declareGroup(const DeclaredGroup& group);
+  std::string pluginFile(const std::string& plugin) const;
+  kj::Promise<void> pushDeclared(std::string plugin, std::string file);
 
   catalog::LocalState local() const;
   void learnAddresses();

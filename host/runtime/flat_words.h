@@ -10,23 +10,35 @@
 
 namespace flotilla::runtime {
 
+inline Bytes flatWords(capnp::MessageBuilder& message) {
+  auto bytesOf = [](kj::ArrayPtr<const capnp::word> segment) {
+    auto chars = segment.asChars();
+    return Bytes::copyOf({chars.begin(), chars.size()});
+  };
+  auto segments = message.getSegmentsForOutput();
+  if (segments.size() == 1) return bytesOf(segments[0]);
+  // What did not fit into the first segment fits into one of its whole size.
+  auto root = message.getRoot<capnp::AnyPointer>().asReader();
+  capnp::MallocMessageBuilder whole(static_cast<unsigned>(root.targetSize().wordCount + 1),
+                                    capnp::AllocationStrategy::FIXED_SIZE);
+  whole.setRoot(root);
+  return bytesOf(whole.getSegmentsForOutput()[0]);
+}
+
 // A struct that `fill(builder)` writes.
 template <typename T, typename Fill>
 Bytes flatWords(Fill fill) {
   capnp::MallocMessageBuilder message(256);
   fill(message.initRoot<T>());
-  capnp::AnyPointer::Reader root = message.getRoot<capnp::AnyPointer>().asReader();
-  auto segments = message.getSegmentsForOutput();
-  auto bytesOf = [](kj::ArrayPtr<const capnp::word> segment) {
-    auto chars = segment.asChars();
-    return Bytes::copyOf({chars.begin(), chars.size()});
-  };
-  if (segments.size() == 1) return bytesOf(segments[0]);
-  // What did not fit into the first segment fits into one of its whole size.
-  capnp::MallocMessageBuilder whole(static_cast<unsigned>(root.targetSize().wordCount + 1),
-                                    capnp::AllocationStrategy::FIXED_SIZE);
-  whole.setRoot(root);
-  return bytesOf(whole.getSegmentsForOutput()[0]);
+  return flatWords(message);
+}
+
+// A copy of a struct.
+template <typename T>
+Bytes flatCopy(typename T::Reader from) {
+  capnp::MallocMessageBuilder message(256);
+  message.setRoot(from);
+  return flatWords(message);
 }
 
 // Reads one in place, and keeps it alive.

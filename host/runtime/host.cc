@@ -8,27 +8,21 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <capnp/serialize.h>
+
 #include "host/base/log.h"
 #include "host/net/peer_service.h"
 #include "host/net/refusal.h"
 #include "host/raft/types.h"
+#include "host/runtime/flat_words.h"
 #include "host/runtime/host_parts.h"
 #include "schemas/catalog.capnp.h"
+#include "schemas/client.capnp.h"
 
 namespace flotilla::runtime {
 namespace {
 
 constexpr auto kCatalogRetry = 50 * kj::MILLISECONDS;
-
-// The program that a probe runs: this one, whatever it was started as.
-std::string ownProgram() {
-  char path[4096];
-  ssize_t size = ::readlink("/proc/self/exe", path, sizeof path - 1);
-  std::string self(path, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-  // In tests the process is another program; flotilla-host stands in bin/ then.
-  auto host = std::filesystem::path(self).parent_path() / "flotilla-host";
-  return std::filesystem::exists(host) ? host.string() : self;
-}
 
 class NetVisitor final : public Visitor {
 public:
@@ -48,6 +42,14 @@ private:
 };
 
 }  // namespace
+
+std::string ownProgram() {
+  char path[4096];
+  ssize_t size = ::readlink("/proc/self/exe", path, sizeof path - 1);
+  std::string self(path, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  auto host = std::filesystem::path(self).parent_path() / "flotilla-host";
+  return std::filesystem::exists(host) ? host.string() : self;
+}
 
 int64_t SystemClock::monotonicUs() const {
   auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -395,6 +397,23 @@ kj::Promise<Result<ProbedPlugin>> Host::probePlugin(kj::Array<kj::byte> file) {
                         kj::mv(added->description)};
   };
   return parts_->files.run(kj::mv(work));
+}
+
+kj::Promise<group::Outcome> Host::addPlugin(const ProbedPlugin& plugin, uint64_t timeoutMs) {
+  capnp::FlatArrayMessageReader message(plugin.description);
+  auto described =
+      flatCopy<schema::PluginDescription>(message.getRoot<schema::PluginDescription>());
+  auto params = flatWords<schema::Catalog::AddPluginParams>(
+      [&](schema::Catalog::AddPluginParams::Builder to) {
+        auto it = to.initPlugin();
+        it.setName(plugin.name);
+        it.setVersion(plugin.version);
+        it.setSha256(plugin.sha256);
+        it.setBytes(plugin.bytes);
+        it.setDescription({reinterpret_cast<const kj::byte*>(described.data()), described.size()});
+        it.initHolders(1).set(0, id());
+      });
+  return catalogCall(1, std::move(params), timeoutMs);
 }
 
 Result<kj::Array<capnp::word>> Host::describePlugin(const std::string& sha256) const {

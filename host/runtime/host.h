@@ -136,6 +136,9 @@ public:
   // client.capnp PluginDescription of a plugin whose file is here; else a fault.
   Result<kj::Array<capnp::word>> describePlugin(const std::string& sha256) const;
 
+  // Tells the catalog of a plugin whose file is here.
+  kj::Promise<group::Outcome> addPlugin(const ProbedPlugin& plugin, uint64_t timeoutMs);
+
   Figures figures() const;
 
   // Before start: fatal signals are left alone (tests, which run several hosts in one process).

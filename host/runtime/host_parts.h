@@ -36,6 +36,9 @@ namespace flotilla::runtime {
 inline constexpr uint64_t kCatalogGroup = 0;
 inline constexpr uint64_t kCatalogIncarnation = 1;
 
+// flotilla-host itself, which probes run: in tests the process is another program beside it.
+std::string ownProgram();
+
 class SystemClock final : public group::Clock {
 public:
   int64_t monotonicUs() const override;
