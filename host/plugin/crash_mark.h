@@ -24,6 +24,7 @@ struct CrashedAt {
 };
 
 struct MarkSlot;  // in the mapped file
+struct MarkRecord;
 struct MarkFile;
 
 // Remembers, in a mapped file, the command under way on every worker. A fatal-signal handler flags
@@ -31,12 +32,12 @@ struct MarkFile;
 // unclean stops in a row have left at the same command, makes that replica faulted, until it is
 // told to try again: a crashing command costs a host at most two restarts.
 //
-// Owner:  runtime; one a process; outlives every machine.
-// Thread: any; a slot belongs to the thread that took it, for that thread's life.
+// Owner:  runtime; outlives every machine. Several in one process share the slots' numbers.
+// Thread: any; a mark belongs to the thread whose call it is.
 // Errors: open answers `io` or `corrupt`, naming the file.
 class CrashMarks {
 public:
-  static constexpr size_t kSlotsMax = 256;     // threads that run machines
+  static constexpr size_t kSlotsMax = 256;     // machine calls under way at once
   static constexpr size_t kCrashedMax = 4096;  // replicas remembered as faulted
 
   // Creates `file` where there is none, judges what the last stop left, and installs the handler
@@ -66,16 +67,18 @@ public:
 
   private:
     MarkSlot* slot_ = nullptr;
+    size_t place_ = 0;
     flotilla_cursor* cursor_;
+    MarkSlot* before_;            // a scope around this one
     flotilla_cursor unmarked_{};  // where nothing remembers
   };
 
 private:
   explicit CrashMarks(MarkFile* file) : file_(file) {}
   void judge();
-  MarkSlot* slotOfThisThread();
+  void addCrashed(const MarkRecord& record);
 
-  mutable std::mutex mutex_;  // of slot claims and of the crashed list
+  mutable std::mutex mutex_;  // of the crashed list
   MarkFile* file_;
 };
 

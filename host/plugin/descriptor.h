@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "flotilla/abi.h"
 #include "flotilla/result.h"
@@ -13,6 +14,9 @@ namespace flotilla::plugin {
 // library, one whose method table and schema do not fit, and methods that cannot be replicated:
 // capabilities, AnyPointer, generics, streams. `who` names the plugin in the text, "plugin kv.so".
 Result<void> checkDescriptor(const std::string& who, const flotilla_descriptor* descriptor);
+
+// The method table, whatever stride its rows have.
+std::vector<flotilla_method> methodRows(const flotilla_descriptor& descriptor);
 
 // What clients are told. `descriptor` must have passed checkDescriptor.
 void describe(const flotilla_descriptor& descriptor, const std::string& sha256,

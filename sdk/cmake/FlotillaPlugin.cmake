@@ -72,6 +72,6 @@ function(flotilla_add_plugin name)
   if(NOT ARG_NO_CHECK)
     add_dependencies(${name} flotilla-plugin-check)
     add_custom_command(TARGET ${name} POST_BUILD
-      COMMAND $<TARGET_FILE:flotilla-plugin-check> $<TARGET_FILE:${name}> VERBATIM)
+      COMMAND $<TARGET_FILE:flotilla-plugin-check> --quiet $<TARGET_FILE:${name}> VERBATIM)
   endif()
 endfunction()

@@ -20,7 +20,7 @@ extern "C" {
 // - Parameters and results are one Cap'n Proto segment each: root pointer first, no segment table,
 //   8-byte aligned, a multiple of 8 bytes long.
 // - A machine is called by one thread at a time, not always the same. A capture is saved and
-//   released on any thread, beside later calls of its machine.
+//   released on any thread, beside later calls of its machine, and may outlive it.
 
 #define FLOTILLA_ABI_MAGIC UINT64_C(0x616c6c69746f6c66)  // "flotilla"
 #define FLOTILLA_ABI_MAJOR 1u      // another major: not one struct can be relied upon

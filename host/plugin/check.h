@@ -1,0 +1,17 @@
+// Everything that can be found out about a plugin by trying it, in the process that may die of it.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "flotilla/result.h"
+
+namespace flotilla::plugin {
+
+// Opens the file, checks its descriptor, makes a machine, takes an empty snapshot and loads it into
+// another. `stage` is told, in words that follow "crashed while", what comes next. Gives what the
+// plugin is as one JSON object. To be called where a crash or a hang harms nobody.
+Result<std::string> checkHere(const std::string& file,
+                              const std::function<void(const std::string&)>& stage);
+
+}  // namespace flotilla::plugin

@@ -1,0 +1,83 @@
+// Turns what a plugin says into answers, as far as it makes sense.
+#include "host/plugin/guard.h"
+
+#include <algorithm>
+
+namespace flotilla::plugin {
+namespace {
+
+std::string_view viewOf(flotilla_bytes bytes, size_t max) {
+  if (bytes.start == nullptr) return {};
+  return {static_cast<const char*>(bytes.start), std::min<size_t>(bytes.size, max)};
+}
+
+// One line, whatever an author's what() holds.
+std::string lineOf(flotilla_bytes bytes) {
+  std::string line(viewOf(bytes, AnswerCheck::kTextBytesMax));
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r' || c == 0; }, ' ');
+  return line;
+}
+
+}  // namespace
+
+Reason::Reason()
+    : callback_{sizeof callback_, this,
+                [](void* context, flotilla_bytes code, flotilla_bytes text) noexcept {
+                  std::string& to = static_cast<Reason*>(context)->text_;
+                  to = code.size > 0 ? lineOf(code) + ": " + lineOf(text) : lineOf(text);
+                }} {}
+
+AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count)
+    : answers_(answers),
+      firstPlace_(firstPlace),
+      count_(count),
+      callback_{
+          sizeof callback_, this,
+          [](void* context, uint64_t place, flotilla_bytes segment) noexcept {
+            static_cast<AnswerCheck*>(context)->takeResult(place, segment);
+          },
+          [](void* context, uint64_t place, flotilla_bytes code, flotilla_bytes text) noexcept {
+            static_cast<AnswerCheck*>(context)->takeError(place, code, text);
+          },
+          [](void* context, flotilla_bytes text) noexcept {
+            static_cast<AnswerCheck*>(context)->fault_ = lineOf(text);
+          }} {}
+
+bool AnswerCheck::inOrder(uint64_t place) {
+  if (!problem_.empty()) return false;
+  if (place == next_ && next_ < count_ && !fault_) return true;
+  problem_ = "answered place " + std::to_string(place) + " of a run of " + std::to_string(count_) +
+             " where place " + std::to_string(next_) + " was next";
+  return false;
+}
+
+void AnswerCheck::takeResult(uint64_t place, flotilla_bytes segment) {
+  if (!inOrder(place)) return;
+  if (segment.start == nullptr || segment.size < 8 || segment.size % 8 != 0) {
+    problem_ = "gave a result of " + std::to_string(segment.size) +
+               " bytes; a segment is whole words, at least one";
+    return;
+  }
+  ++next_;
+  answers_.result(firstPlace_ + place, {static_cast<const char*>(segment.start), segment.size});
+}
+
+void AnswerCheck::takeError(uint64_t place, flotilla_bytes code, flotilla_bytes text) {
+  if (!inOrder(place)) return;
+  ++next_;
+  answers_.error(firstPlace_ + place, lineOf(code), lineOf(text));
+}
+
+std::string AnswerCheck::problem(uint64_t claimed) const {
+  if (!problem_.empty()) return problem_;
+  if (claimed != next_) {
+    return "says it answered " + std::to_string(claimed) + " commands and answered " +
+           std::to_string(next_);
+  }
+  if (next_ < count_ && !fault_) return "stopped without saying why";
+  if (next_ == count_ && fault_) return "said a fault after the last answer: " + *fault_;
+  return {};
+}
+
+}  // namespace flotilla::plugin

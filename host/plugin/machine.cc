@@ -1,0 +1,324 @@
+// Calls a plugin's functions, and believes nothing of what they do.
+#include "host/plugin/machine.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "host/base/log.h"
+#include "host/plugin/descriptor.h"
+#include "host/plugin/guard.h"
+
+namespace flotilla::plugin {
+namespace {
+
+std::string_view viewOf(flotilla_bytes bytes) {
+  return {static_cast<const char*>(bytes.start), bytes.start == nullptr ? 0 : bytes.size};
+}
+flotilla_bytes bytesOf(std::string_view view) {
+  return {view.data(), view.size()};
+}
+
+// Rows of the method table by interface and ordinal.
+//
+// Thread: any, once made. Errors: none.
+class RowIndex {
+public:
+  struct Row {
+    uint32_t row = 0;
+    bool query = false;
+  };
+
+  explicit RowIndex(const flotilla_descriptor& descriptor) {
+    auto rows = methodRows(descriptor);
+    for (uint32_t row = 0; row < rows.size(); ++row) {
+      auto& ordinals = interfaceOf(rows[row].interfaceId);
+      if (ordinals.size() <= rows[row].method) ordinals.resize(rows[row].method + size_t{1});
+      ordinals[rows[row].method] = Row{row, rows[row].kind == FLOTILLA_QUERY};
+    }
+  }
+
+  const Row* find(uint64_t interfaceId, uint16_t method) const {
+    for (const auto& [id, ordinals] : interfaces_) {
+      if (id != interfaceId) continue;
+      bool known = method < ordinals.size() && ordinals[method].has_value();
+      return known ? &*ordinals[method] : nullptr;
+    }
+    return nullptr;
+  }
+
+private:
+  std::vector<std::optional<Row>>& interfaceOf(uint64_t id) {
+    for (auto& [one, ordinals] : interfaces_) {
+      if (one == id) return ordinals;
+    }
+    return interfaces_.emplace_back(id, std::vector<std::optional<Row>>()).second;
+  }
+
+  std::vector<std::pair<uint64_t, std::vector<std::optional<Row>>>> interfaces_;
+};
+
+// What all machines and captures of one plugin need of it.
+struct Plugin {
+  explicit Plugin(const flotilla_descriptor* itsDescriptor)
+      : descriptor(itsDescriptor),
+        name(std::string("machine ") + itsDescriptor->name + " " + itsDescriptor->version),
+        rows(*itsDescriptor) {}
+
+  Fault fault(std::string_view text) const {
+    return {ErrorCode::faulted, name + ": " + std::string(text), {}};
+  }
+
+  const flotilla_descriptor* descriptor;
+  std::string name;
+  RowIndex rows;
+};
+
+class PluginCapture final : public group::Capture {
+public:
+  PluginCapture(std::shared_ptr<const Plugin> plugin, void* capture, CrashMarks* marks,
+                group::ReplicaKey replica)
+      : plugin_(std::move(plugin)), capture_(capture), marks_(marks), replica_(replica) {}
+  ~PluginCapture() override {
+    guarded([&] { plugin_->descriptor->release(capture_); });
+  }
+  PluginCapture(const PluginCapture&) = delete;
+  PluginCapture& operator=(const PluginCapture&) = delete;
+
+  Result<void> save(group::SnapshotSink& sink) const override {
+    struct Writing {
+      group::SnapshotSink& sink;
+      std::optional<Fault> fault;
+    } writing{sink, std::nullopt};
+    flotilla_writer writer{sizeof writer, &writing,
+                           [](void* context, flotilla_bytes piece) noexcept {
+                             auto& to = *static_cast<Writing*>(context);
+                             if (to.fault) return 1;
+                             Result<void> written = to.sink.write(viewOf(piece));
+                             if (!written) to.fault = written.fault();
+                             return written ? 0 : 1;
+                           }};
+    Reason reason;
+    CrashMarks::Scope scope(marks_, replica_, false, 0);
+    int code = 1;
+    std::string left =
+        guarded([&] { code = plugin_->descriptor->save(capture_, &writer, reason.callback()); });
+    if (writing.fault) return *writing.fault;
+    if (!left.empty()) return plugin_->fault(left);
+    if (code != 0) return plugin_->fault("save: " + reason.text());
+    return {};
+  }
+
+private:
+  std::shared_ptr<const Plugin> plugin_;
+  void* capture_;
+  CrashMarks* marks_;
+  group::ReplicaKey replica_;
+};
+
+// See machine.h.
+//
+// Owner:  group::Applier.
+// Thread: one apply worker at a time.
+// Errors: once the boundary has been broken, every call is the same Fault.
+class PluginMachine final : public group::Machine {
+public:
+  static constexpr size_t kChunk = 64;  // commands handed over at once
+
+  PluginMachine(std::shared_ptr<const Plugin> plugin, void* machine, CrashMarks* marks,
+                group::ReplicaKey replica)
+      : plugin_(std::move(plugin)), machine_(machine), marks_(marks), replica_(replica) {}
+  ~PluginMachine() override {
+    std::string left = guarded([&] { plugin_->descriptor->destroy(machine_); });
+    if (!left.empty()) base::logError(plugin_->name + ": while it was destroyed: " + left);
+  }
+  PluginMachine(const PluginMachine&) = delete;
+  PluginMachine& operator=(const PluginMachine&) = delete;
+
+  ApplyEnd apply(const group::MachineCommand* commands, size_t count,
+                 group::Answers& answers) override {
+    size_t applied = 0;
+    while (applied < count) {
+      size_t size = std::min(kChunk, count - applied);
+      ApplyEnd end = applyChunk({commands + applied, size}, applied, answers);
+      applied += end.applied;
+      if (end.fault) return {applied, std::move(end.fault)};
+    }
+    return {applied, std::nullopt};
+  }
+
+  Result<void> query(const group::MachineCommand& question, group::Answers& answers) override {
+    if (broken_) return *broken_;
+    const RowIndex::Row* row = plugin_->rows.find(question.interfaceId, question.method);
+    if (row == nullptr || !row->query) return plugin_->fault(noSuchMethod(question, "query"));
+    Bytes aligned;
+    flotilla_command asked = commandOf(question, row->row, aligned);
+    AnswerCheck check(answers, 0, 1);
+    CrashMarks::Scope scope(marks_, replica_, true, question.position.index);
+    int code = 1;
+    std::string left =
+        guarded([&] { code = plugin_->descriptor->query(machine_, &asked, check.callback()); });
+    std::string problem = left.empty() ? check.problem(code == 0 ? 1 : 0) : left;
+    if (!problem.empty()) return breakWith(problem);
+    if (code != 0) return plugin_->fault(check.fault());
+    return {};
+  }
+
+  Result<std::unique_ptr<group::Capture>> capture() override {
+    if (broken_) return *broken_;
+    Reason reason;
+    CrashMarks::Scope scope(marks_, replica_, false, 0);
+    void* capture = nullptr;
+    std::string left =
+        guarded([&] { capture = plugin_->descriptor->capture(machine_, reason.callback()); });
+    if (!left.empty()) return breakWith(left);
+    if (capture == nullptr) return plugin_->fault("capture: " + reason.text());
+    return std::unique_ptr<group::Capture>(
+        std::make_unique<PluginCapture>(plugin_, capture, marks_, replica_));
+  }
+
+  Result<void> load(group::SnapshotSource& source) override {
+    struct Reading {
+      group::SnapshotSource& source;
+      std::optional<Fault> fault;
+    } reading{source, std::nullopt};
+    flotilla_reader reader{sizeof reader, &reading,
+                           [](void* context, void* to, uint64_t room) noexcept -> int64_t {
+                             auto& from = *static_cast<Reading*>(context);
+                             if (from.fault) return -1;
+                             Result<size_t> got = from.source.read(static_cast<char*>(to), room);
+                             if (got) return static_cast<int64_t>(*got);
+                             from.fault = got.fault();
+                             return -1;
+                           }};
+    Reason reason;
+    CrashMarks::Scope scope(marks_, replica_, false, 0);
+    int code = 1;
+    std::string left =
+        guarded([&] { code = plugin_->descriptor->load(machine_, &reader, reason.callback()); });
+    if (!left.empty()) return breakWith(left);
+    if (reading.fault) return breakWith(reading.fault->text);
+    if (code != 0) return breakWith("load: " + reason.text());
+    return {};
+  }
+
+  std::optional<uint64_t> digest() override {
+    if (broken_ || (plugin_->descriptor->abilities & FLOTILLA_DIGEST) == 0) return std::nullopt;
+    uint64_t digest = 0;
+    std::string left = guarded([&] { digest = plugin_->descriptor->digest(machine_); });
+    if (left.empty()) return digest;
+    breakWith(left);
+    return std::nullopt;
+  }
+
+  uint64_t memoryBytes() override {
+    if (broken_ || plugin_->descriptor->memory == nullptr) return 0;
+    uint64_t bytes = 0;
+    std::string left = guarded([&] { bytes = plugin_->descriptor->memory(machine_); });
+    if (!left.empty()) breakWith(left);
+    return bytes;
+  }
+
+  std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const override {
+    const RowIndex::Row* row = plugin_->rows.find(interfaceId, method);
+    if (row == nullptr) return std::nullopt;
+    return row->query ? MethodKind::query : MethodKind::command;
+  }
+
+private:
+  // Cap'n Proto reads whole words; `aligned` holds a copy where the bytes do not lie on one.
+  static flotilla_command commandOf(const group::MachineCommand& from, uint32_t row,
+                                    Bytes& aligned) {
+    std::string_view params = from.params;
+    if (reinterpret_cast<uintptr_t>(params.data()) % 8 != 0 && !params.empty()) {
+      aligned = Bytes::copyOf(params);
+      params = aligned.view();
+    }
+    flotilla_command command{};
+    command.size = sizeof command;
+    command.row = row;
+    command.index = from.position.index;
+    command.ordinal = from.position.ordinal;
+    command.term = from.term;
+    command.timeUs = from.timeUs;
+    command.seed = from.seed;
+    command.session = from.session;
+    command.params = bytesOf(params);
+    return command;
+  }
+  static std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind) {
+    return "has no " + std::string(kind) + " with method number " + std::to_string(command.method) +
+           " in interface " + std::to_string(command.interfaceId);
+  }
+
+  // At most kChunk commands; `first` is the place of the first within the caller's run.
+  ApplyEnd applyChunk(std::span<const group::MachineCommand> run, size_t first,
+                      group::Answers& answers) {
+    if (broken_) return {0, broken_};
+    std::array<flotilla_command, kChunk> commands;
+    std::array<Bytes, kChunk> aligned;
+    size_t known = 0;
+    for (; known < run.size(); ++known) {
+      const RowIndex::Row* row = plugin_->rows.find(run[known].interfaceId, run[known].method);
+      if (row == nullptr || row->query) break;
+      commands[known] = commandOf(run[known], row->row, aligned[known]);
+    }
+    uint64_t applied = 0;
+    if (known > 0) {
+      AnswerCheck check(answers, first, known);
+      CrashMarks::Scope scope(marks_, replica_, false, run[0].position.index);
+      std::string left = guarded([&] {
+        applied = plugin_->descriptor->apply(machine_, commands.data(), known, check.callback(),
+                                             scope.cursor());
+      });
+      std::string problem = left.empty() ? check.problem(applied) : left;
+      if (!problem.empty()) return {check.answered(), breakWith(problem)};
+      if (applied < known) return {applied, plugin_->fault(check.fault())};
+    }
+    if (known == run.size()) return {known, std::nullopt};
+    return {known, plugin_->fault(noSuchMethod(run[known], "command"))};
+  }
+
+  Fault breakWith(std::string_view text) {
+    broken_ = plugin_->fault(text);
+    return *broken_;
+  }
+
+  std::shared_ptr<const Plugin> plugin_;
+  void* machine_;
+  CrashMarks* marks_;
+  group::ReplicaKey replica_;
+  std::optional<Fault> broken_;
+};
+
+const flotilla_host kHost{sizeof(flotilla_host), nullptr, [](void*, flotilla_bytes line) noexcept {
+                            base::logInfo("plugin: " + std::string(viewOf(line)));
+                          }};
+
+}  // namespace
+
+Result<std::unique_ptr<group::Machine>> makeMachine(const flotilla_descriptor* descriptor,
+                                                    const Settings& settings, CrashMarks* marks,
+                                                    group::ReplicaKey replica) {
+  auto plugin = std::make_shared<const Plugin>(descriptor);
+  std::vector<flotilla_setting> given;
+  for (const auto& [key, value] : settings) {
+    given.push_back({sizeof(flotilla_setting), bytesOf(key), bytesOf(value)});
+  }
+  Reason reason;
+  CrashMarks::Scope scope(marks, replica, false, 0);
+  void* machine = nullptr;
+  std::string left = guarded(
+      [&] { machine = descriptor->create(&kHost, given.data(), given.size(), reason.callback()); });
+  if (machine != nullptr && left.empty()) {
+    return std::unique_ptr<group::Machine>(
+        std::make_unique<PluginMachine>(std::move(plugin), machine, marks, replica));
+  }
+  std::string why = left.empty() ? reason.text() : left;
+  return Fault{ErrorCode::badRequest, plugin->name + ": cannot be made: " + why, {}};
+}
+
+}  // namespace flotilla::plugin
