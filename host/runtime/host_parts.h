@@ -78,7 +78,8 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   ReplicaSet replicas;
   Volumes volumes;
   Surroundings around() {
-    return {inbox, turn, calls, pool, files, *plugins, marks.get(), replicas, clock};
+    return {inbox,    turn,        calls,    pool,  files,
+            *plugins, marks.get(), replicas, clock, [this]() { keeper.wake(); }};
   }
   std::optional<Surroundings> shared;  // once plugins are open
 

@@ -17,6 +17,7 @@ namespace {
 constexpr uint32_t kCallTimeoutMs = 10'000;
 constexpr int64_t kSlowUs = 1'000'000;  // a worker that long in one lane is worth a word
 constexpr uint32_t kEagerTicks = 40;    // a fresh group's preferred leader stands this long
+constexpr uint32_t kWatchTicks = 10;
 
 uint32_t ticksOf(uint32_t ms) {
   return std::max<uint32_t>(1, ms / Replica::kTickMs);
@@ -153,19 +154,30 @@ void Replica::breakWith(Fault fault) {
 void Replica::tick() {
   if (!group_) return;
   ++ticks_;
-  if (!hadLeader_ && group_->leader() != 0) hadLeader_ = true;
   campaignIfPreferred();
   group_->tick();
   touch();
-  int64_t busy = around_.pool.busyUs(*lane_);
-  bool stuck = busy > static_cast<int64_t>(options_.applyTimeoutMs) * 1000;
-  if (stuck && group_->leads() && !handedOver_) {
-    base::logError("group " + record_.name + ": its machine has not returned for " +
-                   std::to_string(busy / 1000) + " ms; leadership is handed over");
-    group_->transfer(0);
-    handedOver_ = true;
-  }
-  if (busy == 0) handedOver_ = false;
+  if (ticks_ % kWatchTicks == 0) handOverIfUseless();
+}
+
+void Replica::flush() {
+  if (!group_) return;
+  group_->flush();
+  if (hadLeader_ || group_->leader() == 0) return;
+  hadLeader_ = true;
+  if (around_.leaderFound) around_.leaderFound();
+}
+
+// A leader whose machine cannot answer steps aside once; another's may be sound.
+void Replica::handOverIfUseless() {
+  if (!group_->leads()) return;
+  MachineState state = machineState();
+  if (state == MachineState::running) handedOver_ = false;
+  if (handedOver_ || (state != MachineState::stuck && state != MachineState::faulted)) return;
+  base::logError("group " + record_.name + ": its machine is " + std::string(nameOf(state)) +
+                 " here; leadership is handed over");
+  group_->transfer(0);
+  handedOver_ = true;
 }
 
 // The snapshot before the newest stays: a crash may yet bring back the record that names it.
@@ -187,7 +199,7 @@ void Replica::campaignIfPreferred() {
   if (!fresh_ || hadLeader_ || record_.preferredLeader != record_.key.replica) return;
   if (ticks_ > kEagerTicks) {
     fresh_ = false;
-  } else if (ticks_ % 3 == 1) {
+  } else {
     group_->campaign();
   }
 }

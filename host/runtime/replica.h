@@ -39,6 +39,7 @@ struct Surroundings {
   plugin::CrashMarks* marks;  // null in tests that run several hosts in one process
   group::Outbox& outbox;
   group::Clock& clock;
+  std::function<void()> leaderFound;  // a replica has its first leader
 };
 
 // How its machine fares, for the watchdog and for status.
@@ -74,6 +75,7 @@ public:
   MachineLane& lane() const { return *lane_; }
 
   void tick();
+  void flush();  // Turn's: the end of this turn
   void snapshotSaved(group::SnapshotSaved saved);
   // A new record with other addresses or members.
   void update(StoredReplica record) { record_ = std::move(record); }
@@ -96,6 +98,7 @@ private:
           Surroundings& around);
   void start(std::optional<store::RecoveredReplica> recovered);
   void campaignIfPreferred();
+  void handOverIfUseless();
 
   StoredReplica record_;
   catalog::GroupOptions options_;
@@ -106,7 +109,7 @@ private:
   std::unique_ptr<group::Group> group_;
   bool fresh_ = false;  // created by this process, so its preferred leader need not wait
   bool hadLeader_ = false;
-  bool handedOver_ = false;  // leadership given up because the machine is stuck
+  bool handedOver_ = false;  // leadership given up because the machine is stuck or faulted
   uint32_t ticks_ = 0;
 
   friend class MachineLane;

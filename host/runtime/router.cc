@@ -145,10 +145,16 @@ kj::Promise<Outcomes> Router::query(GroupRef group, std::vector<group::Call> cal
   if (replica != nullptr && !replica->broken() &&
       (!forward || replica->machineState() <= MachineState::running)) {
     auto hold = replica->shared_from_this();
+    std::vector<group::Call> again = forward ? calls : std::vector<group::Call>{};
     return local(*replica, std::move(calls), false, freshness)
-        .then([this, hold](Outcomes outcomes) {
+        .then([this, hold, group, freshness, forward,
+               again = std::move(again)](Outcomes outcomes) mutable -> kj::Promise<Outcomes> {
           nameHosts(*hold, outcomes);
-          return outcomes;
+          uint64_t host = leaderHost(group.id);
+          bool elsewhereBetter = forward && !outcomes.empty() && elsewhere(outcomes.front()) &&
+                                 host != 0 && host != host_.id();
+          if (!elsewhereBetter) return std::move(outcomes);
+          return forwardCalls(host, group, std::move(again), false, freshness);
         });
   }
   uint64_t host = leaderHost(group.id);

@@ -13,7 +13,7 @@ void Turn::mark(std::shared_ptr<Replica> replica) {
   if (replica->marked) return;
   replica->marked = true;
   marked_.push_back(std::move(replica));
-  if (marked_.size() > 1) return;
+  if (marked_.size() > 1 || flushing_) return;
   end_ = kj::evalLast([this]() { flush(); }).eagerlyEvaluate([](kj::Exception&& exception) {
     // A flush never throws; one that does has broken an invariant of a group.
     KJ_LOG(FATAL, "a group's turn threw", exception);
@@ -22,12 +22,16 @@ void Turn::mark(std::shared_ptr<Replica> replica) {
 }
 
 void Turn::flush() {
-  std::swap(flushing_, marked_);
-  for (const std::shared_ptr<Replica>& replica : flushing_) {
-    replica->marked = false;
-    replica->group().flush();
+  flushing_ = true;
+  while (!marked_.empty()) {
+    std::swap(batch_, marked_);
+    for (const std::shared_ptr<Replica>& replica : batch_) {
+      replica->marked = false;
+      replica->flush();
+    }
+    batch_.clear();
   }
-  flushing_.clear();
+  flushing_ = false;
 }
 
 }  // namespace flotilla::runtime

@@ -27,7 +27,8 @@ private:
   void flush();
 
   std::vector<std::shared_ptr<Replica>> marked_;
-  std::vector<std::shared_ptr<Replica>> flushing_;
+  std::vector<std::shared_ptr<Replica>> batch_;
+  bool flushing_ = false;
   kj::Promise<void> end_ = kj::READY_NOW;
 };
 
