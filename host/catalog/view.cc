@@ -81,7 +81,7 @@ CatalogView CatalogView::with(schema::CatalogChanges::Reader changes,
   return next;
 }
 
-void CatalogView::put(GroupPointer group) {
+void CatalogView::put(const GroupPointer& group) {
   const GroupPointer* named = byName_.find(group->spec.name);
   if (group->phase != GroupPhase::removing) {
     // A name's newer holder is never displaced by an older one.
@@ -89,7 +89,7 @@ void CatalogView::put(GroupPointer group) {
   } else if (named != nullptr && (*named)->id == group->id) {
     byName_.erase(group->spec.name);
   }
-  byId_.set(group->id, std::move(group));
+  byId_.set(group->id, group);
 }
 
 void CatalogView::forget(uint64_t id) {

@@ -127,7 +127,7 @@ public:
   size_t groupsRunning(std::string_view sha256) const;
 
 private:
-  void put(GroupPointer group);
+  void put(const GroupPointer& group);
   void forget(uint64_t id);
 
   uint64_t revision_ = 0;
