@@ -124,10 +124,12 @@ private:
       bool said = std::erase(from, local_.host) > 0;
       bool here = plugins_.count(plugin->sha256) > 0;
       if (here && !said) done_.reportPlugins.push_back(plugin->sha256);
-      if (!here && !from.empty()) done_.fetch.push_back({plugin, std::move(from)});
-      if (!here && from.empty()) {
+      if (here) continue;
+      if (from.empty()) {
         done_.waiting.push_back("plugin " + plugin->nameAndVersion() +
                                 ": no other host has it; push its file again");
+      } else {
+        done_.fetch.push_back({plugin, std::move(from)});
       }
     }
   }
