@@ -11,7 +11,7 @@
 namespace flotilla::raft {
 
 bool Core::mayStand() const {
-  return isVoter(configuration(), config_.self) && !installing_ && !toldRemoved_;
+  return isVoter(configuration(), config_.self) && !installing_;
 }
 
 // A leader is alive, as far as we know. Outlives the leader's term: it was promised to the leader's

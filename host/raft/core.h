@@ -147,6 +147,7 @@ private:
   const Progress* find(ReplicaId replica) const;
   void sendAll(Effects& effects);
   void sendTo(Progress& peer, Effects& effects);
+  bool wantsSnapshot(Progress& peer, Effects& effects) const;
   bool sendMore(Progress& peer, Effects& effects);
   void sendAppend(Progress& peer, Index last, Effects& effects);
   Index lastToSend(const Progress& peer) const;
@@ -188,8 +189,6 @@ private:
   uint64_t electionAt_ = 0;  // when we stand, unless something is heard
   bool heard_ = false;       // a leader has been heard of ...
   uint64_t heardAt_ = 0;     // ... then: no vote within electionTicks of it, but a forced one
-  bool toldRemoved_ =
-      false;  // we are said to be out of the group: no standing until a leader calls
   std::optional<Install> installing_;  // the log stands still until Installed
   ReadQueue reads_;
 

@@ -10,6 +10,7 @@ namespace flotilla::raft {
 
 namespace {
 
+constexpr uint64_t kRemovedTimeouts = 20;    // a removed replica waits so many before it stands
 constexpr Index kIndexMax = Index{1} << 62;  // beyond it an index is garbage
 
 // What an append must be before anything in it is believed.
@@ -46,7 +47,6 @@ bool Core::hearLeader(ReplicaId leader, Effects& effects) {
   if (role_ != Role::follower || leader_ != leader) becomeFollower(leader, effects);
   heard_ = true;
   heardAt_ = now_;
-  toldRemoved_ = false;
   resetElectionTimer();
   return true;
 }
@@ -166,11 +166,12 @@ void Core::on(const Installed& installed, Effects&) {
   if (leader_ != 0) acknowledge(leader_, install.point.index);
 }
 
-// We stood, and are not in the group any more. It is taken for true until a leader calls on us.
+// We stood, and are not in the group any more, says a leader. It may be a late message, so we stand
+// less often rather than never.
 void Core::onRemoved(Effects& effects) {
   if (role_ == Role::leader || leader_ != 0) return;
-  toldRemoved_ = true;
   becomeFollower(0, effects);
+  electionAt_ = std::max(electionAt_, now_ + kRemovedTimeouts * config_.electionTicks);
 }
 
 }  // namespace flotilla::raft

@@ -133,7 +133,8 @@ void Core::onHeartbeatReply(const Message& reply, Effects& effects) {
     sendTo(*peer, effects);
   } else if (peer->state == ProgressState::replicate && peer->match < shape_.lastIndex()) {
     // Were the last append lost, nothing after it would show the gap: ask.
-    if (!sendMore(*peer, effects)) sendAppend(*peer, peer->next - 1, effects);
+    bool sendable = !wantsSnapshot(*peer, effects);
+    if (sendable && !sendMore(*peer, effects)) sendAppend(*peer, peer->next - 1, effects);
   }
   confirmReads(effects);
 }

@@ -23,17 +23,26 @@ void Core::sendAll(Effects& effects) {
 }
 
 void Core::sendTo(Progress& peer, Effects& effects) {
-  if (peer.replica == config_.self) return;
+  if (peer.replica == config_.self || peer.state == ProgressState::snapshot) return;
   if (peer.state == ProgressState::probe) {
-    if (!peer.paused && !sendMore(peer, effects)) sendAppend(peer, peer.next - 1, effects);
+    if (peer.paused || wantsSnapshot(peer, effects)) return;
+    if (!sendMore(peer, effects)) sendAppend(peer, peer.next - 1, effects);
     return;
   }
-  if (peer.state != ProgressState::replicate) return;
+  if (wantsSnapshot(peer, effects)) return;
   while (sendMore(peer, effects)) {
   }
   // Under load the next append says what is committed; one that has everything is told at once.
-  bool idle = peer.state == ProgressState::replicate && peer.match == shape_.lastIndex();
+  bool idle = peer.match == shape_.lastIndex();
   if (idle && peer.commitSent < hard_.commit) sendAppend(peer, peer.match, effects);
+}
+
+// What it needs next is compacted: from here on it waits for a snapshot, asked for once.
+bool Core::wantsSnapshot(Progress& peer, Effects& effects) const {
+  if (peer.next > shape_.base().index) return false;
+  peer.state = ProgressState::snapshot;
+  effects.snapshots.push_back({peer.replica});
+  return true;
 }
 
 // True where entries were sent and more may be.
@@ -62,13 +71,9 @@ Index Core::lastToSend(const Progress& peer) const {
 // Sends entries (next - 1, last]; without any it is a question whether the peer's log holds
 // next - 1, or word of a new commit index.
 void Core::sendAppend(Progress& peer, Index last, Effects& effects) {
+  ASSERT(peer.state != ProgressState::snapshot);
   LogPoint after{peer.next - 1, 0};
-  if (after.index < shape_.base().index) {
-    peer.state = ProgressState::snapshot;
-    effects.snapshots.push_back({peer.replica});
-    return;
-  }
-  after.term = *shape_.termAt(after.index);
+  after.term = shape_.termAt(after.index).value();
   Message append = message(MessageKind::append, peer.replica);
   append.after = after;
   append.commit = hard_.commit;
