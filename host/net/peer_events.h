@@ -35,7 +35,8 @@ struct Handshake {
 };
 
 // One snapshot file on its way in. Destroyed before finish() was answered, it is a partial and
-// goes: the sender died, or the file was not what was announced.
+// goes: the sender died, or the file was not what was announced. It may be destroyed while a write
+// is under way elsewhere (the piece's Bytes stay), but not while finish() is.
 //
 // Owner:  PeerService.
 // Thread: the network's loop calls; the work may be done elsewhere.

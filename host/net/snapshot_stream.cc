@@ -139,6 +139,7 @@ kj::Promise<void> SnapshotReceiver::write(WriteContext context) {
   ++waiting_;
   kj::Promise<void> written = writeNext(Bytes::copyOf(piece));
   context.releaseParams();
+  context.allowCancellation();  // a sender that is gone takes its partial with it at once
   return written;
 }
 

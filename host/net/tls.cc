@@ -5,6 +5,9 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,6 +62,19 @@ Result<T> parse(const char* key, const std::string& path, const std::string& pem
   return kj::mv(KJ_ASSERT_NONNULL(parsed));
 }
 
+// kj takes a key that is not the certificate's without a word, and fails at each handshake.
+bool belongTogether(const std::string& certPem, const std::string& keyPem) {
+  auto text = [](const std::string& pem) {
+    return std::unique_ptr<BIO, decltype(&BIO_free)>(
+        BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free);
+  };
+  std::unique_ptr<X509, decltype(&X509_free)> cert(
+      PEM_read_bio_X509(text(certPem).get(), nullptr, nullptr, nullptr), &X509_free);
+  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(text(keyPem).get(), nullptr, nullptr, nullptr), &EVP_PKEY_free);
+  return cert != nullptr && key != nullptr && X509_check_private_key(cert.get(), key.get()) == 1;
+}
+
 kj::Exception late(const std::string& who) {
   return gone(who + ": no TLS handshake within " + std::to_string(kTlsHandshakeMs) + " ms");
 }
@@ -77,6 +93,9 @@ Result<kj::Own<Tls>> Tls::load(const TlsFiles& files, kj::Timer& timer) {
   if (!cert) return cert.fault();
   auto key = parse<kj::TlsPrivateKey>("key", files.key, *keyPem, "unencrypted private key");
   if (!key) return key.fault();
+  if (!belongTogether(*certPem, *keyPem)) {
+    return badFile("key", files.key, "does not belong to the certificate in " + files.cert);
+  }
   kj::Vector<kj::TlsCertificate> trusted;
   for (const std::string& part : certificatesOf(*caPem)) {
     auto one = parse<kj::TlsCertificate>("ca", files.ca, part, "certificate");
@@ -94,8 +113,7 @@ Result<kj::Own<Tls>> Tls::load(const TlsFiles& files, kj::Timer& timer) {
   kj::Own<kj::TlsContext> context;
   KJ_IF_MAYBE (exception, kj::runCatchingExceptions(
                               [&] { context = kj::heap<kj::TlsContext>(kj::mv(options)); })) {
-    (void)exception;
-    return badFile("key", files.key, "does not belong to the certificate in " + files.cert);
+    return badFile("cert", files.cert, faultOf(*exception).text);
   }
   return kj::heap<Tls>(kj::mv(context), timer);
 }
