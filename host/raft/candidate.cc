@@ -10,8 +10,16 @@
 
 namespace flotilla::raft {
 
+// A voter may stand, and so may one whom only an uncommitted configuration takes out: perhaps
+// nobody else has a log long enough to win (dissertation 4.2.2).
 bool Core::mayStand() const {
-  return isVoter(configuration(), config_.self) && !installing_;
+  if (installing_) return false;
+  const std::vector<ConfigurationAt>& all = shape_.configurations();
+  for (auto at = all.rbegin(); at != all.rend(); ++at) {
+    if (isVoter(at->configuration, config_.self)) return true;
+    if (at->index <= hard_.commit) return false;
+  }
+  return false;
 }
 
 // A leader is alive, as far as we know. Outlives the leader's term: it was promised to the leader's
@@ -22,7 +30,7 @@ bool Core::inLease() const {
 
 void Core::resetElectionTimer() {
   const Configuration& members = configuration();
-  bool alone = members.voters.size() == 1 && !members.joint() && mayStand();
+  bool alone = members.voters == std::vector<ReplicaId>{config_.self} && !members.joint();
   if (alone && !heard_) {  // nobody to wait for
     electionAt_ = now_ + 1;
     return;
