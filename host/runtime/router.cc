@@ -153,7 +153,7 @@ kj::Promise<Outcomes> Router::query(GroupRef group, std::vector<group::Call> cal
           uint64_t host = leaderHost(group.id);
           bool elsewhereBetter = forward && !outcomes.empty() && elsewhere(outcomes.front()) &&
                                  host != 0 && host != host_.id();
-          if (!elsewhereBetter) return std::move(outcomes);
+          if (!elsewhereBetter) return kj::Promise<Outcomes>(std::move(outcomes));
           return forwardCalls(host, group, std::move(again), false, freshness);
         });
   }
