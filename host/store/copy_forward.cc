@@ -60,10 +60,9 @@ bool CopyForward::copyReplica(group::ReplicaKey key, FrameBuilder& frame, const 
 bool CopyForward::copyRun(group::ReplicaKey key, const IndexRun& run, FrameBuilder& frame) {
   auto pinned = row_.read(run.frame);
   if (!pinned) return false;
-  auto view = FrameView::parse(frameKey(run.frame), pinned->bytes());
-  if (!view) return false;
-  const Record& line = view->records()[run.record];
-  RunView entries(line, view->body(line));
+  auto line = FrameView::lineAt(pinned->bytes(), run.record);
+  if (!line || line->key != key || !line->hasEntries()) return false;
+  RunView entries(*line, pinned->bytes().substr(line->offset, line->length));
   if (!entries.good()) return false;
   std::vector<const group::LogEntry*> copied;
   for (uint32_t i = 0; i < run.count; ++i) {

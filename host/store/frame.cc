@@ -47,6 +47,19 @@ void putLine(std::string& to, const Record& record) {
   putFixed64(to, record.checksum);
 }
 
+Record takeLine(Unpacker& in) {
+  Record record;
+  record.kind = static_cast<RecordKind>(in.fixed32());
+  record.count = in.fixed32();
+  record.key.group = in.fixed64();
+  record.key.replica = in.fixed64();
+  record.first = in.fixed64();
+  record.offset = in.fixed32();
+  record.length = in.fixed32();
+  record.checksum = in.fixed64();
+  return record;
+}
+
 Fault damage(std::string_view what) {
   return Fault{ErrorCode::corrupt, "frame head: " + std::string(what), {}};
 }
@@ -163,19 +176,20 @@ Result<FrameView> FrameView::parse(std::string_view key, std::string_view bytes)
   if (frameBytes != bytes.size()) return damage("it says another length than it has");
   view.records_.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
-    Record record;
-    record.kind = static_cast<RecordKind>(in.fixed32());
-    record.count = in.fixed32();
-    record.key.group = in.fixed64();
-    record.key.replica = in.fixed64();
-    record.first = in.fixed64();
-    record.offset = in.fixed32();
-    record.length = in.fixed32();
-    record.checksum = in.fixed64();
+    Record record = takeLine(in);
     if (uint64_t{record.offset} + record.length > bytes.size()) return damage("a record is cut");
     view.records_.push_back(record);
   }
   return view;
+}
+
+std::optional<Record> FrameView::lineAt(std::string_view bytes, uint32_t place) {
+  uint64_t at = kHeadBytes + uint64_t{place} * kLineBytes;
+  if (at + kLineBytes > bytes.size()) return std::nullopt;
+  Unpacker in(bytes.substr(at, kLineBytes));
+  Record record = takeLine(in);
+  if (uint64_t{record.offset} + record.length > bytes.size()) return std::nullopt;
+  return record;
 }
 
 bool FrameView::intact(const Record& record) const {

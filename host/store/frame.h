@@ -105,6 +105,10 @@ public:
   // The body matches its directory line, and of a run every entry.
   bool intact(const Record& record) const;
 
+  // One line of the directory of a frame that open has judged already, without judging all of it
+  // again: a frame may have thousands. What RunView checks covers the line.
+  static std::optional<Record> lineAt(std::string_view bytes, uint32_t place);
+
 private:
   std::string_view bytes_;
   FrameHead head_;

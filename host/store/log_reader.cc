@@ -53,9 +53,6 @@ public:
     return *entry;
   }
 
-  // Frames whose entries were given out.
-  std::vector<PinnedFrame>& pinned() { return pinned_; }
-
 private:
   Result<void> stand(const IndexRun& run) {
     if (run_ && frame_ == run.frame && record_ == run.record) return {};
@@ -63,14 +60,15 @@ private:
     if (pinned_.empty() || frame_ != run.frame) {
       auto pinned = row_.read(run.frame);
       if (!pinned) return damage(run.first, pinned.fault().text, run.frame);
-      auto view = FrameView::parse(frameKey(run.frame), pinned->bytes());
-      if (!view) return damage(run.first, view.fault().text, run.frame);
       pinned_.push_back(std::move(*pinned));
-      view_ = std::move(*view);
       frame_ = run.frame;
     }
-    const Record& line = view_.records()[run.record];
-    run_.emplace(line, view_.body(line));
+    std::string_view bytes = pinned_.back().bytes();
+    auto line = FrameView::lineAt(bytes, run.record);
+    if (!line || line->key != key_ || !line->hasEntries()) {
+      return damage(run.first, "its line of the directory is damaged", frame_);
+    }
+    run_.emplace(*line, bytes.substr(line->offset, line->length));
     record_ = run.record;
     if (!run_->good()) {
       run_.reset();
@@ -88,8 +86,7 @@ private:
 
   const FrameRow& row_;
   group::ReplicaKey key_;
-  std::vector<PinnedFrame> pinned_;
-  FrameView view_;
+  std::vector<PinnedFrame> pinned_;  // what entries were given out of
   std::optional<RunView> run_;
   uint64_t frame_ = 0;
   uint32_t record_ = 0;

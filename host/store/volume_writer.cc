@@ -71,7 +71,7 @@ Result<void> VolumeWriter::openRow(std::vector<RecoveredReplica>& recovered) {
   if (!prepared) return prepared;
   auto held = ballast_.hold();
   if (!held && held.fault().code != ErrorCode::diskFull) return held;
-  if (!held) base::logWarn(who_ + ": " + held.fault().text + "; going on without ballast");
+  if (!held) base::logWarn(said(held.fault()) + "; going on without ballast");
   return {};
 }
 
@@ -201,7 +201,7 @@ uint64_t VolumeWriter::writeFrame() {
   auto wrote = row_->append(frame);
   copy_->release();
   if (!wrote && wrote.fault().code == ErrorCode::diskFull) {
-    base::logWarn(who_ + ": " + wrote.fault().text + "; read-only until there is room");
+    base::logWarn(said(wrote.fault()) + "; read-only until there is room");
     close();
     return 0;
   }
@@ -293,11 +293,18 @@ void VolumeWriter::tryReopen() {
   tidy();
 }
 
+// A fault's text, beginning with the volume's name.
+std::string VolumeWriter::said(const Fault& fault) const {
+  bool named = fault.text.compare(0, who_.size(), who_) == 0;
+  return named ? fault.text : who_ + ": " + fault.text;
+}
+
 void VolumeWriter::fail(const Fault& fault) {
   if (state_ == VolumeState::failed) return;
   state_ = VolumeState::failed;
   fault_ = fault;
-  base::logError(who_ + ": " + fault.text + "; nothing is written any more, the host stops");
+  fault_.text = said(fault);
+  base::logError(said(fault) + "; nothing is written any more, the host stops");
   events_.failed(fault_);
 }
 
@@ -311,7 +318,7 @@ uint64_t VolumeWriter::giveUpWaiting() {
 
 void VolumeWriter::end() {
   if (state_ == VolumeState::failed) return;
-  if (auto synced = row_->syncMark(); !synced) base::logWarn(who_ + ": " + synced.fault().text);
+  if (auto synced = row_->syncMark(); !synced) base::logWarn(said(synced.fault()));
 }
 
 Result<uint64_t> VolumeWriter::freeBytes() const {

@@ -57,6 +57,7 @@ private:
   void answerFetches();
   void close();
   void fail(const Fault& fault);
+  std::string said(const Fault& fault) const;
   uint64_t giveUpWaiting();
   Result<uint64_t> freeBytes() const;
 

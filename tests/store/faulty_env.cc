@@ -1,0 +1,121 @@
+// A LevelDB Env whose disk fails on request and forgets what was not synced.
+#include "tests/store/faulty_env.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+namespace flotilla::test {
+
+namespace {
+
+using leveldb::Status;
+
+class FaultyFile final : public leveldb::WritableFile {
+public:
+  FaultyFile(FaultyEnv& env, std::string path, leveldb::WritableFile* file)
+      : env_(env), path_(std::move(path)), file_(file) {}
+
+  Status Append(const leveldb::Slice& bytes) override {
+    Status status = env_.appending(path_, bytes.size());
+    if (!status.ok()) {
+      file_->Append(leveldb::Slice(bytes.data(), bytes.size() / 2));
+      return status;
+    }
+    return file_->Append(bytes);
+  }
+  Status Close() override { return file_->Close(); }
+  Status Flush() override { return file_->Flush(); }
+  Status Sync() override {
+    Status status = file_->Flush();
+    if (status.ok()) status = env_.syncing(path_);
+    return status;
+  }
+
+private:
+  FaultyEnv& env_;
+  std::string path_;
+  std::unique_ptr<leveldb::WritableFile> file_;
+};
+
+}  // namespace
+
+void FaultyEnv::setFull(bool full) {
+  std::lock_guard lock(mutex_);
+  full_ = full;
+}
+
+void FaultyEnv::failSyncAfter(uint64_t count) {
+  std::lock_guard lock(mutex_);
+  failFrom_ = syncs_ + count;
+}
+
+uint64_t FaultyEnv::syncs() const {
+  std::lock_guard lock(mutex_);
+  return syncs_;
+}
+
+Status FaultyEnv::appending(const std::string& path, uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (full_) {
+    extents_[path].written += bytes / 2;
+    return Status::IOError(path, "No space left on device");
+  }
+  extents_[path].written += bytes;
+  return Status::OK();
+}
+
+Status FaultyEnv::syncing(const std::string& path) {
+  std::lock_guard lock(mutex_);
+  if (full_) return Status::IOError(path, "No space left on device");
+  if (path.size() > 4 && path.substr(path.size() - 4) == ".log") {
+    syncs_ += 1;
+    if (syncs_ >= failFrom_) return Status::IOError(path, "Input/output error");
+  }
+  extents_[path].synced = extents_[path].written;
+  return Status::OK();
+}
+
+Status FaultyEnv::NewWritableFile(const std::string& path, leveldb::WritableFile** file) {
+  {
+    std::lock_guard lock(mutex_);
+    if (full_) return Status::IOError(path, "No space left on device");
+    extents_[path] = Extent{};
+  }
+  Status status = target()->NewWritableFile(path, file);
+  if (status.ok()) *file = new FaultyFile(*this, path, *file);
+  return status;
+}
+
+Status FaultyEnv::NewAppendableFile(const std::string& path, leveldb::WritableFile** file) {
+  uint64_t size = 0;
+  target()->GetFileSize(path, &size);
+  Status status = target()->NewAppendableFile(path, file);
+  if (!status.ok()) return status;
+  std::lock_guard lock(mutex_);
+  extents_.try_emplace(path, Extent{size, size});
+  *file = new FaultyFile(*this, path, *file);
+  return status;
+}
+
+Status FaultyEnv::RenameFile(const std::string& from, const std::string& to) {
+  std::lock_guard lock(mutex_);
+  extents_[to] = extents_[from];
+  extents_.erase(from);
+  return target()->RenameFile(from, to);
+}
+
+void FaultyEnv::cutPower(uint64_t tornBytes) {
+  std::lock_guard lock(mutex_);
+  for (const auto& [path, extent] : extents_) {
+    std::error_code gone;
+    uint64_t size = std::filesystem::file_size(path, gone);
+    if (gone) continue;
+    std::filesystem::resize_file(path, std::min(size, extent.synced + tornBytes));
+  }
+  extents_.clear();
+  full_ = false;
+  failFrom_ = UINT64_MAX;
+}
+
+}  // namespace flotilla::test

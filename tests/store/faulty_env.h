@@ -1,0 +1,48 @@
+// A LevelDB Env whose disk fails on request and forgets what was not synced.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include <leveldb/env.h>
+
+namespace flotilla::test {
+
+// Owner: the test; outlives the databases. Thread: any. Errors: those it is told to give.
+class FaultyEnv final : public leveldb::EnvWrapper {
+public:
+  FaultyEnv() : EnvWrapper(leveldb::Env::Default()) {}
+
+  // From now on every write finds no space, until it is false again. A write leaves half behind.
+  void setFull(bool full);
+  // The `count`th sync of a journal from now on fails with an I/O error, and all after it.
+  void failSyncAfter(uint64_t count);
+  uint64_t syncs() const;
+
+  // What a power cut leaves, once the databases are closed: of each file what was synced, and of
+  // the rest as many bytes as `tornBytes` says.
+  void cutPower(uint64_t tornBytes);
+
+  leveldb::Status NewWritableFile(const std::string& path, leveldb::WritableFile** file) override;
+  leveldb::Status NewAppendableFile(const std::string& path, leveldb::WritableFile** file) override;
+  leveldb::Status RenameFile(const std::string& from, const std::string& to) override;
+
+  // Of one file, called by its wrapper.
+  leveldb::Status appending(const std::string& path, uint64_t bytes);
+  leveldb::Status syncing(const std::string& path);
+
+private:
+  struct Extent {
+    uint64_t written = 0;
+    uint64_t synced = 0;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, Extent> extents_;
+  bool full_ = false;
+  uint64_t syncs_ = 0;
+  uint64_t failFrom_ = UINT64_MAX;
+};
+
+}  // namespace flotilla::test

@@ -1,0 +1,142 @@
+// Snapshot files: whole and checked, or not there.
+#include "host/store/snapshot_files.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+#include "tests/store/temp_directory.h"
+
+using namespace flotilla;
+using namespace flotilla::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string readAll(store::SnapshotReader& reader) {
+  std::string all;
+  char piece[1000];
+  while (true) {
+    auto got = reader.read(piece, sizeof piece);
+    REQUIRE(got.ok());
+    if (*got == 0) return all;
+    all.append(piece, *got);
+  }
+}
+
+std::string content(size_t size) {
+  std::string bytes;
+  for (size_t i = 0; i < size; ++i) bytes.push_back(static_cast<char>(i * 7 + i / 251));
+  return bytes;
+}
+
+constexpr group::ReplicaKey kReplica{7, 2};
+
+}  // namespace
+
+TEST_CASE("store/snapshot_files: a finished one reads back, an unfinished one leaves nothing") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  CHECK(!files.newest(kReplica)->has_value());
+  std::string bytes = content(700'000);
+  {
+    auto writer = files.begin(kReplica, {40, 3});
+    REQUIRE(writer.ok());
+    CHECK((*writer)->write(std::string_view(bytes).substr(0, 5)).ok());
+    CHECK((*writer)->write(std::string_view(bytes).substr(5)).ok());
+    auto file = (*writer)->finish();
+    REQUIRE(file.ok());
+    CHECK(file->bytes == bytes.size());
+    CHECK(file->checksum == base::checksum(bytes));
+    CHECK(file->path == dir / "snapshots/7-2/40-3.snap");
+  }
+  {
+    auto dropped = files.begin(kReplica, {41, 3});
+    CHECK((*dropped)->write("abc").ok());
+  }
+  CHECK(files.list(kReplica)->size() == 1);
+  CHECK(filesBelow(dir / "snapshots").size() == 1);
+  auto reader = files.read(kReplica, {40, 3});
+  REQUIRE(reader.ok());
+  CHECK(readAll(**reader) == bytes);
+  char piece[4];
+  CHECK(*(*reader)->readAt(bytes.size() - 2, piece, 4) == 2);
+  CHECK(*(*reader)->readAt(3, piece, 4) == 4);
+  CHECK(std::string_view(piece, 4) == std::string_view(bytes).substr(3, 4));
+  auto missing = files.read(kReplica, {41, 3});
+  CHECK(missing.fault().code == ErrorCode::corrupt);
+}
+
+TEST_CASE(
+    "store/snapshot_files: older ones go, half-written ones are swept, a replica's go whole") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  for (uint64_t index : {9, 100, 20}) {
+    auto writer = files.begin(kReplica, {index, 1});
+    CHECK((*writer)->write("x").ok());
+    CHECK((*writer)->finish().ok());
+  }
+  CHECK(files.newest(kReplica)->value().point.index == 100);
+  CHECK(files.removeOlder(kReplica, 20).ok());
+  CHECK(files.list(kReplica)->size() == 2);
+  std::ofstream(dir / "snapshots/7-2/200-1.snap.part") << "half";
+  fs::create_directory(dir / "snapshots/8-1");
+  CHECK(store::SnapshotFiles(dir / "snapshots").open().ok());
+  CHECK(filesBelow(dir / "snapshots").size() == 2);
+  CHECK(*files.replicas() == std::vector<group::ReplicaKey>{{7, 2}, {8, 1}});
+  CHECK(files.removeReplica(kReplica).ok());
+  CHECK(files.removeReplica(kReplica).ok());
+  CHECK(*files.replicas() == std::vector<group::ReplicaKey>{{8, 1}});
+}
+
+TEST_CASE(
+    "store/snapshot_files: a received one is taken in order, and only if it is exactly right") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  std::string bytes = content(10'000);
+  std::string_view view = bytes;
+  auto writer = files.begin(kReplica, {5, 1});
+  CHECK((*writer)->writeAt(0, view.substr(0, 4000)).ok());
+  CHECK((*writer)->writeAt(5000, view.substr(5000)).fault().code == ErrorCode::badRequest);
+  CHECK((*writer)->writeAt(0, view.substr(0, 4000)).ok());
+  CHECK((*writer)->writeAt(3000, view.substr(3000, 2000)).ok());
+  CHECK((*writer)->writeAt(5000, view.substr(5000)).ok());
+  CHECK((*writer)->finishExpecting(9999, base::checksum(view)).fault().code == ErrorCode::corrupt);
+  CHECK((*writer)->finishExpecting(10'000, 1).fault().code == ErrorCode::corrupt);
+  CHECK(files.list(kReplica)->empty());
+  CHECK((*writer)->finishExpecting(10'000, base::checksum(view)).ok());
+  auto reader = files.read(kReplica, {5, 1});
+  REQUIRE(reader.ok());
+  CHECK(readAll(**reader) == bytes);
+}
+
+TEST_CASE("store/snapshot_files: every flipped byte, every cut and another's name are found") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  auto writer = files.begin(kReplica, {5, 1});
+  CHECK((*writer)->write(content(300)).ok());
+  std::string path = (*writer)->finish()->path;
+  std::ifstream in(path, std::ios::binary);
+  std::string good{std::istreambuf_iterator<char>(in), {}};
+  auto judge = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    auto read = files.read(kReplica, {5, 1});
+    REQUIRE(!read.ok());
+    CHECK(read.fault().code == ErrorCode::corrupt);
+    CHECK(read.fault().text.find("snapshot " + path + ": ") == 0);
+  };
+  for (size_t i = 0; i < good.size(); ++i) {
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ (1 << i % 8));
+    judge(bad);
+    judge(good.substr(0, i));
+  }
+  std::ofstream(dir / "snapshots/7-2/6-1.snap", std::ios::binary) << good;
+  CHECK(files.read(kReplica, {6, 1}).fault().text.find("its name and length are not those") !=
+        std::string::npos);
+}
