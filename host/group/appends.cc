@@ -7,19 +7,7 @@
 namespace flotilla::group {
 namespace {
 
-std::optional<std::vector<LogEntry>> fromMemory(const raft::Message& message, const Tail& tail) {
-  std::vector<LogEntry> entries;
-  raft::Index first = message.after.index + 1;
-  if (tail.find(first) == nullptr || tail.find(message.lastOfRuns()) == nullptr) return {};
-  entries.reserve(message.lastOfRuns() - message.after.index);
-  for (raft::Index index = first; index <= message.lastOfRuns(); ++index) {
-    entries.push_back(*tail.find(index));
-  }
-  if (!matchesRuns(entries, message)) return {};
-  return entries;
-}
-
-// The message as far as `last`, where the disk gave fewer entries than it names.
+// The message as far as `last`, where fewer entries fit than it names.
 void shorten(raft::Message& message, raft::Index last) {
   while (message.runs.size() > 1 && message.runs[message.runs.size() - 2].last >= last) {
     message.runs.pop_back();
@@ -44,14 +32,36 @@ bool matchesRuns(const std::vector<LogEntry>& entries, const raft::Message& appe
   return true;
 }
 
-std::optional<std::vector<LogEntry>> Appends::fill(const raft::Message& message, const Tail& tail) {
-  bool behind = std::any_of(waiting_.begin(), waiting_.end(),
-                            [&](const Waits& it) { return it.message.to == message.to; });
-  if (!behind) {
+std::optional<std::vector<LogEntry>> Appends::fill(raft::Message& message, const Tail& tail) {
+  if (!waitsToSend(message.to)) {
     if (auto entries = fromMemory(message, tail)) return entries;
   }
-  if (waiting_.size() < waitingMax_) waiting_.push_back({0, message});
+  if (waiting_.size() < limits_.waitingMax) waiting_.push_back({0, message});
   return {};
+}
+
+// Nothing where memory does not hold them all.
+std::optional<std::vector<LogEntry>> Appends::fromMemory(raft::Message& message,
+                                                         const Tail& tail) const {
+  raft::Index first = message.after.index + 1;
+  if (tail.find(first) == nullptr || tail.find(message.lastOfRuns()) == nullptr) return {};
+  std::vector<LogEntry> entries;
+  entries.reserve(message.lastOfRuns() - message.after.index);
+  uint64_t bytes = 0;
+  for (raft::Index index = first; index <= message.lastOfRuns(); ++index) {
+    const LogEntry& entry = *tail.find(index);
+    bytes += entry.payload.size();
+    if (bytes > limits_.bytesMax && index != first) break;
+    entries.push_back(entry);
+  }
+  if (!matchesRuns(entries, message)) return {};
+  if (entries.back().index < message.lastOfRuns()) shorten(message, entries.back().index);
+  return entries;
+}
+
+bool Appends::waitsToSend(raft::ReplicaId peer) const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [&](const Waits& it) { return it.message.to == peer; });
 }
 
 bool Appends::isFirstOfPeer(size_t place) const {

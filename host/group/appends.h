@@ -21,10 +21,18 @@ namespace flotilla::group {
 // Errors: none; an append that cannot be filled any more is dropped, which Raft does not mind.
 class Appends {
 public:
-  explicit Appends(uint32_t waitingMax) : waitingMax_(waitingMax) {}
+  struct Limits {
+    uint32_t waitingMax = 0;  // messages
+    uint64_t bytesMax = 0;    // of one message, its first entry excepted
+  };
+  explicit Appends(Limits limits) : limits_(limits) {}
 
-  // Fills the message from memory. Nothing: it has to wait (or was dropped, for too many do).
-  std::optional<std::vector<LogEntry>> fill(const raft::Message& message, const Tail& tail);
+  // Fills the message from memory, shortened where its entries have more bytes than one message
+  // may. Nothing: it has to wait (or was dropped, for too many do).
+  std::optional<std::vector<LogEntry>> fill(raft::Message& message, const Tail& tail);
+
+  // True where entries for this peer wait: a bare append that overtook them would only be refused.
+  bool waitsToSend(raft::ReplicaId peer) const;
 
   // The next fetch to be made, if there is one: its message's entries.
   std::optional<raft::Message> nextToFetch() const;
@@ -53,8 +61,9 @@ private:
     raft::Message message;
   };
   bool isFirstOfPeer(size_t place) const;
+  std::optional<std::vector<LogEntry>> fromMemory(raft::Message& message, const Tail& tail) const;
 
-  uint32_t waitingMax_;
+  Limits limits_;
   std::deque<Waits> waiting_;
 };
 

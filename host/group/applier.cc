@@ -131,14 +131,13 @@ Applied Applier::apply(const ApplyRequest& request) {
       state_.at = {last.index, last.term};
     }
   }
-  applied.index = state_.at.index;
+  applied.index = fault_ ? wholeUpTo_ : state_.at.index;
   applied.fault = fault_;
   applied.faultAt = faultAt_;
-  if (fault_ && faultAt_.index > state_.at.index) {
-    // The entries before the fault's are whole; no answer from it on is true.
-    applied.index = faultAt_.index - 1;
-    std::erase_if(applied.answers,
-                  [&](const Applied::Answer& it) { return it.position >= faultAt_; });
+  if (fault_) {  // no answer from there on is true
+    std::erase_if(applied.answers, [&](const Applied::Answer& it) {
+      return it.position.index > wholeUpTo_ && it.position >= faultAt_;
+    });
   }
   return applied;
 }
@@ -265,11 +264,15 @@ size_t Applier::addAnswer(Position position, Applied& applied) const {
 bool Applier::stopAt(Position position, Fault fault) {
   fault_ = std::move(fault);
   faultAt_ = position;
+  wholeUpTo_ = position.index - 1;
   return false;
 }
 
 void Applier::stop(Fault fault, Position at) {
-  if (!fault_) stopAt(at, std::move(fault));
+  if (fault_) return;
+  fault_ = std::move(fault);
+  faultAt_ = at;
+  wholeUpTo_ = state_.at.index;
 }
 
 Queried Applier::query(const QueryRequest& request) {

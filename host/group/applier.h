@@ -100,6 +100,7 @@ private:
   GroupState state_;
   std::optional<Fault> fault_;
   Position faultAt_;
+  raft::Index wholeUpTo_ = 0;  // with a fault: the last entry that was applied whole
 
   // Of the request that is being applied.
   bool answersWanted_ = false;

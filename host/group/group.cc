@@ -10,9 +10,18 @@
 namespace flotilla::group {
 namespace {
 
-raft::HardState withinLog(raft::HardState hard, const raft::LogShape& shape) {
-  hard.commit = std::min(hard.commit, shape.lastIndex());
+// What the machine holds is committed, though the record may not say so yet.
+raft::HardState withinLog(const Recovered& recovered) {
+  raft::HardState hard = recovered.state.hard;
+  hard.commit = std::max(hard.commit, recovered.machineAt.index);
+  hard.commit = std::min(hard.commit, recovered.state.shape.lastIndex());
   return hard;
+}
+
+// Where the log should reach at least; 0: it does.
+raft::Index lostUpTo(const Recovered& recovered) {
+  raft::Index known = std::max(recovered.machineAt.index, recovered.state.hard.commit);
+  return known > recovered.state.shape.lastIndex() ? known : 0;
 }
 
 }  // namespace
@@ -20,27 +29,32 @@ raft::HardState withinLog(raft::HardState hard, const raft::LogShape& shape) {
 Group::Group(GroupOptions options, Recovered recovered, Ports ports)
     : options_(std::move(options)),
       ports_(ports),
-      core_(options_.core, withinLog(recovered.state.hard, recovered.state.shape),
-            recovered.state.shape),
+      core_(options_.core, withinLog(recovered), recovered.state.shape),
       tail_(options_.limits.tailBytesMax),
       waiting_(ports_.callers),
       questions_(ports_.callers, ports_.machines),
-      appends_(options_.limits.appendFetchesMax),
+      appends_({options_.limits.appendFetchesMax, options_.core.appendBytesMax}),
       feed_(recovered.machineAt.index),
       snapshot_(recovered.machineAt),
       generation_(recovered.state.generation),
       lastGeneration_(recovered.state.generation),
-      muteBelow_(std::max(recovered.machineAt.index, recovered.state.hard.commit)),
+      muteBelow_(lostUpTo(recovered)),
       readyAt_(recovered.state.hard.commit) {
   ASSERT(options_.core.self == options_.key.replica);
-  if (recovered.machineAt.index < core_.shape().base().index) {
+  ASSERT(options_.limits.commandBytesMax <= kPayloadBytesMax / 2);
+  ASSERT(options_.limits.entryBytesMax <= kPayloadBytesMax / 4);
+  ASSERT(options_.limits.entryCommandsMax <= kPayloadCommandsMax);
+  raft::LogPoint at = recovered.machineAt;
+  auto term = core_.shape().termAt(at.index);
+  bool gap = at.index < core_.shape().base().index;
+  if (gap || (at.index != 0 && term && *term != at.term)) {
     stopMachine({ErrorCode::corrupt,
                  "group " + std::to_string(options_.key.group) + ": the machine stands at " +
-                     std::to_string(recovered.machineAt.index) + ", the log begins after " +
-                     std::to_string(core_.shape().base().index) +
-                     ": the snapshot between is missing; rebuild this replica",
+                     std::to_string(at.index) + " of term " + std::to_string(at.term) +
+                     ", which the log after " + std::to_string(core_.shape().base().index) +
+                     " does not follow; rebuild this replica",
                  {}},
-                {recovered.machineAt.index + 1, 0});
+                {at.index + 1, 0});
   }
   feed();
 }
@@ -103,8 +117,8 @@ void Group::openSession(CallId caller) {
 
 void Group::changeMembership(std::vector<raft::ReplicaId> voters,
                              std::vector<raft::ReplicaId> learners, CallId caller) {
-  if (auto refusal = refusalOfCalls(); refusal && !fault_) return answer(caller, *refusal);
-  if (logFault_) return answer(caller, *refusalOfCalls());
+  // A stopped machine is no reason to keep its members as they are.
+  if (stopping_ || logFault_) return answer(caller, *refusalOfCalls());
   if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
   raft::ProposalId proposal = ++lastProposal_;
   effects_.clear();

@@ -109,8 +109,10 @@ void Group::take(const raft::Input& input) {
 void Group::carryOut(const Brought& brought) {
   if (effects_.write) write(*effects_.write, brought);
   for (raft::Message& message : effects_.sends) {
-    if (message.kind != raft::MessageKind::append || message.runs.empty()) {
+    if (message.kind != raft::MessageKind::append) {
       send(std::move(message), {});
+    } else if (message.runs.empty()) {
+      if (!appends_.waitsToSend(message.to)) send(std::move(message), {});
     } else if (auto entries = appends_.fill(message, tail_)) {
       send(std::move(message), std::move(*entries));
     }
@@ -221,7 +223,7 @@ void Group::stopForLog(Fault fault) {
 }
 
 bool Group::isMute() const {
-  return muteBelow_ > core_.commit() && muteBelow_ > core_.shape().base().index;
+  return muteBelow_ > core_.commit();
 }
 
 }  // namespace flotilla::group

@@ -1,0 +1,105 @@
+// A machine for tests: a map from text to text.
+#include "tests/group/map_machine.h"
+
+namespace flotilla::test {
+namespace {
+
+std::string trimmed(std::string_view text) {
+  while (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+  return std::string(text);
+}
+
+// "count\nkey=value\n…"
+class MapCapture final : public group::Capture {
+public:
+  explicit MapCapture(std::string text) : text_(std::move(text)) {}
+  Result<void> save(group::SnapshotSink& sink) const override { return sink.write(text_); }
+
+private:
+  std::string text_;
+};
+
+}  // namespace
+
+MapMachine::ApplyEnd MapMachine::apply(const group::MachineCommand* all, size_t count,
+                                       group::Answers& answers) {
+  ++runs;
+  for (size_t i = 0; i < count; ++i) {
+    const group::MachineCommand& it = all[i];
+    std::string params = trimmed(it.params);
+    switch (it.method) {
+      case 0: {
+        size_t equals = params.find('=');
+        values[params.substr(0, equals)] = params.substr(equals + 1);
+        answers.result(i, std::to_string(commands));
+        break;
+      }
+      case 2:
+        answers.error(i, "refused", "the author said no to " + params);
+        break;
+      case 3:
+        return {i, Fault{ErrorCode::faulted, "broke on " + params, {}}};
+      case 4:
+        answers.result(i, std::to_string(it.timeUs) + " " + std::to_string(it.seed) + " " +
+                              std::to_string(it.session));
+        break;
+      default:
+        return {i, Fault{ErrorCode::faulted, "no such method", {}}};
+    }
+    ++commands;
+  }
+  return {count, {}};
+}
+
+Result<void> MapMachine::query(const group::MachineCommand& question, group::Answers& answers) {
+  if (question.method == 3) return Fault{ErrorCode::faulted, "broke on a query", {}};
+  auto found = values.find(trimmed(question.params));
+  if (found == values.end()) {
+    answers.error(0, "notFound", "no such key");
+  } else {
+    answers.result(0, found->second);
+  }
+  return {};
+}
+
+Result<std::unique_ptr<group::Capture>> MapMachine::capture() {
+  std::string text = std::to_string(commands) + "\n";
+  for (const auto& [key, value] : values) text += key + "=" + value + "\n";
+  return std::unique_ptr<group::Capture>(std::make_unique<MapCapture>(std::move(text)));
+}
+
+Result<void> MapMachine::load(group::SnapshotSource& source) {
+  std::string text;
+  char piece[7];
+  while (true) {
+    auto got = source.read(piece, sizeof piece);
+    if (!got) return got.fault();
+    if (*got == 0) break;
+    text.append(piece, *got);
+  }
+  size_t at = text.find('\n');
+  commands = std::stoull(text.substr(0, at));
+  for (++at; at < text.size();) {
+    size_t end = text.find('\n', at);
+    size_t equals = text.find('=', at);
+    values[text.substr(at, equals - at)] = text.substr(equals + 1, end - equals - 1);
+    at = end + 1;
+  }
+  return {};
+}
+
+std::optional<group::Machine::MethodKind> MapMachine::kindOf(uint64_t interfaceId,
+                                                             uint16_t method) const {
+  if (interfaceId != kMapInterface || method > 4) return {};
+  return method == 1 ? MethodKind::query : MethodKind::command;
+}
+
+group::Call mapCall(uint16_t method, const std::string& params, group::Stamp stamp) {
+  return {stamp, kMapInterface, method, Bytes::copyOf(params)};
+}
+
+std::string textOf(const group::Outcome& outcome) {
+  return trimmed(outcome.body.view());
+}
+
+}  // namespace flotilla::test

@@ -1,0 +1,55 @@
+// A machine for tests: a map from text to text.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "host/group/ports.h"
+
+namespace flotilla::test {
+
+constexpr uint64_t kMapInterface = 0xabcd;
+
+// Methods: 0 put "key=value" (answers how many commands came before it), 1 get "key" (a query),
+// 2 refuse (an author's error), 3 break (a fault), 4 stamp (answers "time seed session").
+// Params may have NULs at their end, to fill words.
+class MapMachine final : public group::Machine {
+public:
+  ApplyEnd apply(const group::MachineCommand* commands, size_t count,
+                 group::Answers& answers) override;
+  Result<void> query(const group::MachineCommand& question, group::Answers& answers) override;
+  Result<std::unique_ptr<group::Capture>> capture() override;
+  Result<void> load(group::SnapshotSource& source) override;
+  std::optional<uint64_t> digest() override { return {}; }
+  std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const override;
+
+  std::map<std::string, std::string> values;
+  uint64_t commands = 0;  // applied so far; part of the state
+  size_t runs = 0;        // calls of apply; not part of it
+};
+
+// A call of MapMachine.
+group::Call mapCall(uint16_t method, const std::string& params, group::Stamp stamp = {});
+// An outcome's body without the NULs at its end.
+std::string textOf(const group::Outcome& outcome);
+
+// A file in memory.
+struct MemoryFile final : group::SnapshotSink {
+  std::string bytes;
+  Result<void> write(std::string_view piece) override {
+    bytes += piece;
+    return {};
+  }
+};
+struct MemorySource final : group::SnapshotSource {
+  explicit MemorySource(std::string_view all) : left(all) {}
+  std::string_view left;
+  Result<size_t> read(char* to, size_t size) override {
+    size_t given = left.copy(to, size);
+    left.remove_prefix(given);
+    return given;
+  }
+};
+
+}  // namespace flotilla::test
