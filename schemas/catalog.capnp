@@ -29,7 +29,8 @@ interface Catalog {
   # What a host has made true. Reports on what the catalog has forgotten, or of another birth, change nothing.
 
   changes @5 (after :UInt64, limit :UInt32) -> (changes :CatalogChanges);
-  # What has changed since revision `after`, oldest first; 0 begins from nothing. limit 0: 1,000 records.
+  # What has changed since revision `after`, oldest first; 0 begins from nothing. limit 0: 1,000 records. An `after` that
+  # lies ahead is answered with the revision alone.
 }
 
 struct CatalogHost {

@@ -1,0 +1,70 @@
+// What operators ask of a host: schemas/admin.capnp Admin.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "host/api/catalog_commands.h"
+#include "host/api/session.h"
+#include "host/api/status_gather.h"
+#include "schemas/admin.capnp.h"
+
+namespace flotilla::api {
+
+// Cap'n Proto's servers are disposed of by what made them.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
+// Any host answers for the whole cluster.
+//
+// Owner:  the connection of an operator.
+// Thread: the loop's.
+// Errors: as exceptionOf says.
+// Time:   status waits at most a second for each host, all asked at once; commands as their
+//         `timeoutMs` says.
+class AdminService final : public schema::Admin::Server {
+public:
+  AdminService(kj::Own<Session> session, CatalogCommands& commands)
+      : session_(kj::mv(session)), host_(session_->host()), commands_(commands) {}
+
+protected:
+  kj::Promise<void> listHosts(ListHostsContext context) override;
+  kj::Promise<void> showHost(ShowHostContext context) override;
+  kj::Promise<void> pushPlugin(PushPluginContext context) override;
+  kj::Promise<void> listPlugins(ListPluginsContext context) override;
+  kj::Promise<void> showPlugin(ShowPluginContext context) override;
+  kj::Promise<void> createGroup(CreateGroupContext context) override;
+  kj::Promise<void> removeGroup(RemoveGroupContext context) override;
+  kj::Promise<void> listGroups(ListGroupsContext context) override;
+  kj::Promise<void> countGroups(CountGroupsContext context) override;
+  kj::Promise<void> showGroup(ShowGroupContext context) override;
+  kj::Promise<void> transferLeader(TransferLeaderContext context) override;
+  kj::Promise<void> snapshotGroup(SnapshotGroupContext context) override;
+  kj::Promise<void> clusterStatus(ClusterStatusContext context) override;
+  kj::Promise<void> retryGroup(RetryGroupContext context) override;
+  kj::Promise<void> rebuildGroup(RebuildGroupContext context) override;
+
+private:
+  struct Page;
+  struct Health;
+
+  // The group, or noSuchGroup.
+  kj::Promise<catalog::GroupPointer> known(capnp::Text::Reader nameOrId);
+  kj::Promise<HostWords> askHosts();
+  kj::Promise<void> fillPage(ListGroupsContext context, std::shared_ptr<Page> page);
+  kj::Promise<void> lookAtGroups(std::shared_ptr<Health> health);
+  kj::Promise<uint64_t> transferred(catalog::GroupPointer group, uint64_t to,
+                                    kj::TimePoint deadline);
+  // Peer.control there, or here where `host` is this one.
+  kj::Promise<uint64_t> control(uint64_t host, uint64_t group, schema::Peer::Verb verb,
+                                uint64_t argument);
+
+  kj::Own<Session> session_;
+  runtime::Host& host_;
+  CatalogCommands& commands_;
+};
+
+#pragma GCC diagnostic pop
+
+}  // namespace flotilla::api

@@ -1,0 +1,221 @@
+// Operators' commands to the catalog: said to its leader, then watched for in this host's view.
+#include "host/api/catalog_commands.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "host/api/faults.h"
+#include "host/runtime/flat_words.h"
+#include "schemas/catalog.capnp.h"
+
+namespace flotilla::api {
+namespace {
+
+using schema::Catalog;
+
+// Ordinals in schemas/catalog.capnp.
+constexpr uint16_t kCreateGroup = 2;
+constexpr uint16_t kRemoveGroup = 3;
+constexpr uint16_t kChanges = 5;
+
+constexpr kj::Duration kLookAgain = 100 * kj::MILLISECONDS;
+constexpr kj::Duration kFindTime = 1 * kj::SECONDS;
+constexpr runtime::GroupRef kCatalogGroup{0, 1};
+
+// The result of a catalog's command, or its fault thrown.
+template <typename Results, typename Use>
+auto use(const group::Outcome& outcome, Use take) {
+  if (!outcome.ok()) kj::throwFatalException(exceptionOf(faultOfCatalog(outcome)));
+  runtime::FlatReader words(outcome.body);
+  return take(words.root<Results>());
+}
+
+std::string listed(const std::vector<uint64_t>& hosts) {
+  std::string out;
+  for (uint64_t host : hosts) out += (out.empty() ? "" : ",") + std::to_string(host);
+  return out;
+}
+
+}  // namespace
+
+kj::TimePoint CatalogCommands::deadlineOf(uint64_t timeoutMs) const {
+  constexpr uint64_t kTimeoutMsMax = 3'600'000;
+  uint64_t ms = timeoutMs == 0 ? kCommandMs : std::min(timeoutMs, kTimeoutMsMax);
+  return host_.timer().now() + static_cast<int64_t>(ms) * kj::MILLISECONDS;
+}
+
+uint64_t CatalogCommands::msUntil(kj::TimePoint deadline) const {
+  int64_t left = (deadline - host_.timer().now()) / kj::MILLISECONDS;
+  return left < 1 ? 1 : static_cast<uint64_t>(left);
+}
+
+kj::Promise<bool> CatalogCommands::until(std::function<bool()> seen, kj::TimePoint deadline) {
+  if (seen()) return true;
+  if (host_.timer().now() >= deadline) return false;
+  return host_.catalogChanged()
+      .exclusiveJoin(host_.timer().afterDelay(kLookAgain))
+      .then([this, seen = std::move(seen), deadline]() mutable {
+        return until(std::move(seen), deadline);
+      });
+}
+
+kj::Promise<CreatedGroup> CatalogCommands::createGroup(schema::GroupSpec::Reader spec,
+                                                       uint64_t timeoutMs) {
+  uint64_t groupsMax = host_.config().groupsMax;
+  std::string name(spec.getName().cStr(), spec.getName().size());
+  if (host_.catalog().groupCount() >= groupsMax && !host_.catalog().group(name)) {
+    return exceptionOf(ErrorCode::tooLarge, "group " + name + ": there are " +
+                                                std::to_string(groupsMax) +
+                                                " groups, as many as this host allows");
+  }
+  auto params = runtime::flatWords<Catalog::CreateGroupParams>(
+      [&](Catalog::CreateGroupParams::Builder to) { to.setSpec(spec); });
+  kj::TimePoint deadline = deadlineOf(timeoutMs);
+  return host_.catalogCall(kCreateGroup, std::move(params), msUntil(deadline))
+      .then([this, deadline](group::Outcome outcome) {
+        return use<Catalog::CreateGroupResults>(outcome, [&](auto results) {
+          return created(results.getId(), results.getExisted(), deadline);
+        });
+      });
+}
+
+kj::Promise<CreatedGroup> CatalogCommands::created(uint64_t id, bool existed,
+                                                   kj::TimePoint deadline) {
+  auto seen = [this, id]() {
+    const catalog::CatalogView& view = host_.catalog();
+    catalog::GroupPointer group = view.group(id);
+    if (group) return group->phase != catalog::GroupPhase::creating;
+    return view.complete() && view.lastGroup() >= id;  // removed meanwhile
+  };
+  return until(seen, deadline).then([this, id, existed](bool done) -> kj::Promise<CreatedGroup> {
+    catalog::GroupPointer group = host_.catalog().group(id);
+    if (done && group && group->phase == catalog::GroupPhase::ready) {
+      return CreatedGroup{group, existed};
+    }
+    if (done) {
+      return exceptionOf(ErrorCode::groupRemoved,
+                         "group id:" + std::to_string(id) + ": it was removed meanwhile");
+    }
+    std::vector<uint64_t> missing;
+    std::string who = "group id:" + std::to_string(id);
+    if (group) {
+      who = "group " + group->spec.name;
+      for (const catalog::ReplicaRecord& replica : group->replicas) {
+        bool ready = replica.phase != catalog::ReplicaPhase::wanted;
+        if (replica.voter && !ready) missing.push_back(replica.host);
+      }
+    }
+    return exceptionOf(ErrorCode::timeout,
+                       who + ": it is wanted, but not ready yet; missing are hosts " +
+                           listed(missing) + "; it comes up when they do");
+  });
+}
+
+std::vector<uint64_t> CatalogCommands::stillThere(uint64_t id) const {
+  std::vector<uint64_t> hosts;
+  catalog::GroupPointer group = host_.catalog().group(id);
+  if (!group) return hosts;
+  for (const catalog::ReplicaRecord& replica : group->replicas) {
+    bool gone = replica.phase == catalog::ReplicaPhase::removed;
+    if (!gone && host_.hostUp(replica.host)) hosts.push_back(replica.host);
+  }
+  return hosts;
+}
+
+kj::Promise<bool> CatalogCommands::removeGroup(const std::string& nameOrId, uint64_t timeoutMs) {
+  bool byId = nameOrId.starts_with("id:");
+  catalog::GroupPointer known = byId ? host_.catalog().groupByText(nameOrId) : nullptr;
+  if (byId && !known) return false;
+  auto params =
+      runtime::flatWords<Catalog::RemoveGroupParams>([&](Catalog::RemoveGroupParams::Builder to) {
+        if (known) {
+          to.setId(known->id);
+        } else {
+          to.setName(nameOrId);
+        }
+      });
+  kj::TimePoint deadline = deadlineOf(timeoutMs);
+  return host_.catalogCall(kRemoveGroup, std::move(params), msUntil(deadline))
+      .then([this, deadline, nameOrId](group::Outcome outcome) {
+        return use<Catalog::RemoveGroupResults>(outcome, [&](auto results) -> kj::Promise<bool> {
+          uint64_t id = results.getId();
+          bool existed = results.getExisted();
+          if (id == 0) return false;
+          auto seen = [this, id]() {
+            const catalog::CatalogView& view = host_.catalog();
+            catalog::GroupPointer group = view.group(id);
+            if (!group) return view.complete() && view.lastGroup() >= id;
+            return group->phase == catalog::GroupPhase::removing && stillThere(id).empty();
+          };
+          return until(seen, deadline).then([this, id, existed, nameOrId](bool done) {
+            if (done) return existed;
+            kj::throwFatalException(exceptionOf(
+                ErrorCode::timeout, "group " + nameOrId + ": its name is free, but hosts " +
+                                        listed(stillThere(id)) +
+                                        " have yet to wipe their replicas; they go on"));
+          });
+        });
+      });
+}
+
+kj::Promise<catalog::GroupPointer> CatalogCommands::find(std::string nameOrId) {
+  if (auto group = host_.catalog().groupByText(nameOrId)) return group;
+  group::Call call;
+  call.interfaceId = capnp::typeId<Catalog>();
+  call.method = kChanges;
+  call.params = runtime::flatWords<Catalog::ChangesParams>([](Catalog::ChangesParams::Builder to) {
+    to.setAfter(UINT64_MAX);  // nothing but how far the leader's catalog is
+  });
+  std::vector<group::Call> calls;
+  calls.push_back(std::move(call));
+  kj::TimePoint deadline = host_.timer().now() + kFindTime;
+  return host_.timer()
+      .timeoutAfter(kFindTime, host_.router().query(kCatalogGroup, std::move(calls), {}, true))
+      .then(
+          [this, deadline](runtime::Outcomes outcomes) -> kj::Promise<bool> {
+            // Without a quorum of the catalog, what this host knows has to do.
+            if (!outcomes.front().ok()) return true;
+            runtime::FlatReader words(outcomes.front().body);
+            uint64_t revision = words.root<Catalog::ChangesResults>().getChanges().getRevision();
+            return until([this, revision]() { return host_.catalog().revision() >= revision; },
+                         deadline);
+          },
+          [](kj::Exception&&) -> kj::Promise<bool> { return true; })
+      .then([this, nameOrId = std::move(nameOrId)](bool) {
+        return host_.catalog().groupByText(nameOrId);
+      });
+}
+
+kj::Promise<CatalogCommands::Pushed> CatalogCommands::pushPlugin(kj::Array<kj::byte> file,
+                                                                 uint64_t timeoutMs) {
+  kj::TimePoint deadline = deadlineOf(timeoutMs);
+  return host_.probePlugin(kj::mv(file))
+      .then([this, deadline](Result<runtime::ProbedPlugin> probed) -> kj::Promise<Pushed> {
+        if (!probed) return exceptionOf(probed.fault());
+        return announced(std::move(*probed), deadline);
+      });
+}
+
+kj::Promise<CatalogCommands::Pushed> CatalogCommands::announced(runtime::ProbedPlugin plugin,
+                                                                kj::TimePoint deadline) {
+  std::string sha256 = plugin.sha256;
+  return host_.addPlugin(plugin, msUntil(deadline))
+      .then([this, sha256, deadline](group::Outcome outcome) {
+        bool existed = use<Catalog::AddPluginResults>(
+            outcome, [](auto results) { return results.getExisted(); });
+        auto seen = [this, sha256]() {
+          catalog::PluginPointer known = host_.catalog().plugin(sha256);
+          return known && known->holders.size() * 2 > host_.catalog().hosts().size();
+        };
+        return until(seen, deadline).then([this, sha256, existed](bool done) {
+          catalog::PluginPointer known = host_.catalog().plugin(sha256);
+          if (done && known) return Pushed{known, existed};
+          kj::throwFatalException(exceptionOf(
+              ErrorCode::timeout, "plugin " + (known ? known->nameAndVersion() : sha256) +
+                                      ": pushed, but fewer than half of the hosts have fetched "
+                                      "its file yet; they go on"));
+        });
+      });
+}
+
+}  // namespace flotilla::api

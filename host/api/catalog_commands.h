@@ -1,0 +1,62 @@
+// Operators' commands to the catalog, done when they have been seen to be done.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <kj/async.h>
+#include <kj/timer.h>
+
+#include "host/catalog/view.h"
+#include "host/runtime/host.h"
+#include "schemas/types.capnp.h"
+
+namespace flotilla::api {
+
+inline constexpr uint64_t kCommandMs = 30'000;  // where the asker names no time-out
+
+struct CreatedGroup {
+  catalog::GroupPointer group;
+  bool existed = false;
+};
+
+// Owner:  Services; `host` outlives it.
+// Thread: the loop's.
+// Errors: promises fail with exceptionOf(fault): the catalog's own words, or `timeout` with what is
+//         still missing. What was begun goes on, and the same command may be given again.
+// Time:   each ends within its `timeoutMs`, which 0 makes kCommandMs.
+class CatalogCommands {
+public:
+  explicit CatalogCommands(runtime::Host& host) : host_(host) {}
+
+  // Ends when the group is ready: a majority of its voters has had a leader.
+  kj::Promise<CreatedGroup> createGroup(schema::GroupSpec::Reader spec, uint64_t timeoutMs);
+  // `nameOrId` as an operator wrote it. Ends when every host that can be reached has wiped its
+  // replica; false where there was none.
+  kj::Promise<bool> removeGroup(const std::string& nameOrId, uint64_t timeoutMs);
+  // The group of that name. Where this host knows of none it first makes sure, by asking the
+  // catalog's leader, that it has not merely been slow to hear of it. Null: there is none.
+  kj::Promise<catalog::GroupPointer> find(std::string nameOrId);
+  // Stores, probes and announces a plugin's file. Ends when a majority of the hosts has the file.
+  struct Pushed {
+    catalog::PluginPointer plugin;
+    bool existed = false;
+  };
+  kj::Promise<Pushed> pushPlugin(kj::Array<kj::byte> file, uint64_t timeoutMs);
+
+  // Looks again whenever the view has moved on, and ten times a second; false at the deadline.
+  kj::Promise<bool> until(std::function<bool()> seen, kj::TimePoint deadline);
+  kj::TimePoint deadlineOf(uint64_t timeoutMs) const;
+
+private:
+  kj::Promise<CreatedGroup> created(uint64_t id, bool existed, kj::TimePoint deadline);
+  kj::Promise<Pushed> announced(runtime::ProbedPlugin plugin, kj::TimePoint deadline);
+  uint64_t msUntil(kj::TimePoint deadline) const;
+  // Hosts that are up and have yet to wipe their replica of the group.
+  std::vector<uint64_t> stillThere(uint64_t id) const;
+
+  runtime::Host& host_;
+};
+
+}  // namespace flotilla::api

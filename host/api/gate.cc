@@ -1,0 +1,58 @@
+// Who comes in, and what they are given.
+#include "host/api/gate.h"
+
+#include "host/api/faults.h"
+#include "host/base/log.h"
+
+namespace flotilla::api {
+namespace {
+
+using Role = runtime::Access::Role;
+
+schema::Role wire(Role role) {
+  switch (role) {
+    case Role::client:
+      return schema::Role::CLIENT;
+    case Role::operatorRole:
+      return schema::Role::OPERATOR;
+    case Role::peer:
+      return schema::Role::PEER;
+  }
+  return schema::Role::CLIENT;
+}
+
+}  // namespace
+
+kj::Promise<void> Gate::login(LoginContext context) {
+  if (wrong_ >= kWrongMax) {
+    return exceptionOf(ErrorCode::denied,
+                       "login: too many wrong tokens on this connection; connect again");
+  }
+  Result<runtime::Access> access = house_.access(context.getParams().getToken());
+  if (!access) {
+    ++wrong_;
+    base::logWarn("gate: wrong token, from=" + visitor_->address());
+    return exceptionOf(access.fault());
+  }
+  visitor_->loggedIn(access->role);
+  auto session = context.getResults().initSession();
+  session.setRole(wire(access->role));
+  if (access->role == Role::peer) {
+    session.setPeer(house_.peer());
+  } else {
+    session.setHost(house_.host(*access));
+  }
+  if (access->role == Role::operatorRole) session.setAdmin(house_.admin(*access));
+  session.setHostId(house_.hostId);
+  session.setCluster(house_.cluster);
+  session.setVersion(house_.version);
+  auto known = house_.hosts();
+  auto hosts = session.initHosts(static_cast<unsigned>(known.size()));
+  for (unsigned i = 0; i < hosts.size(); ++i) {
+    hosts[i].setId(known[i].first);
+    hosts[i].setAddress(known[i].second);
+  }
+  return kj::READY_NOW;
+}
+
+}  // namespace flotilla::api

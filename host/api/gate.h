@@ -1,0 +1,55 @@
+// The door: schemas/client.capnp Gate.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <capnp/capability.h>
+
+#include "host/runtime/host.h"
+#include "schemas/client.capnp.h"
+
+namespace flotilla::api {
+
+// What lies behind the door, so that the door itself needs no host.
+struct House {
+  std::function<Result<runtime::Access>(kj::StringPtr token)> access;
+  std::function<schema::Host::Client(const runtime::Access&)> host;
+  std::function<capnp::Capability::Client(const runtime::Access&)> admin;
+  std::function<capnp::Capability::Client()> peer;
+  std::function<std::vector<std::pair<uint64_t, std::string>>()> hosts;  // ids and addresses
+  uint64_t hostId = 0;
+  std::string cluster;
+  std::string version;
+};
+
+// Cap'n Proto's servers are disposed of by what made them.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
+// Gives each role what is its own, and a stranger nothing.
+//
+// Owner:  the connection, as its bootstrap; one each. `house` outlives it.
+// Thread: the loop's.
+// Errors: `denied` for a wrong token; after kWrongMax of them every token is wrong.
+class Gate final : public schema::Gate::Server {
+public:
+  static constexpr int kWrongMax = 5;
+
+  Gate(const House& house, kj::Own<runtime::Visitor> visitor)
+      : house_(house), visitor_(kj::mv(visitor)) {}
+
+protected:
+  kj::Promise<void> login(LoginContext context) override;
+
+private:
+  const House& house_;
+  kj::Own<runtime::Visitor> visitor_;
+  int wrong_ = 0;
+};
+
+#pragma GCC diagnostic pop
+
+}  // namespace flotilla::api
