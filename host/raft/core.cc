@@ -28,7 +28,7 @@ CoreConfig settled(CoreConfig config) {
 
 Core::Core(const CoreConfig& config, HardState hard, LogShape shape)
     : config_(settled(config)),
-      prng_(config.seed ^ (config.self * 0x9e3779b97f4a7c15ULL)),
+      prng_(config.seed ^ (config.self * 0xd6e8feb86659fd93ULL)),
       hard_(hard),
       shape_(std::move(shape)),
       holdback_(shape_.lastIndex()) {
@@ -103,11 +103,10 @@ bool Core::agreeOnTerm(const Message& message, Effects& effects) {
   }
   if (message.term == hard_.term || message.kind == MessageKind::preVote) return true;
   if (message.kind == MessageKind::preVoteReply && message.granted) return true;
-  bool disrupts = message.kind == MessageKind::vote && !message.force && config_.checkQuorum;
-  if (disrupts && inLease()) {
-    // A live leader is not deposed by one who has merely not heard of it (dissertation 4.2.3).
-    tellRemoved(message, effects);
-    return false;
+  if (message.kind == MessageKind::vote && !message.force) {
+    // A live leader is not deposed by one who has merely not heard of it (dissertation 4.2.3), nor
+    // by one who is out of the group.
+    if (tellRemoved(message, effects) || (config_.checkQuorum && inLease())) return false;
   }
   enterTerm(message.term, effects);
   return true;

@@ -169,7 +169,7 @@ private:
   void appendConfiguration(Configuration configuration, Effects& effects);
   void alignProgress();
   void leaveJoint(Effects& effects);
-  void tellRemoved(const Message& message, Effects& effects) const;
+  bool tellRemoved(const Message& message, Effects& effects) const;
 
   const CoreConfig config_;
   base::Prng prng_;

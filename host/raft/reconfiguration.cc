@@ -87,13 +87,15 @@ void Core::leaveJoint(Effects& effects) {
 // A removed replica never hears of its removal from the log, and would stand for ever. Told only by
 // a leader that knows what is committed, to one whose log ends before ours: one that a leader we
 // have not heard of may have added since has a later log.
-void Core::tellRemoved(const Message& ask, Effects& effects) const {
-  if (role_ != Role::leader || hard_.commit < termStart_) return;
+bool Core::tellRemoved(const Message& ask, Effects& effects) const {
+  if (role_ != Role::leader || hard_.commit < termStart_) return false;
   bool earlier = std::tie(ask.last.term, ask.last.index) <=
                  std::make_tuple(shape_.lastTerm(), shape_.lastIndex());
   bool member = isMember(configuration(), ask.from) ||
                 isMember(shape_.configurationAt(hard_.commit).configuration, ask.from);
-  if (earlier && !member) effects.sends.push_back(message(MessageKind::removed, ask.from));
+  if (!earlier || member) return false;
+  effects.sends.push_back(message(MessageKind::removed, ask.from));
+  return true;
 }
 
 }  // namespace flotilla::raft
