@@ -14,7 +14,7 @@
 namespace flotilla::net {
 
 inline constexpr uint64_t kMessageBytesMax = 64 << 20;  // of one RPC message, either way
-inline constexpr int64_t kDialMs = 2000;
+inline constexpr int64_t kDialMs = 5000;
 
 // What a received message may cost: kMessageBytesMax, and no deep nesting.
 capnp::ReaderOptions messageLimits();

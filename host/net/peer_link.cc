@@ -13,6 +13,7 @@ namespace flotilla::net {
 namespace {
 
 constexpr uint64_t kWatchesPerAnswer = 4;
+constexpr int64_t kSayAgainMs = 10'000;
 constexpr uint64_t kFrameHeadBytes = 128;  // the call around the messages
 
 kj::Promise<void> goneWith(const std::string& reason) {
@@ -152,16 +153,20 @@ void PeerLink::onEnd(const std::string& reason) {
     sayNotReached(reason, nextMs);
     return;
   }
-  said_ = reason;
+  said_.clear();
   base::logWarn(name_ + ": gone (" + reason + "), trying again in " + std::to_string(nextMs) +
                 " ms");
   context_.events.down(host_);
 }
 
-// While it stays away, a reason is said once and not at each attempt.
+// While it stays away, a reason is said once and not at each attempt; reasons that take turns, not
+// more often than each kSayAgainMs.
 void PeerLink::sayNotReached(const std::string& reason, int64_t pauseMs) {
-  if (reason == said_) return;
+  kj::TimePoint now = context_.timer.now();
+  bool saidLately = !said_.empty() && now - saidAt_ < kSayAgainMs * kj::MILLISECONDS;
+  if (reason == said_ || saidLately) return;
   said_ = reason;
+  saidAt_ = now;
   base::logWarn(name_ + ": not reached at " + addressText_ + " (" + reason + "), trying again in " +
                 std::to_string(pauseMs) + " ms");
 }

@@ -88,7 +88,8 @@ private:
   base::Prng prng_;
 
   std::string trouble_;  // why it is not up
-  std::string said_;     // the last reason that was logged while down
+  std::string said_;     // the last reason logged since it was last up
+  kj::TimePoint saidAt_ = kj::origin<kj::TimePoint>();
   int64_t nextMs_;       // the next pause, before chance has shortened it
   int64_t pauseMs_ = 0;  // the pause that was said
   Handshake theirs_;

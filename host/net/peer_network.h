@@ -26,7 +26,7 @@ struct PeerNetworkConfig {
   std::string token;  // the line of peer.token
   uint64_t seed = 0;  // for the jitter of retries
 
-  int64_t loginMs = 2000;            // for dialling, and again for login and hello
+  int64_t loginMs = 5000;            // for login and hello; dialling has kDialMs
   int64_t answerMs = 5000;           // a frame unanswered for so long: the host is gone
   int64_t snapshotPieceMs = 30'000;  // a piece of a snapshot unanswered for so long: given up
   int64_t retryFirstMs = 100;

@@ -75,10 +75,6 @@ bool belongTogether(const std::string& certPem, const std::string& keyPem) {
   return cert != nullptr && key != nullptr && X509_check_private_key(cert.get(), key.get()) == 1;
 }
 
-kj::Exception late(const std::string& who) {
-  return gone(who + ": no TLS handshake within " + std::to_string(kTlsHandshakeMs) + " ms");
-}
-
 }  // namespace
 
 Result<kj::Own<Tls>> Tls::load(const TlsFiles& files, kj::Timer& timer) {
@@ -122,19 +118,17 @@ Tls::Tls(kj::Own<kj::TlsContext> context, kj::Timer& timer)
     : timer_(timer), context_(kj::mv(context)) {}
 
 kj::Promise<kj::AuthenticatedStream> Tls::wrapServer(kj::AuthenticatedStream stream) {
-  auto tooLate = timer_.afterDelay(kTlsHandshakeMs * kj::MILLISECONDS)
-                     .then([]() -> kj::Promise<kj::AuthenticatedStream> { return late("caller"); });
+  auto tooLate =
+      timer_.afterDelay(kTlsHandshakeMs * kj::MILLISECONDS)
+          .then([]() -> kj::Promise<kj::AuthenticatedStream> {
+            return gone("no TLS handshake within " + std::to_string(kTlsHandshakeMs) + " ms");
+          });
   return context_->wrapServer(kj::mv(stream)).exclusiveJoin(kj::mv(tooLate));
 }
 
 kj::Promise<kj::Own<kj::AsyncIoStream>> Tls::wrapClient(kj::Own<kj::AsyncIoStream> stream,
                                                         kj::StringPtr host) {
-  auto tooLate =
-      timer_.afterDelay(kTlsHandshakeMs * kj::MILLISECONDS)
-          .then([name = std::string(host.cStr())]() -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-            return late(name);
-          });
-  return context_->wrapClient(kj::mv(stream), host).exclusiveJoin(kj::mv(tooLate));
+  return context_->wrapClient(kj::mv(stream), host);
 }
 
 }  // namespace flotilla::net

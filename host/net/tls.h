@@ -24,7 +24,7 @@ struct TlsFiles {
 // Owner:  runtime; outlives every stream it wrapped.
 // Thread: any one at a time.
 // Errors: load answers which file is at fault. A failed handshake is an exception of the promise.
-// Time:   a handshake gets kTlsHandshakeMs.
+// Time:   a server's handshake gets kTlsHandshakeMs, a client's is part of its dial.
 class Tls {
 public:
   static Result<kj::Own<Tls>> load(const TlsFiles& files, kj::Timer& timer);
