@@ -14,7 +14,7 @@ namespace flotilla::api {
 //
 // Owner:  main, or a test, beside `host`, which it refers to. Outlives the host's connections.
 // Thread: the loop's.
-// Errors: serveHttp fails where its address cannot be listened to.
+// Errors: none; an http address that cannot be listened to is logged.
 class Services {
 public:
   explicit Services(runtime::Host& host);
