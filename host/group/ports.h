@@ -177,7 +177,10 @@ struct MachineCommand {
   std::string_view params;
 };
 
-// Receives answers by place in the run. Thread: the caller of apply or query, during the call.
+// Receives answers by place in the run.
+//
+// Thread: the caller's of apply or query, during the call.
+// Errors: none; a place that is past the run, or answered already, is ignored.
 class Answers {
 public:
   virtual ~Answers() = default;
@@ -185,12 +188,20 @@ public:
   virtual void error(size_t place, std::string_view appCode, std::string_view text) = 0;
 };
 
-// Gives and takes a snapshot's machine section, piece by piece.
+// Takes a snapshot, or a machine's section of one, piece by piece.
+//
+// Thread: its owner's.
+// Errors: a Fault where it cannot be written; nothing more is to be written then.
 class SnapshotSink {
 public:
   virtual ~SnapshotSink() = default;
   virtual Result<void> write(std::string_view piece) = 0;
 };
+
+// Gives one piece by piece.
+//
+// Thread: its owner's.
+// Errors: a Fault where it cannot be read, or fails its checks.
 class SnapshotSource {
 public:
   virtual ~SnapshotSource() = default;
@@ -200,6 +211,7 @@ public:
 
 // A state held still.
 // Thread: any one, beside later applies.
+// Errors: the sink's, or a Fault of the machine's own.
 class Capture {
 public:
   virtual ~Capture() = default;
