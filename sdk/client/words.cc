@@ -12,7 +12,11 @@ bool onWordBoundary(const Bytes& bytes) {
   return reinterpret_cast<uintptr_t>(bytes.data()) % sizeof(capnp::word) == 0;
 }
 
+// No bytes at all are read as a struct with nothing in it.
+const capnp::word kNothing = {};
+
 kj::ArrayPtr<const capnp::word> wordsOf(const Bytes& bytes) {
+  if (bytes.size() < sizeof(capnp::word)) return kj::arrayPtr(&kNothing, 1);
   return kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes.data()),
                       bytes.size() / sizeof(capnp::word));
 }

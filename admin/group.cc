@@ -1,0 +1,364 @@
+// flotilla group: what runs.
+#include <cstdio>
+#include <memory>
+
+#include "admin/cluster.h"
+#include "admin/nouns.h"
+#include "admin/table.h"
+#include "admin/views.h"
+
+namespace flotilla::admin {
+namespace {
+
+constexpr uint64_t kReplicasMax = 7;
+
+// What `group create` was told.
+struct Creation {
+  std::string name;
+  std::string plugin;
+  uint32_t replicas = 0;
+  std::string onText;
+  std::string learnersText;
+  std::vector<std::string> optionTexts;
+  std::vector<std::string> configTexts;
+
+  std::vector<uint64_t> on;
+  std::vector<uint64_t> learners;
+  std::vector<std::pair<std::string, std::string>> options;
+  std::vector<std::pair<std::string, std::string>> config;
+};
+
+Result<void> readPairs(const std::string& option, const std::vector<std::string>& texts,
+                       std::vector<std::pair<std::string, std::string>>& out) {
+  for (const std::string& text : texts) {
+    Result<std::pair<std::string, std::string>> pair = splitPair(option, text);
+    if (!pair) return pair.fault();
+    for (const auto& earlier : out) {
+      if (earlier.first == pair->first) {
+        return Fault{ErrorCode::badRequest, option + " " + pair->first + ": given twice", ""};
+      }
+    }
+    out.push_back(*pair);
+  }
+  return {};
+}
+
+Result<void> readCreation(Creation& creation) {
+  if (Result<void> name = checkGroupName(creation.name, false); !name) return name.fault();
+  Result<std::vector<uint64_t>> on = splitIds("--on", creation.onText);
+  if (!on) return on.fault();
+  creation.on = *on;
+  Result<std::vector<uint64_t>> learners = splitIds("--learners", creation.learnersText);
+  if (!learners) return learners.fault();
+  creation.learners = *learners;
+  if (Result<void> it = readPairs("--set", creation.optionTexts, creation.options); !it) {
+    return it.fault();
+  }
+  return readPairs("--config", creation.configTexts, creation.config);
+}
+
+template <typename List>
+void fillNumbers(List list, const std::vector<uint64_t>& numbers) {
+  for (unsigned i = 0; i < numbers.size(); ++i) list.set(i, numbers[i]);
+}
+
+void fillPairs(capnp::List<schema::KeyValue>::Builder list,
+               const std::vector<std::pair<std::string, std::string>>& pairs) {
+  for (unsigned i = 0; i < pairs.size(); ++i) {
+    list[i].setKey(pairs[i].first);
+    list[i].setValue(pairs[i].second);
+  }
+}
+
+unsigned count(size_t size) {
+  return static_cast<unsigned>(size);
+}
+
+void fillSpec(const Creation& creation, schema::GroupSpec::Builder spec) {
+  spec.setName(creation.name);
+  spec.setPlugin(creation.plugin);
+  spec.setReplicas(creation.replicas);
+  fillNumbers(spec.initOn(count(creation.on.size())), creation.on);
+  fillNumbers(spec.initLearners(count(creation.learners.size())), creation.learners);
+  fillPairs(spec.initOptions(count(creation.options.size())), creation.options);
+  fillPairs(spec.initConfig(count(creation.config.size())), creation.config);
+}
+
+Exit create(const Options& options, const std::string& command, Creation creation) {
+  if (Result<void> read = readCreation(creation); !read) {
+    return Speaker(options.json, command).usage(read.fault().text);
+  }
+  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+    Progress progress(options.json);
+    progress.say("group " + creation.name + ": waiting until its replicas serve");
+    auto response = cluster.wait(cluster.admin().createGroup(
+        [&creation](schema::GroupSpec::Builder spec) { fillSpec(creation, spec); }));
+    progress.clear();
+    auto group = response.getGroup();
+    if (options.json) {
+      Json out = groupJson(group);
+      out["existed"] = response.getExisted();
+      printJson(out);
+    } else {
+      std::printf("group %s: %s, id %llu, plugin %s %s, leader host %s\n", group.getName().cStr(),
+                  response.getExisted() ? "exists already" : "created",
+                  static_cast<unsigned long long>(group.getId()),
+                  group.getPlugin().getName().cStr(), group.getPlugin().getVersion().cStr(),
+                  orDash(group.getLeader()).c_str());
+    }
+    return Exit::done;
+  });
+}
+
+// What `group list` was told.
+struct Listing {
+  client::Admin::GroupFilter filter;
+  bool countOnly = false;
+};
+
+void addRow(Table& table, schema::GroupStatus::Reader group) {
+  std::string on;
+  for (auto member : group.getMembers()) {
+    on += (on.empty() ? "" : ",") + std::to_string(member.getHost());
+  }
+  std::string plugin = group.getPlugin().getName().cStr();
+  if (group.getPlugin().getVersion().size() != 0) {
+    plugin += std::string("@") + group.getPlugin().getVersion().cStr();
+  }
+  table.add({group.getName().cStr(), std::to_string(group.getId()), plugin, group.getState().cStr(),
+             orDash(group.getLeader()), orDash(group.getTerm()), on, healthText(group)});
+}
+
+Exit list(const Options& options, const std::string& command, const Listing& listing) {
+  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+    client::Admin::GroupFilter filter = listing.filter;
+    bool filtered = filter.on != 0 || !filter.plugin.empty() || filter.unhealthyOnly;
+    Table table({"NAME", "ID", "PLUGIN", "STATE", "LEADER", "TERM", "ON", "READY"});
+    Json groups = Json::array();
+    uint64_t seen = 0;
+    if (listing.countOnly && !filtered) {
+      seen = cluster.wait(cluster.admin().countGroups()).getGroups();
+    } else {
+      for (bool more = true; more;) {
+        auto response = cluster.wait(cluster.admin().listGroups(filter));
+        for (auto group : response.getGroups()) {
+          ++seen;
+          filter.after = group.getName().cStr();
+          if (listing.countOnly) continue;
+          if (options.json) {
+            groups.push_back(groupJson(group));
+          } else {
+            addRow(table, group);
+          }
+        }
+        more = response.getMore() && response.getGroups().size() != 0;
+      }
+    }
+    if (listing.countOnly) {
+      if (options.json) {
+        printJson({{"count", seen}});
+      } else {
+        std::printf("%llu\n", static_cast<unsigned long long>(seen));
+      }
+    } else if (options.json) {
+      printJson({{"groups", groups}});
+    } else {
+      table.print();
+    }
+    return Exit::done;
+  });
+}
+
+void printGroup(schema::GroupStatus::Reader group) {
+  Table head({"GROUP", group.getName().cStr()});
+  head.add({"id", std::to_string(group.getId())});
+  head.add({"incarnation", std::to_string(group.getIncarnation())});
+  head.add({"plugin", std::string(group.getPlugin().getName().cStr()) + " " +
+                          group.getPlugin().getVersion().cStr()});
+  head.add({"sha256", orDash(std::string(group.getPlugin().getSha256().cStr()))});
+  head.add({"state", group.getState().cStr()});
+  head.add({"leader", group.getLeader() == 0 ? std::string("-")
+                                             : "host " + std::to_string(group.getLeader())});
+  head.add({"term", orDash(group.getTerm())});
+  head.print();
+  std::puts("");
+  Table table({"HOST", "REPLICA", "ROLE", "STATE", "MATCH", "COMMIT", "APPLIED", "LOG", "SNAPSHOT",
+               "LAG", "LOG SIZE", "MEMORY", "READY"});
+  for (auto member : group.getMembers()) {
+    table.add(
+        {std::to_string(member.getHost()), std::to_string(member.getReplica()),
+         orDash(std::string(member.getRole().cStr())),
+         member.getReachable() ? member.getState().cStr() : "unreachable",
+         orDash(member.getMatch()), std::to_string(member.getCommit()),
+         std::to_string(member.getApplied()),
+         std::to_string(member.getFirstIndex()) + ".." + std::to_string(member.getLastIndex()),
+         orDash(member.getSnapshotIndex()), std::to_string(member.getApplyLagMs()) + " ms",
+         bytesText(member.getLogBytes()), bytesText(member.getMemoryBytes()),
+         member.getReady() ? "yes" : "no"});
+  }
+  table.print();
+  for (auto member : group.getMembers()) {
+    if (member.getFault().size() == 0) continue;
+    std::printf("host %llu: faulted at %llu.%u: %s\n",
+                static_cast<unsigned long long>(member.getHost()),
+                static_cast<unsigned long long>(member.getFaultIndex()), member.getFaultOrdinal(),
+                member.getFault().cStr());
+  }
+}
+
+Exit show(const Options& options, const std::string& command, const std::string& name) {
+  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+    auto response = cluster.wait(cluster.admin().showGroup(name));
+    if (options.json) {
+      printJson(groupJson(response.getGroup()));
+    } else {
+      printGroup(response.getGroup());
+    }
+    return Exit::done;
+  });
+}
+
+Exit remove(const Options& options, const std::string& command, const std::string& name) {
+  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+    Progress progress(options.json);
+    progress.say("group " + name + ": waiting until its replicas are gone");
+    bool existed = cluster.wait(cluster.admin().removeGroup(name)).getExisted();
+    progress.clear();
+    if (options.json) {
+      printJson({{"name", name}, {"existed", existed}});
+    } else {
+      std::printf("group %s: %s\n", name.c_str(), existed ? "removed" : "was not there");
+    }
+    return Exit::done;
+  });
+}
+
+Exit transfer(const Options& options, const std::string& command, const std::string& name,
+              uint64_t to) {
+  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+    uint64_t leader = cluster.wait(cluster.admin().transferLeader(name, to)).getLeader();
+    if (options.json) {
+      printJson({{"name", name}, {"leader", leader}});
+    } else {
+      std::printf("group %s: led by host %llu\n", name.c_str(),
+                  static_cast<unsigned long long>(leader));
+    }
+    return Exit::done;
+  });
+}
+
+Exit snapshot(const Options& options, const std::string& command, const std::string& name) {
+  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+    Progress progress(options.json);
+    progress.say("group " + name + ": saving snapshots");
+    uint64_t index = cluster.wait(cluster.admin().snapshotGroup(name)).getIndex();
+    progress.clear();
+    if (options.json) {
+      printJson({{"name", name}, {"index", index}});
+    } else {
+      std::printf("group %s: snapshot at index %llu\n", name.c_str(),
+                  static_cast<unsigned long long>(index));
+    }
+    return Exit::done;
+  });
+}
+
+void addCreate(CLI::App& group, Chosen& chosen) {
+  auto creation = std::make_shared<Creation>();
+  CLI::App* app =
+      addCommand(group, "create",
+                 "Creates a group and waits until it serves. Creating it again with the "
+                 "same words succeeds.");
+  app->add_option("NAME", creation->name, "1 to 63 of a-z, 0-9, '.', '_', '-'")
+      ->required()
+      ->type_name("");
+  app->add_option("--plugin", creation->plugin, "what it runs; without a version, the newest")
+      ->required()
+      ->type_name("NAME[@VERSION]");
+  CLI::Option* replicas =
+      app->add_option("--replicas", creation->replicas,
+                      "voters, on hosts chosen evenly; default 3, or as many as there are hosts")
+          ->type_name("N")
+          ->check(CLI::Range(uint64_t{1}, kReplicasMax).description(""));
+  app->add_option("--on", creation->onText, "hosts of the voters, instead of --replicas")
+      ->type_name("ID[,ID…]")
+      ->excludes(replicas);
+  app->add_option("--learners", creation->learnersText, "hosts that follow without a vote")
+      ->type_name("ID[,ID…]");
+  app->add_option("--set", creation->optionTexts, "a Raft option such as electionTimeoutMs=500")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  app->add_option("--config", creation->configTexts, "an option of the plugin's own")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  app->callback([&chosen, creation, name = fullName(*app)]() {
+    chosen.run = [creation, name](const Options& options) {
+      return create(options, name, *creation);
+    };
+  });
+}
+
+void addList(CLI::App& group, Chosen& chosen) {
+  auto listing = std::make_shared<Listing>();
+  CLI::App* app = addCommand(group, "list", "Lists groups, by name.");
+  app->add_option("--on", listing->filter.on, "only those with a replica on that host")
+      ->type_name("ID");
+  app->add_option("--plugin", listing->filter.plugin, "only those that run it")->type_name("NAME");
+  app->add_flag("--unhealthy", listing->filter.unhealthyOnly,
+                "only those without a leader, or with a replica that does not serve");
+  app->add_flag("--count", listing->countOnly, "only how many");
+  app->callback([&chosen, listing, name = fullName(*app)]() {
+    chosen.run = [listing, name](const Options& options) { return list(options, name, *listing); };
+  });
+}
+
+using Verb = Exit (*)(const Options&, const std::string&, const std::string&);
+
+void addVerb(CLI::App& group, Chosen& chosen, const std::string& verb, Verb run,
+             const std::string& description) {
+  auto target = std::make_shared<std::string>();
+  CLI::App* app = addCommand(group, verb, description);
+  app->add_option("NAME", *target, "the group's name, or id:7")->required()->type_name("");
+  app->callback([&chosen, target, run, name = fullName(*app)]() {
+    chosen.run = [target, run, name](const Options& options) {
+      if (Result<void> good = checkGroupName(*target, true); !good) {
+        return Speaker(options.json, name).usage(good.fault().text);
+      }
+      return run(options, name, *target);
+    };
+  });
+}
+
+void addTransfer(CLI::App& group, Chosen& chosen) {
+  auto target = std::make_shared<std::string>();
+  auto to = std::make_shared<uint64_t>(0);
+  CLI::App* app = addCommand(group, "transfer", "Hands a group's leadership to another host.");
+  app->add_option("NAME", *target, "the group's name, or id:7")->required()->type_name("");
+  app->add_option("--to", *to, "who is to lead")->required()->type_name("HOST");
+  app->callback([&chosen, target, to, name = fullName(*app)]() {
+    chosen.run = [target, to, name](const Options& options) {
+      if (Result<void> good = checkGroupName(*target, true); !good) {
+        return Speaker(options.json, name).usage(good.fault().text);
+      }
+      return transfer(options, name, *target, *to);
+    };
+  });
+}
+
+}  // namespace
+
+void addGroupCommands(CLI::App& root, Chosen& chosen) {
+  CLI::App* group =
+      addNoun(root, "group", "The groups: replicated services, each run by a plugin.");
+  addCreate(*group, chosen);
+  addList(*group, chosen);
+  addVerb(*group, chosen, "show", show, "Shows one group and each of its replicas.");
+  addVerb(
+      *group, chosen, "remove", remove,
+      "Removes a group with all it holds, and waits until it is gone. Removing what is not there "
+      "succeeds.");
+  addTransfer(*group, chosen);
+  addVerb(*group, chosen, "snapshot", snapshot, "Saves a snapshot on every replica of a group.");
+}
+
+}  // namespace flotilla::admin

@@ -1,0 +1,182 @@
+// flotilla plugin: what groups run.
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "admin/cluster.h"
+#include "admin/nouns.h"
+#include "admin/program.h"
+#include "admin/schema_text.h"
+#include "admin/table.h"
+#include "admin/views.h"
+
+namespace flotilla::admin {
+namespace {
+
+Exit push(const Options& options, const std::string& command, const std::string& path) {
+  Speaker speaker(options.json, command);
+  Result<std::string> file = readFile(path, client::kPluginBytesMax);
+  if (!file) return speaker.usage(file.fault().text);
+  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+    Progress progress(options.json);
+    progress.say("plugin " + path + ": sending " + bytesText(file->size()));
+    auto bytes = kj::heapArray<kj::byte>(file->size());
+    std::memcpy(bytes.begin(), file->data(), bytes.size());
+    auto response = cluster.wait(cluster.admin().pushPlugin(kj::mv(bytes)));
+    progress.clear();
+    auto plugin = response.getPlugin();
+    if (options.json) {
+      Json out = pluginJson(plugin);
+      out["existed"] = response.getExisted();
+      printJson(out);
+    } else {
+      std::printf(
+          "plugin %s %s: %s, sha256 %s\n", plugin.getName().cStr(), plugin.getVersion().cStr(),
+          response.getExisted() ? "was there already" : "pushed", plugin.getSha256().cStr());
+    }
+    return Exit::done;
+  });
+}
+
+Exit list(const Options& options, const std::string& command) {
+  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+    auto response = cluster.wait(cluster.admin().listPlugins());
+    if (options.json) {
+      Json out = {{"plugins", Json::array()}};
+      for (auto plugin : response.getPlugins()) out["plugins"].push_back(pluginJson(plugin));
+      printJson(out);
+      return Exit::done;
+    }
+    Table table({"NAME", "VERSION", "SIZE", "GROUPS", "SHA256"});
+    for (auto plugin : response.getPlugins()) {
+      table.add({plugin.getName().cStr(), plugin.getVersion().cStr(), bytesText(plugin.getBytes()),
+                 std::to_string(plugin.getGroups()), plugin.getSha256().cStr()});
+    }
+    table.print();
+    return Exit::done;
+  });
+}
+
+std::string hex(uint64_t id) {
+  char out[24];
+  std::snprintf(out, sizeof(out), "0x%016llx", static_cast<unsigned long long>(id));
+  return out;
+}
+
+Json methodsJson(const client::Description& description) {
+  Json out = Json::array();
+  for (const client::MethodDescription& method : description.methods) {
+    out.push_back({{"name", method.name},
+                   {"kind", method.query ? "query" : "command"},
+                   {"interfaceId", hex(method.id.interfaceId)},
+                   {"method", method.id.method}});
+  }
+  return out;
+}
+
+Exit show(const Options& options, const std::string& command, const std::string& name) {
+  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+    auto response = cluster.wait(cluster.admin().showPlugin(name));
+    auto plugin = response.getPlugin();
+    client::Description description = client::describe(response.getDescription());
+    if (options.json) {
+      Json out = pluginJson(plugin);
+      out["interfaceId"] = hex(description.interfaceId);
+      out["stateVersion"] = description.stateVersion;
+      out["methods"] = methodsJson(description);
+      printJson(out);
+      return Exit::done;
+    }
+    Table head({"PLUGIN", plugin.getName().cStr()});
+    head.add({"version", plugin.getVersion().cStr()});
+    head.add({"sha256", plugin.getSha256().cStr()});
+    head.add({"size", bytesText(plugin.getBytes())});
+    head.add({"groups", std::to_string(plugin.getGroups())});
+    head.add({"interface", hex(description.interfaceId)});
+    head.add({"state version", std::to_string(description.stateVersion)});
+    head.print();
+    std::puts("");
+    Table methods({"METHOD", "KIND"});
+    for (const client::MethodDescription& method : description.methods) {
+      methods.add({method.name, method.query ? "query" : "command"});
+    }
+    methods.print();
+    return Exit::done;
+  });
+}
+
+Exit schema(const Options& options, const std::string& command, const std::string& name) {
+  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+    auto response = cluster.wait(cluster.admin().showPlugin(name));
+    client::Description description = client::describe(response.getDescription());
+    Result<std::unique_ptr<SchemaBook>> book = SchemaBook::open(description);
+    if (!book) return Speaker(options.json, command).fault(book.fault());
+    std::string text = schemaText(**book);
+    if (options.json) {
+      printJson({{"name", description.plugin},
+                 {"version", description.version},
+                 {"interfaceId", hex(description.interfaceId)},
+                 {"methods", methodsJson(description)},
+                 {"schema", text}});
+    } else {
+      std::fputs(text.c_str(), stdout);
+    }
+    return Exit::done;
+  });
+}
+
+// Loading a plugin is a host's affair, so a host's program does it, in a process of its own.
+Exit check(const Options& options, const std::string& command, const std::string& path) {
+  Speaker speaker(options.json, command);
+  Result<std::string> program = hostProgram();
+  if (!program) return speaker.usage(program.fault().text);
+  std::string output;
+  Result<int> code = options.json ? runQuietly({*program, "--check-plugin", path}, output)
+                                  : runProgram({*program, "--check-plugin", path});
+  if (!code) return speaker.usage(code.fault().text);
+  while (!output.empty() && output.back() == '\n') output.pop_back();
+  if (options.json && *code == 0) printJson({{"file", path}, {"good", true}, {"text", output}});
+  if (options.json && *code != 0) return speaker.fault({ErrorCode::badRequest, output, ""});
+  return *code == 0 ? Exit::done : Exit::refused;
+}
+
+using Verb = Exit (*)(const Options&, const std::string&, const std::string&);
+
+// A command's name, and what its one argument is.
+struct Word {
+  std::string verb;
+  std::string argument;
+  std::string argumentHelp;
+};
+
+void addVerb(CLI::App& plugin, Chosen& chosen, const Word& word, Verb run,
+             const std::string& description) {
+  auto target = std::make_shared<std::string>();
+  CLI::App* app = addCommand(plugin, word.verb, description);
+  app->add_option(word.argument, *target, word.argumentHelp)->required()->type_name("");
+  app->callback([&chosen, target, run, name = fullName(*app)]() {
+    chosen.run = [target, run, name](const Options& options) {
+      return run(options, name, *target);
+    };
+  });
+}
+
+}  // namespace
+
+void addPluginCommands(CLI::App& root, Chosen& chosen) {
+  CLI::App* plugin = addNoun(root, "plugin", "The plugins: what groups run.");
+  addVerb(*plugin, chosen, {"push", "FILE", "a shared object built with flotilla_add_plugin"}, push,
+          "Gives a plugin to the cluster. The same file again succeeds.");
+  CLI::App* listing = addCommand(*plugin, "list", "Lists plugins and how many groups run them.");
+  listing->callback([&chosen, name = fullName(*listing)]() {
+    chosen.run = [name](const Options& options) { return list(options, name); };
+  });
+  const std::string kWhich = "its name, or NAME@VERSION; without a version, the newest";
+  addVerb(*plugin, chosen, {"show", "NAME", kWhich}, show, "Shows one plugin and its methods.");
+  addVerb(*plugin, chosen, {"schema", "NAME", kWhich}, schema,
+          "Prints a plugin's interface as Cap'n Proto source.");
+  addVerb(*plugin, chosen, {"check", "FILE", "a shared object"}, check,
+          "Tries a plugin on this machine, without a cluster.");
+}
+
+}  // namespace flotilla::admin

@@ -1,0 +1,400 @@
+// What a client does about leaders that move, hosts that die and answers that are lost.
+#include <cstring>
+
+#include <doctest/doctest.h>
+
+#include "sdk/client/fault_text.h"
+#include "tests/client/fake_cluster.h"
+
+namespace {
+
+using namespace flotilla;        // NOLINT(google-build-using-namespace)
+using namespace flotilla::test;  // NOLINT(google-build-using-namespace)
+using client::Outcome;
+using Fate = FakeGroup::Fate;
+
+// A client of a fake cluster, on a loop whose clock the test moves.
+struct World {
+  kj::EventLoop loop;
+  kj::WaitScope scope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+  FakeCluster cluster;
+  client::ClientOptions options;
+  kj::Own<client::Client> client;
+
+  explicit World(uint64_t hosts = 3) : cluster(hosts) {
+    options.addresses = {FakeCluster::addressOf(1)};
+    options.token = "secret";
+    cluster.groups["orders"];
+  }
+
+  client::Client& start() {
+    client = kj::heap<client::Client>(timer, kj::heap<FakeNetwork>(cluster), options);
+    return *client;
+  }
+  FakeGroup& group() { return cluster.groups.at("orders"); }
+
+  // Lets everything happen that needs no time, and then time go by, until the promise is kept.
+  template <typename T>
+  T wait(kj::Promise<T> promise, uint64_t limitMs = 60'000) {
+    for (uint64_t ms = 0; !promise.poll(scope); ms += 5) {
+      REQUIRE(ms < limitMs);
+      timer.advanceTo(timer.now() + 5 * kj::MILLISECONDS);
+    }
+    return promise.wait(scope);
+  }
+
+  kj::Promise<Outcome> put(uint64_t value) {
+    capnp::word words[2];
+    std::memset(words, 0, sizeof(words));
+    std::memcpy(&words[1], &value, sizeof(value));
+    return client->group("orders")->call({1, 0}, kj::arrayPtr(words, 2));
+  }
+  kj::Promise<Outcome> get(client::Freshness freshness = {}) {
+    capnp::word words[1] = {};
+    return client->group("orders")->query({1, 1}, kj::arrayPtr(words, 1), freshness);
+  }
+};
+
+std::string codeOf(const Outcome& outcome) {
+  return outcome.ok() ? "ok" : std::string(nameOf(outcome.fault->code));
+}
+
+}  // namespace
+
+TEST_CASE("client/lane: calls of one turn travel as one batch and are stamped in order") {
+  World world;
+  world.start();
+  auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(10);
+  for (uint64_t i = 0; i < 10; ++i) promises.add(world.put(i));
+  auto outcomes = world.wait(kj::joinPromises(promises.finish()));
+  for (const Outcome& outcome : outcomes) CHECK(outcome.ok());
+  CHECK(world.group().batches == std::vector<size_t>{10});
+  REQUIRE(world.group().applied.size() == 10);
+  for (uint64_t i = 0; i < 10; ++i) {
+    CHECK(world.group().applied[i].session == 100);
+    CHECK(world.group().applied[i].sequence == i + 1);
+  }
+  CHECK(world.wait(world.put(11)).ok());
+  CHECK(world.group().applied.back().acknowledgedBelow == 11);
+}
+
+TEST_CASE("client/lane: an answer that is lost with its connection is asked for again, once done") {
+  World world;
+  world.start();
+  world.group().fates = {Fate::loseAnswer, Fate::answer};
+  world.group().leader = 1;
+  auto promise = world.put(1);
+  while (!promise.poll(world.scope) && world.group().applied.empty()) {
+    world.timer.advanceTo(world.timer.now() + 1 * kj::MILLISECONDS);
+  }
+  world.group().leader = 2;
+  Outcome outcome = world.wait(kj::mv(promise));
+  CHECK(outcome.ok());
+  CHECK(outcome.position.index == 1);
+  CHECK(world.group().applied.size() == 1);
+  CHECK(world.group().batches.size() == 2);
+}
+
+TEST_CASE("client/lane: a request that is lost is carried out by the next leader, once") {
+  World world;
+  world.start();
+  world.group().fates = {Fate::loseRequest, Fate::answer};
+  auto promise = world.put(1);
+  while (!promise.poll(world.scope) && world.cluster.up[1]) {
+    world.timer.advanceTo(world.timer.now() + 1 * kj::MILLISECONDS);
+  }
+  world.group().leader = 3;
+  CHECK(world.wait(kj::mv(promise)).ok());
+  CHECK(world.group().applied.size() == 1);
+}
+
+TEST_CASE("client/lane: an unstamped command whose connection breaks ends as unknown") {
+  World world;
+  world.options.sessions = false;
+  world.start();
+  world.group().fates = {Fate::loseAnswer, Fate::answer};
+  Outcome outcome = world.wait(world.put(1));
+  CHECK(codeOf(outcome) == "unknown");
+  CHECK(world.group().applied.size() == 1);
+  CHECK(world.group().applied[0].session == 0);
+}
+
+TEST_CASE("client/lane: an unstamped command that was refused unexecuted is asked again") {
+  World world;
+  world.options.sessions = false;
+  world.start();
+  world.group().faults = {{ErrorCode::overloaded, "group orders: full", ""},
+                          {ErrorCode::unavailable, "group orders: no quorum", ""}};
+  CHECK(world.wait(world.put(1)).ok());
+  CHECK(world.group().applied.size() == 1);
+}
+
+TEST_CASE("client/lane: a silent host is left for another under the same stamp") {
+  World world;
+  world.start();
+  CHECK(world.wait(world.put(0)).ok());
+  world.group().fates = {Fate::hang, Fate::answer};
+  Outcome outcome = world.wait(world.put(1));
+  CHECK(outcome.ok());
+  REQUIRE(world.group().applied.size() == 2);
+  CHECK(world.group().applied[1].sequence == 2);
+}
+
+TEST_CASE(
+    "client/lane: a call that nobody answers ends with timeout, one never sent as unavailable") {
+  World world;
+  world.options.callTimeoutMs = 1'000;
+  world.start();
+  world.group().fates = {Fate::hang};
+  Outcome outcome = world.wait(world.put(1), 1'100);
+  CHECK(codeOf(outcome) == "timeout");
+  CHECK(outcome.fault->text.find("group orders: no answer within 1000 ms") == 0);
+
+  World nobody;
+  nobody.options.callTimeoutMs = 1'000;
+  nobody.cluster.up[1] = false;
+  nobody.start();
+  Outcome unsent = nobody.wait(nobody.put(1), 1'100);
+  CHECK(codeOf(unsent) == "unavailable");
+  CHECK(unsent.fault->text == "group orders: no answer within 1000 ms, not carried out");
+}
+
+TEST_CASE("client/route: a notLeader hint is followed at once") {
+  World world;
+  world.cluster.forwards = false;
+  world.cluster.tellsLeader = false;
+  world.start();
+  world.group().leader = 3;
+  CHECK(world.wait(world.put(1)).ok());
+  CHECK(world.cluster.connections[3] == 1);
+  CHECK(world.cluster.connections[2] == 0);
+  CHECK(world.group().batches.size() == 2);
+}
+
+TEST_CASE("client/route: the leader is gone to straight away where a host names it") {
+  World world;
+  world.group().leader = 2;
+  world.start();
+  CHECK(world.wait(world.put(1)).ok());
+  CHECK(world.cluster.connections[2] == 1);
+  CHECK(world.group().batches.size() == 1);
+}
+
+TEST_CASE("client/route: one host is enough where it forwards") {
+  World world;
+  world.cluster.tellsLeader = false;
+  world.group().leader = 2;
+  world.start();
+  CHECK(world.wait(world.put(1)).ok());
+  CHECK(world.cluster.connections.size() == 1);
+}
+
+TEST_CASE("client/route: a leader that cannot be reached is spoken to through another host") {
+  World world;
+  world.cluster.forwards = true;
+  world.group().leader = 2;
+  world.cluster.up[2] = false;
+  world.start();
+  auto promise = world.put(1);
+  for (int i = 0; i < 100; ++i) {
+    promise.poll(world.scope);
+    world.timer.advanceTo(world.timer.now() + 5 * kj::MILLISECONDS);
+  }
+  CHECK(world.group().applied.empty());
+  world.group().leader = 3;
+  CHECK(world.wait(kj::mv(promise)).ok());
+}
+
+TEST_CASE("client/route: a group is missing only when every host that is up says so") {
+  World world;
+  world.options.addresses = {FakeCluster::addressOf(1), FakeCluster::addressOf(2)};
+  world.cluster.groups.clear();
+  world.start();
+  Outcome outcome = world.wait(world.put(1));
+  CHECK(codeOf(outcome) == "noSuchGroup");
+  CHECK(outcome.fault->text == "group orders: no such group");
+  world.cluster.groups["orders"];
+  CHECK(world.wait(world.put(1)).ok());
+}
+
+TEST_CASE("client/lane: an expired session is opened anew where nothing was sent under it") {
+  World world;
+  world.start();
+  CHECK(world.wait(world.put(1)).ok());
+  world.group().sessions.clear();
+  CHECK(world.wait(world.put(2)).ok());
+  REQUIRE(world.group().applied.size() == 2);
+  CHECK(world.group().applied[1].session == 101);
+  CHECK(world.group().applied[1].sequence == 1);
+}
+
+TEST_CASE("client/lane: a doubtful command whose session has expired ends as unknown") {
+  World world;
+  world.start();
+  CHECK(world.wait(world.put(1)).ok());
+  world.group().fates = {Fate::loseAnswer, Fate::answer};
+  auto promise = world.put(2);
+  while (!promise.poll(world.scope) && world.group().applied.size() < 2) {
+    world.timer.advanceTo(world.timer.now() + 1 * kj::MILLISECONDS);
+  }
+  world.group().leader = 2;
+  world.group().sessions.clear();
+  Outcome outcome = world.wait(kj::mv(promise));
+  CHECK(codeOf(outcome) == "unknown");
+  CHECK(world.group().applied.size() == 2);
+}
+
+TEST_CASE("client/lane: stamps of a removed group never reach its successor") {
+  World world;
+  world.start();
+  CHECK(world.wait(world.put(1)).ok());
+  // The same name, another life, in which session 100 is somebody else's.
+  FakeGroup next;
+  next.incarnation = 2;
+  next.sessions = {100};
+  next.nextSession = 500;
+  world.cluster.groups["orders"] = next;
+  Outcome first = world.wait(world.put(2));
+  CHECK(codeOf(first) == "groupRemoved");
+  CHECK(world.wait(world.put(3)).ok());
+  REQUIRE(world.group().applied.size() == 1);
+  CHECK(world.group().applied[0].session == 500);
+  CHECK(world.group().applied[0].sequence == 1);
+}
+
+TEST_CASE("client/lane: the machine's own answer is final and carries the author's code") {
+  World world;
+  world.start();
+  world.group().faults = {{ErrorCode::app, "a key needs a name", "emptyKey"}};
+  Outcome outcome = world.wait(world.put(1));
+  CHECK(codeOf(outcome) == "app");
+  CHECK(outcome.fault->appCode == "emptyKey");
+  CHECK(world.group().batches.size() == 1);
+}
+
+TEST_CASE("client/lane: a machine that faults is tried three times") {
+  World world;
+  world.start();
+  world.group().faults = std::vector<Fault>(5, Fault{ErrorCode::faulted, "replica 3 stopped", ""});
+  CHECK(codeOf(world.wait(world.put(1))) == "faulted");
+  CHECK(world.group().batches.size() == 3);
+}
+
+TEST_CASE("client/lane: more calls than may wait are refused at once, the others are answered") {
+  World world;
+  world.options.unansweredMax = 50;
+  world.start();
+  auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(60);
+  for (uint64_t i = 0; i < 60; ++i) promises.add(world.put(i));
+  size_t refused = 0;
+  for (const Outcome& it : world.wait(kj::joinPromises(promises.finish()))) {
+    if (!it.ok()) {
+      CHECK(codeOf(it) == "overloaded");
+      ++refused;
+    }
+  }
+  CHECK(refused == 10);
+  CHECK(world.group().applied.size() == 50);
+}
+
+TEST_CASE("client/lane: large loads travel as several batches that overlap, a bounded number") {
+  World world;
+  world.options.batchesInFlightMax = 3;
+  world.options.batchCommandsMax = 100;
+  world.start();
+  CHECK(world.wait(world.put(0)).ok());
+  auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(2'000);
+  for (uint64_t i = 0; i < 2'000; ++i) promises.add(world.put(i));
+  for (const Outcome& it : world.wait(kj::joinPromises(promises.finish()))) CHECK(it.ok());
+  CHECK(world.group().batchesUnderWayMax == 3);
+  for (size_t size : world.group().batches) CHECK(size <= 100);
+  CHECK(world.group().applied.size() == 2'001);
+}
+
+TEST_CASE("client/lane: queries are answered by position and repeated after a lost connection") {
+  World world;
+  world.start();
+  CHECK(world.wait(world.put(1)).ok());
+  Outcome outcome = world.wait(world.get());
+  CHECK(outcome.ok());
+  CHECK(outcome.position.index == 1);
+  world.cluster.kill(1);
+  world.group().leader = 2;
+  CHECK(world.wait(world.get(client::Freshness::stale(100))).ok());
+}
+
+TEST_CASE("client/hosts: a wrong token is denied at once, not when the time is up") {
+  World world;
+  world.options.token = "guess";
+  world.start();
+  Outcome outcome = world.wait(world.put(1), 100);
+  CHECK(codeOf(outcome) == "denied");
+  CHECK(outcome.fault->text == "host h1:1: token: not one of ours");
+}
+
+TEST_CASE("client/hosts: reach is rejected with what every host said") {
+  World world;
+  world.options.addresses = {"h1:1", "h2:1"};
+  world.cluster.up[1] = world.cluster.up[2] = false;
+  world.start();
+  try {
+    world.wait(world.client->reach());
+    FAIL("reached");
+  } catch (const kj::Exception& exception) {
+    Fault fault = client::faultOf(exception);
+    CHECK(fault.code == ErrorCode::unavailable);
+    CHECK(fault.text.find("host h1:1: connection refused") == 0);
+    CHECK(fault.text.find("; host h2:1: connection refused") != std::string::npos);
+  }
+}
+
+TEST_CASE("client/hosts: learned hosts serve when the one that was named is gone") {
+  World world;
+  world.group().leader = 1;
+  world.start();
+  CHECK(world.wait(world.put(1)).ok());
+  world.cluster.kill(1);
+  world.group().leader = 2;
+  CHECK(world.wait(world.put(2)).ok());
+  CHECK(world.group().applied.size() == 2);
+}
+
+TEST_CASE("client/service: a typed call becomes a command, and faults become exceptions") {
+  World world;
+  world.start();
+  auto typed = world.client->group("orders")->as<schema::Gate>();
+  auto request = typed.loginRequest();
+  request.setToken("hello");
+  world.wait(request.send().ignoreResult());
+  REQUIRE(world.group().applied.size() == 1);
+  CHECK(world.group().applied[0].params.find("hello") != std::string::npos);
+
+  world.group().faults = {{ErrorCode::app, "no such thing", "missing"}};
+  try {
+    world.wait(typed.loginRequest().send().ignoreResult());
+    FAIL("answered");
+  } catch (const kj::Exception& exception) {
+    CHECK(client::faultOf(exception) == Fault{ErrorCode::app, "no such thing", "missing"});
+  }
+  try {
+    world.wait(typed.castAs<schema::Host>().countGroupsRequest().send().ignoreResult());
+    FAIL("answered");
+  } catch (const kj::Exception& exception) {
+    CHECK(exception.getType() == kj::Exception::Type::UNIMPLEMENTED);
+    CHECK(client::faultOf(exception).code == ErrorCode::noSuchMethod);
+  }
+}
+
+TEST_CASE("client/admin: an idempotent request is asked again until its answer comes") {
+  World world;
+  world.start();
+  world.cluster.statusFault = Fault{ErrorCode::unavailable, "catalog: no quorum", ""};
+  auto status = world.wait(world.client->admin().clusterStatus());
+  CHECK(std::string(status.getStatus().getCluster().cStr()) == "fake");
+  CHECK(world.cluster.statusAsked == 2);
+
+  world.cluster.statusFault = Fault{ErrorCode::badRequest, "no", ""};
+  CHECK_THROWS(world.wait(world.client->admin().clusterStatus()));
+  CHECK(world.cluster.statusAsked == 3);
+}
