@@ -1,0 +1,95 @@
+// A plugin with one fault, chosen by a definition.
+#include <csignal>
+#include <cstdlib>
+#include <flotilla/plugin.h>
+#include <stdexcept>
+#include <unistd.h>
+
+#include "bad.capnp.h"
+
+using flotilla::Entry;
+using flotilla::View;
+
+class Machine {
+public:
+#if defined(BAD_CREATE_THROWS)
+  Machine() {
+    throw std::runtime_error("no machine today");
+  }
+#elif defined(BAD_MACHINE_CRASH)
+  Machine() {
+    raise(SIGSEGV);
+  }
+#endif
+
+  void put(const Entry&, Plain::PutParams::Reader in, Plain::PutResults::Builder) {
+    keys_.set(flotilla::bytes(in.getKey()), 1);
+  }
+  void get(const View&, Plain::GetParams::Reader in, Plain::GetResults::Builder out) const {
+    out.setFound(keys_.has(flotilla::bytes(in.getKey())));
+  }
+  void extra(const View&, Plain::GetParams::Reader, Plain::GetResults::Builder) const {}
+
+private:
+  flotilla::Table<std::string, uint32_t> keys_;
+#if defined(BAD_PLAIN_MEMBER)
+  [[maybe_unused]] uint64_t forgotten_ = 0;
+#endif
+};
+
+#if defined(BAD_CONSTRUCTOR_CRASH)
+static const int crashes = raise(SIGSEGV);
+#elif defined(BAD_LOAD_HANG)
+static const int hangs = [] {
+  for (;;) pause();
+  return 0;
+}();
+#elif defined(BAD_LOAD_EXIT)
+static const int exits = [] {
+  _exit(0);
+  return 0;
+}();
+#endif
+
+extern "C" const flotilla_descriptor* flotilla_plugin(void) {
+#if defined(BAD_MISSING_HANDLER)
+  static flotilla_descriptor d = *flotilla::describe<Machine, Plain>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0", {FLOTILLA_HANDLERS(Machine, put)});
+#elif defined(BAD_EXTRA_HANDLER)
+  static flotilla_descriptor d = *flotilla::describe<Machine, Plain>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0", {FLOTILLA_HANDLERS(Machine, put, get, extra)});
+#elif defined(BAD_CAPABILITY)
+  static flotilla_descriptor d = *flotilla::describe<Machine, WithCapability>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0",
+      {{"put", FLOTILLA_COMMAND, capnp::typeId<WithCapability::PutParams>(),
+        capnp::typeId<WithCapability::PutResults>(), nullptr, nullptr, nullptr}});
+#elif defined(BAD_ANY_POINTER)
+  static flotilla_descriptor d = *flotilla::describe<Machine, WithAnyPointer>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0",
+      {{"put", FLOTILLA_COMMAND, capnp::typeId<WithAnyPointer::PutParams>(),
+        capnp::typeId<WithAnyPointer::PutResults>(), nullptr, nullptr, nullptr}});
+#elif defined(BAD_STREAM)
+  static flotilla_descriptor d = *flotilla::describe<Machine, WithStream>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0",
+      {{"put", FLOTILLA_COMMAND, capnp::typeId<WithStream::PutParams>(),
+        capnp::typeId<WithStream::PutResults>(), nullptr, nullptr, nullptr}});
+#elif defined(BAD_GENERIC)
+  static flotilla_descriptor d = *flotilla::describe<Machine, WithGeneric>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0",
+      {{"put", FLOTILLA_COMMAND, capnp::typeId<WithGeneric::PutParams>(),
+        capnp::typeId<WithGeneric::PutResults>(), nullptr, nullptr, nullptr}});
+#else
+  static flotilla_descriptor d = *flotilla::describe<Machine, Plain>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0", {FLOTILLA_HANDLERS(Machine, put, get)});
+#endif
+#if defined(BAD_ABI)
+  d.abiMajor = 2;
+#elif defined(BAD_MAGIC)
+  d.magic = 1;
+#elif defined(BAD_CAPNP)
+  d.capnpVersion = 1'000'001;
+#elif defined(BAD_COMPILER)
+  d.cxx11Abi = 0;
+#endif
+  return &d;
+}

@@ -1,0 +1,148 @@
+// Dispatch, errors and faults, settings, and machines that save themselves.
+#include "flotilla/instance.h"
+
+#include <stdexcept>
+
+#include <doctest/doctest.h>
+
+#include "counter.capnp.h"
+#include "flotilla/harness.h"
+#include "flotilla/plugin.h"
+
+using flotilla::Entry;
+using flotilla::View;
+using flotilla::testing::Harness;
+using flotilla::testing::MachineFault;
+
+namespace {
+
+using Add = Counter::AddParams::Reader;
+using Added = Counter::AddResults::Builder;
+using Read = Counter::ReadParams::Reader;
+using WasRead = Counter::ReadResults::Builder;
+
+// Says by its name what add is to do, after it has changed something.
+class Moody {
+public:
+  explicit Moody(const flotilla::Config& config)
+      : step_(config.number("step", 1, {.min = 1, .max = 100})) {}
+
+  void add(const Entry& entry, Add in, Added out) {
+    std::string name = in.getName().cStr();
+    values_.set(name, in.getBy());
+    last_.set(in.getBy());
+    if (name == "error") throw flotilla::Error("moody", "not today");
+    if (name == "std") throw std::runtime_error("broken");
+    if (name == "int") throw 5;
+    if (name == "kj") KJ_FAIL_REQUIRE("author's own check");
+    out.setValue(static_cast<int64_t>(entry.index() + *step_));
+  }
+  void read(const View& view, Read, WasRead out) const {
+    out.setValue(*last_ * 1000 + static_cast<int64_t>(view.index()));
+  }
+
+private:
+  flotilla::Table<std::string, int64_t> values_;
+  flotilla::Single<int64_t> last_;
+  flotilla::Fixed<uint64_t> step_;
+};
+
+// Keeps its state in its own way.
+class Own {
+public:
+  static constexpr uint32_t kStateVersion = 3;
+
+  void add(const Entry&, Add in, Added out) {
+    sum_ += in.getBy();
+    out.setValue(sum_);
+  }
+  void read(const View&, Read, WasRead out) const { out.setValue(sum_); }
+
+  struct Sum {
+    int64_t sum;
+    void save(flotilla::SnapshotWriter& out) const { out.number(sum); }
+  };
+  Sum capture() const { return {sum_}; }
+  void load(flotilla::SnapshotReader& in) { sum_ = in.number<int64_t>(); }
+  uint64_t digest() const { return static_cast<uint64_t>(sum_); }
+
+private:
+  int64_t sum_ = 0;
+};
+
+class OwnNewer : public Own {
+public:
+  static constexpr uint32_t kStateVersion = 4;
+  void add(const Entry& entry, Add in, Added out) { Own::add(entry, in, out); }
+  void read(const View& view, Read in, WasRead out) const { Own::read(view, in, out); }
+};
+
+template <typename Machine>
+Harness<Machine> harness(const typename Harness<Machine>::Settings& settings = {}) {
+  return Harness<Machine>({FLOTILLA_HANDLERS(Machine, add, read)}, settings);
+}
+
+template <typename H, typename Machine = Moody>
+auto add(H& machine, const char* name, int64_t by) {
+  return machine.template call<&Machine::add>([&](auto in) {
+    in.setName(name);
+    in.setBy(by);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("sdk/instance: an Error is an answer and what the command did is undone") {
+  auto machine = harness<Moody>();
+  CHECK(add(machine, "fine", 7).result().getValue() == 2);
+  uint64_t digest = machine.digest();
+  auto answer = add(machine, "error", 8);
+  CHECK(answer.code() == "moody");
+  CHECK(answer.text() == "not today");
+  CHECK(machine.digest() == digest);
+  auto read = machine.call<&Moody::read>([](auto) {});
+  CHECK(read.result().getValue() == 7002);
+}
+
+TEST_CASE("sdk/instance: anything else thrown is a fault with its words, and undone as well") {
+  auto machine = harness<Moody>();
+  add(machine, "fine", 7);
+  uint64_t digest = machine.digest();
+  CHECK_THROWS_WITH_AS(add(machine, "std", 1), "broken", MachineFault);
+  CHECK_THROWS_WITH_AS(add(machine, "int", 1), "threw something that is no std::exception",
+                       MachineFault);
+  CHECK_THROWS_WITH_AS(add(machine, "kj", 1), doctest::Contains("author's own check"),
+                       MachineFault);
+  CHECK(machine.digest() == digest);
+}
+
+TEST_CASE("sdk/instance: settings are checked, and unknown ones refused with the known") {
+  auto machine = harness<Moody>({{"step", "5"}});
+  CHECK(add(machine, "fine", 7).result().getValue() == 6);
+  CHECK_THROWS_WITH(harness<Moody>({{"step", "0"}}),
+                    "config step \"0\": needs a whole number from 1 to 100");
+  CHECK_THROWS_WITH(harness<Moody>({{"step", "5x"}}),
+                    "config step \"5x\": needs a whole number from 1 to 100");
+  CHECK_THROWS_WITH(harness<Moody>({{"stop", "5"}}),
+                    "config stop: no such key; this plugin knows step");
+}
+
+TEST_CASE("sdk/instance: a machine may save itself, under its own state version") {
+  auto machine = harness<Own>();
+  add<Harness<Own>, Own>(machine, "", 5);
+  machine.restart();
+  CHECK(add<Harness<Own>, Own>(machine, "", 2).result().getValue() == 7);
+  CHECK(machine.digest() == 7);
+  auto newer = harness<OwnNewer>();
+  CHECK_THROWS_WITH(newer.restore(machine.snapshot()),
+                    "a snapshot of state version 3, this plugin has 4");
+  CHECK_THROWS_WITH(machine.restore("not a snapshot"), "does not begin as one");
+  CHECK_THROWS_WITH(machine.restore(machine.snapshot() + "more"), "goes on after its end");
+}
+
+TEST_CASE("sdk/describe: a handler of another method's types is a problem with a name") {
+  const auto* d = flotilla::describe<Own, Counter>(
+      "own", "1.0.0", {flotilla::handler<&Own::add>("read"), flotilla::handler<&Own::read>("red")});
+  REQUIRE(d->problem != nullptr);
+  CHECK(std::string(d->problem) == "handler read takes other parameters than method read");
+}
