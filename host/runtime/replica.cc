@@ -23,13 +23,13 @@ uint32_t ticksOf(uint32_t ms) {
   return std::max<uint32_t>(1, ms / Replica::kTickMs);
 }
 
-group::GroupOptions groupOptions(const StoredReplica& record,
-                                 const catalog::GroupOptions& options) {
+group::GroupOptions groupOptions(const StoredReplica& record, const catalog::GroupOptions& options,
+                                 uint64_t boot) {
   group::GroupOptions to;
   to.key = record.key;
   to.incarnation = record.incarnation;
   to.core.self = record.key.replica;
-  to.core.seed = record.key.group * 0x9e3779b97f4a7c15ULL + record.key.replica;
+  to.core.seed = (record.key.group * 0x9e3779b97f4a7c15ULL + record.key.replica) ^ (boot << 48);
   to.core.electionTicks = std::max<uint32_t>(2, ticksOf(options.electionTimeoutMs));
   to.core.heartbeatTicks = ticksOf(options.heartbeatMs);
   to.core.appendEntriesMax = options.appendEntriesMax;
@@ -106,7 +106,7 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered) {
   } else {
     state.state.shape = raft::LogShape({}, initialConfiguration(record_));
   }
-  state.machineAt = state.state.snapshot;
+  state.machineAt = newestSnapshot(state.state.shape);
 
   LaneOrder order;
   order.key = record_.key;
@@ -135,10 +135,23 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered) {
       weak_from_this());
   lane_->begin();
   group_ = std::make_unique<group::Group>(
-      groupOptions(record_, options_), std::move(state),
+      groupOptions(record_, options_, around_.boot), std::move(state),
       group::Ports{room_.log(), around_.outbox, *lane_, around_.calls, around_.clock});
   if (room_.isFull()) group_->volumeFull(true);
   touch();
+}
+
+// The newest snapshot file that the log goes on from. The record of one lags behind its file, so
+// the files are asked; whether its content is whole shows when it is loaded.
+raft::LogPoint Replica::newestSnapshot(const raft::LogShape& shape) const {
+  raft::LogPoint newest = shape.base();
+  auto files = room_.snapshots().list(record_.key);
+  if (!files) return newest;
+  for (const store::SnapshotFile& each : *files) {
+    bool fits = shape.termAt(each.point.index) == each.point.term;
+    if (fits && each.point.index >= newest.index) newest = each.point;
+  }
+  return newest;
 }
 
 void Replica::touch() {

@@ -39,6 +39,7 @@ struct Surroundings {
   plugin::CrashMarks* marks;  // null in tests that run several hosts in one process
   group::Outbox& outbox;
   group::Clock& clock;
+  uint64_t boot;                      // of this process: no two starts draw the same numbers
   std::function<void()> leaderFound;  // a replica has its first leader
 };
 
@@ -97,6 +98,7 @@ private:
   Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
           Surroundings& around);
   void start(std::optional<store::RecoveredReplica> recovered);
+  raft::LogPoint newestSnapshot(const raft::LogShape& shape) const;
   void campaignIfPreferred();
   void handOverIfUseless();
 
