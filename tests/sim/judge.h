@@ -1,0 +1,119 @@
+// What must hold at every step of a simulated world, and whether it does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "host/group/applier.h"
+#include "host/group/group.h"
+#include "tests/sim/events.h"
+#include "tests/sim/kv_calls.h"
+#include "tests/sim/report.h"
+#include "tests/sim/sim_disk.h"
+
+namespace flotilla::sim {
+
+// What is known of one group, whichever replica showed it first.
+struct GroupFacts {
+  struct Committed {
+    raft::Term term = 0;
+    raft::Term inTerm = 0;  // of the leader that first had it committed
+    uint64_t checksum = 0;  // of its payload, once one replica has applied it; 0: not yet
+  };
+  struct Written {
+    uint64_t checksum = 0;
+    raft::Term before = 0;  // the term of the entry before it
+  };
+  struct Effect {
+    group::Position position;
+    ValueId value = 0;
+  };
+
+  std::map<raft::Term, raft::ReplicaId> leaders;
+  std::vector<Committed> committed;  // entry i + 1
+  std::map<std::pair<raft::Index, raft::Term>, Written> written;
+  std::map<raft::Index, raft::Configuration> configurations;  // committed ones
+  std::map<std::pair<raft::ReplicaId, raft::Term>, raft::ReplicaId> votes;
+  std::unordered_map<raft::Index, uint64_t> digests;
+  std::unordered_map<raft::Index, uint64_t> states;
+  std::map<raft::Index, uint64_t> snapshots;                    // checksums of files
+  std::unordered_map<ValueId, group::Position> ran;             // which command where
+  std::map<group::Position, ValueId> ranAt;                     // and the other way round
+  std::unordered_map<std::string, std::vector<Effect>> values;  // what each key came to hold
+  std::optional<group::Position> poisonedAt;
+
+  const raft::Configuration& committedConfiguration() const {
+    return configurations.rbegin()->second;
+  }
+};
+
+// Sees everything that replicas write, send, apply and answer. The first thing that does not hold
+// is the verdict; after it the world stands still.
+//
+// Owner:  World.
+// Thread: one.
+// Errors: the verdict.
+class Judge {
+public:
+  using SafeAt = std::function<const Stored*(group::ReplicaKey)>;
+
+  Judge(const Events& events, Report& report, SafeAt safeAt)
+      : events_(events), report_(report), safeAt_(std::move(safeAt)) {}
+
+  const std::optional<std::string>& verdict() const { return verdict_; }
+  void fail(const std::string& who, const std::string& what);
+
+  void founded(uint64_t group, raft::Configuration configuration);
+  void started(group::ReplicaKey replica, const group::ReplicaState& state);
+  void writes(group::ReplicaKey replica, const group::DiskWrite& write);
+  void sends(const group::PeerMessage& message);
+  void sendsSnapshot(group::ReplicaKey from, const raft::Message& head);
+  // After each input.
+  void look(group::ReplicaKey replica, const group::Group& group);
+  void applies(group::ReplicaKey replica, const group::ApplyRequest& request);
+  void applied(group::ReplicaKey replica, group::Applier& applier);
+  void faulted(group::ReplicaKey replica, const group::Applied& applied);
+  // The machine carried a command out; `set`: it changed its key.
+  void ran(group::ReplicaKey replica, const group::MachineCommand& command, const KvCommand& what,
+           bool set);
+  void saved(group::ReplicaKey replica, raft::LogPoint point, std::string_view file);
+
+  // What a client was told. Nothing is acknowledged that did not happen, there and then.
+  void acknowledged(uint64_t group, ValueId value, const group::Outcome& outcome);
+  void refused(uint64_t group, ValueId value, ErrorCode code);
+  void sawValue(uint64_t group, const std::string& key, ValueId value, raft::Index at);
+
+  GroupFacts& facts(uint64_t group) { return groups_[group]; }
+
+private:
+  struct Seen {
+    raft::Term term = 0;
+    raft::Index commit = 0;
+    raft::Index applied = 0;
+    uint64_t generation = 0;
+    bool leads = false;
+  };
+
+  void lookAtCommit(group::ReplicaKey replica, const raft::Core& core, raft::Index since);
+  void lookAtLeader(group::ReplicaKey replica, const raft::Core& core);
+  void checkEntry(group::ReplicaKey replica, const group::LogEntry& entry,
+                  const raft::LogShape& shape);
+
+  const Events& events_;
+  Report& report_;
+  SafeAt safeAt_;
+  std::map<uint64_t, GroupFacts> groups_;
+  std::map<group::ReplicaKey, Seen> seen_;
+  std::optional<std::string> verdict_;
+};
+
+std::string nameOf(group::ReplicaKey replica);  // "g1 n2"
+
+}  // namespace flotilla::sim

@@ -1,0 +1,119 @@
+// What operators do to groups meanwhile.
+#include "tests/sim/operators.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "host/raft/describe.h"
+#include "host/raft/membership.h"
+
+namespace flotilla::sim {
+
+void Operators::begin() {
+  const Options& its = world_.options;
+  again(its.everyChange, [this](uint64_t group) { change(group); });
+  again(its.everyChange, [this](uint64_t group) { sweep(group); });
+  again(its.everyTransfer, [this](uint64_t group) { transfer(group); });
+  again(its.everySnapshot, [this](uint64_t group) { snapshot(group); });
+}
+
+void Operators::again(int64_t everyUs, std::function<void(uint64_t group)> act) {
+  if (everyUs == 0) return;
+  int64_t us = 1 + static_cast<int64_t>(world_.dice.below(static_cast<uint64_t>(2 * everyUs)));
+  world_.events.in(us, [this, everyUs, act = std::move(act)]() {
+    if (world_.isCalm()) return;
+    act(1 + world_.dice.below(world_.groups.size()));
+    again(everyUs, act);
+  });
+}
+
+// Any members at all: the old ones and new ones, as voters, learners or not any more, the leader
+// itself included.
+void Operators::change(uint64_t group) {
+  SimHost* leader = world_.hostOfLeader(group);
+  if (leader == nullptr || leader->paused()) return;
+  GroupPlace& place = world_.place(group);
+  if (world_.dice.chance(400)) {
+    uint64_t hostId = 1 + world_.dice.below(world_.hosts.size());
+    if (world_.replicaOn(group, hostId) == 0) world_.createReplica(group, hostId, {});
+  }
+  std::vector<raft::ReplicaId> voters;
+  std::vector<raft::ReplicaId> learners;
+  uint64_t voterChance = 500 + world_.dice.below(450);
+  const raft::Configuration now = world_.leaderOf(group)->core().configuration();
+  bool gentle = world_.dice.chance(400);  // most stay what they are
+  for (const auto& [replica, hostId] : place.hosts) {
+    bool keeps = gentle && world_.dice.chance(800);
+    if (keeps ? raft::contains(now.voters, replica) : world_.dice.chance(voterChance)) {
+      voters.push_back(replica);
+    } else if (keeps ? raft::contains(now.learners, replica) : world_.dice.chance(400)) {
+      learners.push_back(replica);
+    }
+  }
+  leader->onGroup(group, [&](group::Group& its) {
+    world_.trace.note(world_.nowUs(), {8, group, voters.size(), learners.size()}, [&]() {
+      raft::Configuration wanted;
+      wanted.voters = voters;
+      wanted.learners = learners;
+      return "g" + std::to_string(group) + " members wanted: " + raft::describe(wanted);
+    });
+    its.changeMembership(voters, learners, leader->expect([](const group::Outcome&) {}));
+  });
+}
+
+bool Operators::isNamed(group::ReplicaKey replica) {
+  const GroupFacts& known = world_.judge.facts(replica.group);
+  if (raft::isMember(known.committedConfiguration(), replica.replica)) return true;
+  raft::Index since = known.configurations.rbegin()->first;
+  auto names = [&](const raft::LogShape& shape) {
+    return std::any_of(shape.configurations().begin(), shape.configurations().end(),
+                       [&](const raft::ConfigurationAt& it) {
+                         return it.index > since &&
+                                raft::isMember(it.configuration, replica.replica);
+                       });
+  };
+  for (const auto& [other, hostId] : world_.place(replica.group).hosts) {
+    SimHost& host = world_.host(hostId);
+    group::ReplicaKey key{replica.group, other};
+    const Stored* safe = host.disk().safe(key);
+    const Stored* written = host.disk().written(key);
+    if (safe != nullptr && names(safe->state.shape)) return true;
+    if (written != nullptr && names(written->state.shape)) return true;
+    if (group::Group* group = host.find(key); group != nullptr && names(group->core().shape())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Operators::sweep(uint64_t group) {
+  if (world_.judge.facts(group).committedConfiguration().joint()) return;
+  std::vector<raft::ReplicaId> gone;
+  for (const auto& [replica, hostId] : world_.place(group).hosts) {
+    if (world_.host(hostId).up() && !isNamed({group, replica})) gone.push_back(replica);
+  }
+  for (raft::ReplicaId replica : gone) {
+    if (world_.dice.chance(600)) world_.wipeReplica({group, replica});
+  }
+}
+
+void Operators::transfer(uint64_t group) {
+  SimHost* leader = world_.hostOfLeader(group);
+  if (leader == nullptr || leader->paused()) return;
+  ++world_.report[Count::transfers];
+  const GroupPlace& place = world_.place(group);
+  auto to = place.hosts.begin();
+  std::advance(to, static_cast<int64_t>(world_.dice.below(place.hosts.size())));
+  raft::ReplicaId heir = world_.dice.chance(300) ? 0 : to->first;
+  leader->onGroup(group, [&](group::Group& its) { its.transfer(heir); });
+}
+
+void Operators::snapshot(uint64_t group) {
+  SimHost& host = world_.anyHost();
+  if (host.paused()) return;
+  host.onGroup(group, [&](group::Group& its) {
+    its.requestSnapshot(host.expect([](const group::Outcome&) {}));
+  });
+}
+
+}  // namespace flotilla::sim

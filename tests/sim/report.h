@@ -1,0 +1,63 @@
+// What seeds came to, in numbers.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace flotilla::sim {
+
+// Counted for each seed and added up. The order is that of kCountNames.
+enum class Count : size_t {
+  seeds,
+  steps,
+  commands,  // acknowledged
+  queries,
+  faults,  // of all kinds
+  violations,
+  elections,
+  crashes,
+  lostWrites,
+  cuts,
+  pauses,
+  stalls,
+  syncErrors,
+  fullDisks,
+  machineFaults,
+  clockJumps,
+  messages,
+  lostMessages,
+  membershipChanges,
+  transfers,
+  snapshots,
+  installs,
+  fetches,
+  retries,  // of stamped commands
+  unknowns,
+  sessions,
+  wipes,   // of removed replicas
+  judged,  // operations in histories that were found linearizable
+  count
+};
+
+constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames = {
+    "seeds",      "steps",     "commands",     "queries",           "faults",
+    "violations", "elections", "crashes",      "lostWrites",        "cuts",
+    "pauses",     "stalls",    "syncErrors",   "fullDisks",         "machineFaults",
+    "clockJumps", "messages",  "lostMessages", "membershipChanges", "transfers",
+    "snapshots",  "installs",  "fetches",      "retries",           "unknowns",
+    "sessions",   "wipes",     "judged",
+};
+
+struct Report {
+  std::array<uint64_t, static_cast<size_t>(Count::count)> counts{};
+
+  uint64_t& operator[](Count count) { return counts[static_cast<size_t>(count)]; }
+  uint64_t operator[](Count count) const { return counts[static_cast<size_t>(count)]; }
+  void add(const Report& other) {
+    for (size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
+  }
+};
+
+}  // namespace flotilla::sim

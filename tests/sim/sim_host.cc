@@ -1,0 +1,375 @@
+// One host of a simulated world.
+#include "tests/sim/sim_host.h"
+
+#include <utility>
+
+#include "host/group/snapshot.h"
+#include "tests/sim/world.h"
+
+namespace flotilla::sim {
+namespace {
+
+group::GroupOptions groupOptions(const Options& from, group::ReplicaKey key, uint64_t seed) {
+  group::GroupOptions to;
+  to.key = key;
+  to.core.self = key.replica;
+  to.core.seed = seed;
+  to.core.electionTicks = from.electionTicks;
+  to.core.heartbeatTicks = from.heartbeatTicks;
+  to.core.preVote = from.preVote;
+  to.core.checkQuorum = from.checkQuorum;
+  to.core.leaseReads = from.leaseReads;
+  to.core.appendEntriesMax = from.appendEntriesMax;
+  to.core.inflightMax = from.inflightMax;
+  to.core.uncommittedBytesMax = from.uncommittedBytesMax;
+  to.core.promotionLagMax = from.promotionLagMax;
+  to.limits.entryCommandsMax = from.entryCommandsMax;
+  to.limits.tailBytesMax = from.tailBytesMax;
+  to.limits.applyBatchEntriesMax = from.applyBatchEntriesMax;
+  to.limits.appendFetchesMax = from.appendFetchesMax;
+  to.callTimeoutTicks = from.electionTicks * 10;
+  to.snapshotEveryEntries = from.snapshotEveryEntries;
+  to.keepEntries = from.keepEntries;
+  return to;
+}
+
+}  // namespace
+
+// Owner:  SimHost. Thread: one. Errors: the judge's.
+class SimHost::JudgedDisk final : public group::Disk {
+public:
+  JudgedDisk(World& world, SimDisk& disk) : world_(world), disk_(disk) {}
+  void write(group::ReplicaKey replica, group::DiskWrite write) override {
+    world_.judge.writes(replica, write);
+    disk_.write(replica, std::move(write));
+  }
+  void fetch(group::ReplicaKey replica, group::DiskFetch fetch) override {
+    ++world_.report[Count::fetches];
+    disk_.fetch(replica, fetch);
+  }
+
+private:
+  World& world_;
+  SimDisk& disk_;
+};
+
+SimHost::SimHost(World& world, uint64_t id, uint32_t ratePermille, int64_t wallUs)
+    : world_(world),
+      id_(id),
+      clock_(world.events, ratePermille, wallUs),
+      disk_(world.events, world.dice, world.options, *this),
+      judgedDisk_(std::make_unique<JudgedDisk>(world, disk_)) {}
+
+SimHost::~SimHost() = default;
+
+// ---- replicas ----------------------------------------------------------------------------------
+
+void SimHost::create(ReplicaRecord record) {
+  records_.insert_or_assign(record.key, record);
+  if (up_) open(record);
+}
+
+void SimHost::wipe(group::ReplicaKey key) {
+  records_.erase(key);
+  if (Replica* replica = at(key)) replica->group->stop();
+  replicas_.erase(key);
+  disk_.forget(key);
+  ++world_.report[Count::wipes];
+}
+
+SimHost::Replica* SimHost::at(group::ReplicaKey key) {
+  auto found = replicas_.find(key);
+  return found == replicas_.end() ? nullptr : &found->second;
+}
+
+group::Group* SimHost::find(group::ReplicaKey key) {
+  Replica* replica = at(key);
+  return replica == nullptr ? nullptr : replica->group.get();
+}
+
+group::Group* SimHost::find(uint64_t group) {
+  auto found = replicas_.lower_bound({group, 0});
+  bool here = found != replicas_.end() && found->first.group == group;
+  return here ? found->second.group.get() : nullptr;
+}
+
+SimLane* SimHost::lane(group::ReplicaKey key) {
+  Replica* replica = at(key);
+  return replica == nullptr ? nullptr : replica->lane.get();
+}
+
+// As runtime's Replica::start.
+void SimHost::open(const ReplicaRecord& record) {
+  group::Recovered recovered;
+  if (const Stored* stored = disk_.safe(record.key)) {
+    if (auto wrong = wrongWith(*stored)) world_.judge.fail(nameOf(record.key), "log: " + *wrong);
+    recovered.state = stored->state;
+  } else if (!record.initial.voters.empty()) {
+    recovered.state.shape = raft::LogShape({}, record.initial);
+  }
+  recovered.machineAt = recovered.state.snapshot;
+  world_.judge.started(record.key, recovered.state);
+
+  Replica& replica = replicas_[record.key];
+  replica.record = record;
+  auto onLoop = [this, key = record.key](int64_t delayUs, std::function<void(group::Group&)> act) {
+    post(delayUs, [this, key, act = std::move(act)]() {
+      Replica* here = at(key);
+      if (here == nullptr) return;
+      act(*here->group);
+      touch(*here);
+    });
+  };
+  replica.lane = std::make_unique<SimLane>(
+      record.key, recovered.machineAt, recovered.state.generation,
+      SimLane::Around{world_.events, world_.dice, world_.options, world_.judge, world_.report,
+                      disk_, onLoop,
+                      [this, key = record.key]() { return world_.breaksNow(id_, key); }});
+  replica.group = std::make_unique<group::Group>(
+      groupOptions(world_.options, record.key, world_.dice.next()), std::move(recovered),
+      group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_});
+  if (disk_.isFull()) replica.group->volumeFull(true);
+  touch(replica);
+}
+
+// ---- the process -------------------------------------------------------------------------------
+
+void SimHost::start() {
+  if (up_) return;
+  up_ = true;
+  ++boot_;
+  world_.trace.note(world_.events.nowUs(), {2, id_, boot_},
+                    [&]() { return "h" + std::to_string(id_) + " starts"; });
+  for (const auto& [key, record] : records_) open(record);
+  tickLater();
+}
+
+void SimHost::crash() {
+  if (!up_) return;
+  up_ = false;
+  paused_ = false;
+  ++boot_;
+  backlog_.clear();
+  calls_.clear();
+  replicas_.clear();
+  marked_.clear();
+  flushDue_ = false;
+  ticksDue_ = 0;
+  size_t lost = disk_.crash();
+  world_.report[Count::lostWrites] += lost;
+  world_.trace.note(world_.events.nowUs(), {3, id_, lost}, [&]() {
+    return "h" + std::to_string(id_) + " crashes, writes lost: " + std::to_string(lost);
+  });
+}
+
+void SimHost::pause() {
+  if (up_) paused_ = true;
+}
+
+void SimHost::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  for (uint64_t boot = boot_; ticksDue_ > 0 && boot == boot_; --ticksDue_) tickAll();
+  std::deque<Events::Act> backlog;
+  std::swap(backlog, backlog_);
+  for (Events::Act& act : backlog) {
+    if (up_) act();
+  }
+}
+
+void SimHost::post(int64_t delayUs, Events::Act act) {
+  world_.events.in(delayUs, [this, boot = boot_, act = std::move(act)]() mutable {
+    if (boot != boot_) return;
+    if (!paused_) return act();
+    if (backlog_.size() < kBacklogMax) backlog_.push_back(std::move(act));
+  });
+}
+
+void SimHost::tickLater() {
+  int64_t us = clock_.worldUs(world_.options.tickUs);
+  world_.events.in(us, [this, boot = boot_]() {
+    if (boot != boot_) return;
+    if (paused_) {
+      ++ticksDue_;
+    } else {
+      tickAll();
+    }
+    tickLater();
+  });
+}
+
+void SimHost::tickAll() {
+  for (auto& [key, replica] : replicas_) {
+    replica.group->tick();
+    touch(replica);
+  }
+}
+
+// After every input: the judge looks, and the turn's end is asked for.
+void SimHost::touch(Replica& replica) {
+  world_.judge.look(replica.record.key, *replica.group);
+  if (!std::exchange(replica.marked, true)) marked_.push_back(replica.record.key);
+  if (std::exchange(flushDue_, true)) return;
+  post(static_cast<int64_t>(world_.dice.below(30)), [this]() { flush(); });
+}
+
+void SimHost::flush() {
+  flushDue_ = false;
+  std::vector<group::ReplicaKey> marked;
+  std::swap(marked, marked_);
+  for (group::ReplicaKey key : marked) {
+    Replica* replica = at(key);
+    if (replica == nullptr) continue;
+    replica->marked = false;
+    replica->group->flush();
+    world_.judge.look(key, *replica->group);
+  }
+}
+
+void SimHost::onGroup(uint64_t group, const std::function<void(group::Group&)>& act) {
+  auto found = replicas_.lower_bound({group, 0});
+  if (found == replicas_.end() || found->first.group != group) return;
+  act(*found->second.group);
+  touch(found->second);
+}
+
+// ---- the disk ----------------------------------------------------------------------------------
+
+void SimHost::persisted(group::ReplicaKey key, raft::WriteId write) {
+  post(0, [this, key, write]() {
+    Replica* replica = at(key);
+    if (replica == nullptr) return;
+    world_.trace.note(world_.events.nowUs(), {4, key.group, key.replica, write},
+                      [&]() { return nameOf(key) + " persisted " + std::to_string(write); });
+    replica->group->persisted(write);
+    touch(*replica);
+  });
+}
+
+void SimHost::fetched(group::ReplicaKey key, group::Fetched fetched) {
+  auto shared = std::make_shared<group::Fetched>(std::move(fetched));
+  post(0, [this, key, shared]() {
+    Replica* replica = at(key);
+    if (replica == nullptr) return;
+    replica->group->fetched(*shared);
+    touch(*replica);
+  });
+}
+
+void SimHost::volumeFull(bool full) {
+  post(0, [this, full]() {
+    for (auto& [key, replica] : replicas_) {
+      replica.group->volumeFull(full);
+      touch(replica);
+    }
+  });
+}
+
+// The host stops; until then it goes on for a moment, and must not promise anything.
+void SimHost::diskFailed() {
+  post(static_cast<int64_t>(world_.dice.below(20'000)), [this]() {
+    crash();
+    world_.startLater(*this);
+  });
+}
+
+// ---- the way out, and in -----------------------------------------------------------------------
+
+void SimHost::send(group::PeerMessage message) {
+  world_.judge.sends(message);
+  uint64_t to = world_.hostOf({message.group, message.message.to});
+  if (to != 0) world_.network.send(id_, to, std::move(message));
+}
+
+void SimHost::receive(group::PeerMessage message) {
+  if (!up_) return;
+  auto shared = std::make_shared<group::PeerMessage>(std::move(message));
+  post(0, [this, shared]() {
+    Replica* replica = at({shared->group, shared->message.to});
+    if (replica == nullptr) return;
+    replica->group->receive(std::move(*shared));
+    touch(*replica);
+  });
+}
+
+// The file is opened here at once, and arrives whole or not at all.
+void SimHost::sendSnapshot(group::ReplicaKey from, raft::Message head) {
+  world_.judge.sendsSnapshot(from, head);
+  uint64_t to = world_.hostOf({from.group, head.to});
+  SimDisk::Shelf& shelf = disk_.shelf(from);
+  auto file = shelf.find(head.after.index);
+  bool there = file != shelf.end() && file->second.point == head.after;
+  raft::SnapshotSent sent{head.to, head.after, false};
+  if (to == 0 || !there) {
+    post(0, [this, from, sent]() { snapshotEnded(from, sent); });
+    return;
+  }
+  int64_t us = 5 * world_.network.delayUs();
+  bool breaks = !world_.network.passes(id_, to) || !world_.network.passes(id_, to);
+  world_.events.in(us, [this, from, to, head = std::move(head), copy = file->second, sent, breaks,
+                        boot = boot_]() mutable {
+    SimHost& receiver = world_.host(to);
+    bool whole = !breaks && boot == boot_ && !world_.network.isCut(id_, to) && receiver.up() &&
+                 !receiver.disk().isFull() && !receiver.disk().failed();
+    if (whole) receiver.takeSnapshot({from.group, head.to}, head, std::move(copy));
+    sent.ok = whole;
+    if (boot != boot_) return;
+    post(world_.network.delayUs(), [this, from, sent]() { snapshotEnded(from, sent); });
+  });
+}
+
+void SimHost::snapshotEnded(group::ReplicaKey from, raft::SnapshotSent sent) {
+  Replica* replica = at(from);
+  if (replica == nullptr) return;
+  replica->group->snapshotSent(sent);
+  touch(*replica);
+}
+
+void SimHost::takeSnapshot(group::ReplicaKey key, const raft::Message& head, SimDisk::File file) {
+  if (at(key) == nullptr) return;
+  FileSource source(*file.bytes);
+  auto verified = group::verifySnapshot(source);
+  if (!verified || verified->point != head.after) {
+    world_.judge.fail(nameOf(key), "receives a snapshot that does not verify");
+    return;
+  }
+  disk_.shelf(key).insert_or_assign(head.after.index, std::move(file));
+  post(static_cast<int64_t>(world_.dice.below(500)), [this, key, head]() {
+    Replica* replica = at(key);
+    if (replica == nullptr) return;
+    replica->group->snapshotReceived(head);
+    touch(*replica);
+  });
+}
+
+void SimHost::peerDown(uint64_t host) {
+  post(0, [this, host]() {
+    for (auto& [key, replica] : replicas_) {
+      raft::ReplicaId peer = world_.replicaOn(key.group, host);
+      if (peer == 0) continue;
+      replica.group->unreachable(peer);
+      touch(replica);
+    }
+  });
+}
+
+// ---- callers -----------------------------------------------------------------------------------
+
+group::CallId SimHost::expect(Answer answer) {
+  group::CallId call = world_.newCall();
+  calls_.emplace(call, std::move(answer));
+  return call;
+}
+
+void SimHost::answer(group::CallId call, group::Outcome outcome) {
+  auto found = calls_.find(call);
+  if (found == calls_.end()) {
+    world_.judge.fail("h" + std::to_string(id_), "a call is answered twice, or nobody's");
+    return;
+  }
+  Answer answer = std::move(found->second);
+  calls_.erase(found);
+  answer(outcome);
+}
+
+}  // namespace flotilla::sim

@@ -1,0 +1,182 @@
+// A replica's machine at work in a simulated world.
+#include "tests/sim/sim_lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "host/base/match.h"
+#include "host/group/snapshot.h"
+#include "tests/sim/sim_machine.h"
+
+namespace flotilla::sim {
+namespace {
+
+struct FileSink final : group::SnapshotSink {
+  std::string bytes;
+  Result<void> write(std::string_view piece) override {
+    bytes += piece;
+    return {};
+  }
+};
+
+}  // namespace
+
+SimLane::SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation,
+                 Around around)
+    : key_(key),
+      machineAt_(machineAt),
+      generation_(generation),
+      around_(std::move(around)),
+      applier_(key, [this]() {
+        return makeSimMachine({key_, &around_.judge, around_.breaksNow});
+      }) {
+  push(Begin{});
+}
+
+void SimLane::push(Job job) {
+  jobs_.push_back(std::move(job));
+  workLater();
+}
+
+void SimLane::workLater() {
+  if (busy_ || jobs_.empty()) return;
+  busy_ = true;
+  int64_t us = 5 + some(around_.options.applyUsMax);
+  around_.events.in(us, [this, alive = std::weak_ptr<bool>(alive_)]() {
+    if (alive.expired()) return;
+    busy_ = false;
+    Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    work(job);
+    workLater();
+  });
+}
+
+int64_t SimLane::some(int64_t usMax) {
+  return static_cast<int64_t>(around_.dice.below(static_cast<uint64_t>(usMax + 1)));
+}
+
+// In order, though each takes a while of its own.
+void SimLane::answer(std::function<void(group::Group&)> act) {
+  int64_t atUs = std::max(lastAnswerUs_, around_.events.nowUs() + some(100));
+  lastAnswerUs_ = atUs;
+  around_.post(atUs - around_.events.nowUs(), std::move(act));
+}
+
+void SimLane::answerDead() {
+  group::Applied applied;
+  applied.generation = generation_;
+  applied.index = machineAt_.index;
+  applied.fault = dead_;
+  applied.faultAt = deadAt_;
+  answer([applied](group::Group& group) { group.applied(applied); });
+}
+
+void SimLane::work(const Job& job) {
+  std::visit(base::Match{[this](const Begin&) { doBegin(); },
+                         [this](const group::ApplyRequest& it) { doApply(it); },
+                         [this](const group::QueryRequest& it) { doQuery(it); },
+                         [this](const group::SnapshotRequest& it) { doSnapshot(it); },
+                         [this](const group::InstallRequest& it) { doInstall(it); }},
+             job);
+}
+
+void SimLane::doBegin() {
+  Result<void> begun = machineAt_.index == 0 ? applier_.begin() : loadFrom(machineAt_);
+  if (begun) return;
+  dead_ = begun.fault();
+  deadAt_ = {machineAt_.index + 1, 0};
+  around_.judge.fail(nameOf(key_), "cannot begin after a start: " + dead_->text);
+  answerDead();
+}
+
+Result<void> SimLane::loadFrom(raft::LogPoint point) {
+  SimDisk::Shelf& shelf = around_.disk.shelf(key_);
+  auto file = shelf.find(point.index);
+  if (file == shelf.end() || file->second.point != point) {
+    return Fault{
+        ErrorCode::corrupt, "snapshot " + std::to_string(point.index) + " is not there", {}};
+  }
+  FileSource source(*file->second.bytes);
+  auto installed = applier_.install(source, point);
+  if (!installed) return installed.fault();
+  return {};
+}
+
+void SimLane::doApply(const group::ApplyRequest& request) {
+  if (dead_) return answerDead();
+  around_.judge.applies(key_, request);
+  group::Applied applied = applier_.apply(request);
+  around_.judge.applied(key_, applier_);
+  if (applied.fault) around_.judge.faulted(key_, applied);
+  answer([applied = std::move(applied)](group::Group& group) { group.applied(applied); });
+}
+
+void SimLane::doQuery(const group::QueryRequest& request) {
+  group::Queried queried{request.call, {}};
+  if (dead_) {
+    queried.outcome.code = ErrorCode::faulted;
+    queried.outcome.body = Bytes::copyOf(dead_->text);
+  } else {
+    queried = applier_.query(request);
+  }
+  answer([queried = std::move(queried)](group::Group& group) { group.queried(queried); });
+}
+
+// Captured at the boundary; saved beside later applies, if the disk has room.
+void SimLane::doSnapshot(const group::SnapshotRequest& request) {
+  group::SnapshotSaved saved;
+  saved.generation = request.generation;
+  auto captured = dead_ ? Result<std::unique_ptr<group::StateCapture>>(*dead_)
+                        : applier_.capture(request.shape);
+  if (!captured) {
+    saved.fault = captured.fault();
+    answer([saved](group::Group& group) { group.snapshotSaved(saved); });
+    return;
+  }
+  saved.point = (*captured)->point();
+  auto capture = std::make_shared<std::unique_ptr<group::StateCapture>>(std::move(*captured));
+  int64_t us = 100 + some(20'000);
+  around_.events.in(us, [this, saved, capture, alive = std::weak_ptr<bool>(alive_)]() mutable {
+    if (alive.expired()) return;
+    FileSink file;
+    auto written = (*capture)->save(file);
+    if (around_.disk.isFull()) {
+      saved.fault = Fault{ErrorCode::diskFull, "snapshot: no space", {}};
+    } else if (!written) {
+      saved.fault = written.fault();
+    } else {
+      saved.bytes = *written;
+      around_.judge.saved(key_, saved.point, file.bytes);
+      around_.disk.shelf(key_).insert_or_assign(
+          saved.point.index,
+          SimDisk::File{saved.point, std::make_shared<const std::string>(std::move(file.bytes))});
+    }
+    around_.post(some(100), [this, saved](group::Group& group) {
+      raft::Index before = group.status().snapshotIndex;
+      group.snapshotSaved(saved);
+      if (saved.fault || before == 0) return;
+      // As runtime's Replica::snapshotSaved: the one before the newest stays.
+      SimDisk::Shelf& shelf = around_.disk.shelf(key_);
+      shelf.erase(shelf.begin(), shelf.lower_bound(before));
+    });
+  });
+}
+
+void SimLane::doInstall(const group::InstallRequest& request) {
+  group::InstallEnd end;
+  end.generation = request.generation;
+  end.point = request.point;
+  Result<void> loaded = request.point.index == 0 ? applier_.begin() : loadFrom(request.point);
+  if (loaded) {
+    dead_.reset();
+    generation_ = request.generation;
+    ++around_.report[Count::installs];
+    around_.judge.applied(key_, applier_);
+  } else {
+    end.fault = loaded.fault();
+  }
+  answer([end](group::Group& group) { group.installEnd(end); });
+}
+
+}  // namespace flotilla::sim

@@ -1,0 +1,104 @@
+// A replica's machine at work in a simulated world: one request after another, with latency.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <variant>
+
+#include "host/base/prng.h"
+#include "host/group/applier.h"
+#include "host/group/group.h"
+#include "tests/sim/events.h"
+#include "tests/sim/judge.h"
+#include "tests/sim/options.h"
+#include "tests/sim/sim_disk.h"
+
+namespace flotilla::sim {
+
+// Does what runtime's MachineLane does: loads the newest snapshot, carries requests out in order,
+// saves captures beside later applies. Answers reach the group some time after the work was done.
+//
+// Owner:  its host's replica; gone with the process.
+// Thread: one.
+// Errors: a machine that cannot be loaded is an Applied with a fault.
+class SimLane final : public group::Machines {
+public:
+  // Runs an act on the group's loop after so long, if the replica is still there.
+  using Post = std::function<void(int64_t delayUs, std::function<void(group::Group&)>)>;
+
+  struct Around {
+    Events& events;
+    base::Prng& dice;
+    const Options& options;
+    Judge& judge;
+    Report& report;
+    SimDisk& disk;
+    Post post;
+    std::function<bool()> breaksNow;
+  };
+
+  SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation, Around around);
+  SimLane(const SimLane&) = delete;
+  SimLane& operator=(const SimLane&) = delete;
+
+  void apply(group::ApplyRequest request) override { push(std::move(request)); }
+  void query(group::QueryRequest request) override { push(std::move(request)); }
+  void snapshot(group::SnapshotRequest request) override { push(std::move(request)); }
+  void install(group::InstallRequest request) override { push(std::move(request)); }
+
+  group::Applier& applier() { return applier_; }
+  bool dead() const { return dead_.has_value(); }
+
+private:
+  struct Begin {};
+  using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
+                           group::InstallRequest>;
+
+  void push(Job job);
+  void workLater();
+  void work(const Job& job);
+  void doBegin();
+  void doApply(const group::ApplyRequest& request);
+  void doQuery(const group::QueryRequest& request);
+  void doSnapshot(const group::SnapshotRequest& request);
+  void doInstall(const group::InstallRequest& request);
+  Result<void> loadFrom(raft::LogPoint point);
+  void answer(std::function<void(group::Group&)> act);
+  void answerDead();
+  int64_t some(int64_t usMax);
+
+  group::ReplicaKey key_;
+  raft::LogPoint machineAt_;
+  uint64_t generation_;
+  Around around_;
+  group::Applier applier_;
+  std::deque<Job> jobs_;
+  bool busy_ = false;
+  int64_t lastAnswerUs_ = 0;
+  std::optional<Fault> dead_;
+  group::Position deadAt_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// Reads a file that lies in memory.
+//
+// Owner:  one call.
+// Thread: one.
+// Errors: none.
+class FileSource final : public group::SnapshotSource {
+public:
+  explicit FileSource(std::string_view bytes) : left_(bytes) {}
+  Result<size_t> read(char* to, size_t size) override {
+    size_t given = left_.copy(to, size);
+    left_.remove_prefix(given);
+    return given;
+  }
+
+private:
+  std::string_view left_;
+};
+
+}  // namespace flotilla::sim

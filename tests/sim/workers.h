@@ -1,0 +1,18 @@
+// Seeds run side by side, each worker a child, so that a seed that aborts takes only itself along.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/sim/run.h"
+
+namespace flotilla::sim {
+
+// Runs each seed in one of `jobs` children and hands over its end as it comes. A child that dies is
+// a violation of the seed it was at; another takes its place.
+void runSeeds(const std::vector<uint64_t>& seeds, uint32_t jobs,
+              const std::function<void(uint64_t seed, const SeedEnd& end)>& ended);
+
+}  // namespace flotilla::sim
