@@ -78,8 +78,17 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   ReplicaSet replicas;
   Volumes volumes;
   Surroundings around() {
-    return {inbox,    turn,        calls,    pool,  files,
-            *plugins, marks.get(), replicas, clock, [this]() { keeper.wake(); }};
+    return {inbox,
+            turn,
+            calls,
+            pool,
+            files,
+            *plugins,
+            marks.get(),
+            replicas,
+            clock,
+            bootNumber,
+            [this]() { keeper.wake(); }};
   }
   std::optional<Surroundings> shared;  // once plugins are open
 
