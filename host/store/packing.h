@@ -1,17 +1,22 @@
 // Numbers in and out of bytes, little-endian, as every record of this folder lies on disk.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
 namespace flotilla::store {
 
+static_assert(std::endian::native ==
+              std::endian::little);  // so that numbers are copied as they are
+
 inline void putFixed32(std::string& to, uint32_t value) {
-  for (int shift = 0; shift < 32; shift += 8) to.push_back(static_cast<char>(value >> shift));
+  to.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 inline void putFixed64(std::string& to, uint64_t value) {
-  for (int shift = 0; shift < 64; shift += 8) to.push_back(static_cast<char>(value >> shift));
+  to.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 inline void putVarint(std::string& to, uint64_t value) {
   for (; value >= 0x80; value >>= 7) to.push_back(static_cast<char>(value | 0x80));
@@ -61,9 +66,7 @@ private:
       return 0;
     }
     uint64_t value = 0;
-    for (size_t i = 0; i < size; ++i) {
-      value |= static_cast<uint64_t>(static_cast<uint8_t>(left_[i])) << (8 * i);
-    }
+    std::memcpy(&value, left_.data(), size);
     left_.remove_prefix(size);
     return value;
   }
