@@ -52,7 +52,7 @@ public:
     auto outcomes = context.getResults().initOutcomes(questions.size());
     for (unsigned i = 0; i < questions.size(); ++i) {
       if (notHere(outcomes[i])) continue;
-      outcomes[i].setAnswer(questions[i].getParams());
+      setAnswer(outcomes[i], questions[i]);
       outcomes[i].initPosition().setIndex(group().index);
     }
     return kj::READY_NOW;
@@ -70,6 +70,10 @@ public:
     description.setId(group().id);
     description.setIncarnation(incarnation_);
     auto plugin = description.initPlugin();
+    if (group().describe) {
+      group().describe(plugin);
+      return kj::READY_NOW;
+    }
     plugin.setName("gate");
     plugin.setInterfaceId(capnp::typeId<schema::Gate>());
     auto methods = plugin.initMethods(1);
@@ -99,6 +103,15 @@ private:
     return true;
   }
 
+  template <typename Asked>
+  void setAnswer(schema::Outcome::Builder outcome, Asked asked) {
+    auto params = asked.getParams().asChars();
+    if (!group().answer) return outcome.setAnswer(asked.getParams());
+    std::string answer = group().answer(asked.getMethod(), {params.begin(), params.size()});
+    outcome.setAnswer(
+        kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.data()), answer.size()));
+  }
+
   void run(schema::Command::Reader command, schema::Outcome::Builder outcome) {
     if (notHere(outcome)) return;
     FakeGroup& it = group();
@@ -119,7 +132,7 @@ private:
                             std::string(params.begin(), params.size())});
       it.answers[key] = ++it.index;
     }
-    outcome.setAnswer(command.getParams());
+    setAnswer(outcome, command);
     outcome.initPosition().setIndex(it.answers[key]);
   }
 
@@ -234,6 +247,13 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> FakeCluster::connect(kj::StringPtr addre
     return kj::mv(pipe.ends[1]);
   }
   return KJ_EXCEPTION(DISCONNECTED, "connection refused", address);
+}
+
+kj::Promise<void> FakeCluster::serve(kj::ConnectionReceiver& receiver) {
+  return receiver.accept().then([this, &receiver](kj::Own<kj::AsyncIoStream> stream) {
+    open.push_back(kj::heap<Connection>(*this, 1, kj::mv(stream)));
+    return serve(receiver);
+  });
 }
 
 // From inside one of its own calls too, so the connections go a turn later.

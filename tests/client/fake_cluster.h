@@ -46,6 +46,11 @@ struct FakeGroup {
   // What becomes of the next batches; the last one stays.
   enum class Fate { answer, loseAnswer, loseRequest, hang };
   std::vector<Fate> fates = {Fate::answer};
+  // What its plugin is, where it is to be more than a Gate; and what it answers, where that is to
+  // be more than the parameters themselves.
+  std::function<void(schema::PluginDescription::Builder)> describe;
+  std::function<std::string(uint16_t method, std::string_view params)> answer;
+
   // The fault that the next commands get, each once.
   std::vector<Fault> faults;
 };
@@ -74,6 +79,9 @@ public:
   bool tellsLeader = true;                 // findGroup says who leads
   size_t statusAsked = 0;
   std::optional<Fault> statusFault;
+
+  // The same on a real port, for programs; host 1's.
+  kj::Promise<void> serve(kj::ConnectionReceiver& receiver);
 
   struct Connection;
   std::vector<kj::Own<Connection>> open;

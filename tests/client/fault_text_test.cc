@@ -2,6 +2,7 @@
 #include "sdk/client/fault_text.h"
 
 #include <doctest/doctest.h>
+#include <kj/debug.h>
 
 #include "sdk/client/retry.h"
 #include "sdk/client/stamps.h"
