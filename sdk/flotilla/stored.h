@@ -37,6 +37,43 @@ inline uint64_t hashOf(std::string_view bytes) {
   return mixed(hash ^ tail[0], tail[1]);
 }
 
+// The first eight bytes as a number that orders as they do; shorter ones as if zeros followed.
+inline uint64_t headOf(std::string_view bytes) {
+  uint64_t head = 0;
+  if (bytes.size() >= sizeof head) {
+    std::memcpy(&head, bytes.data(), sizeof head);
+  } else if (!bytes.empty()) {
+    std::memcpy(&head, bytes.data(), bytes.size());
+  }
+  return __builtin_bswap64(head);
+}
+
+// A key that is looked for, ready to be compared with many: mostly the heads decide.
+template <typename K, typename View>
+struct Sought {
+  explicit Sought(View itsKey) : key(itsKey) {
+    if constexpr (std::is_same_v<View, std::string_view>) head = headOf(key);
+  }
+  // Whether it comes after `other`.
+  bool follows(const K& other) const {
+    if constexpr (std::is_same_v<View, std::string_view>) {
+      uint64_t otherHead = headOf(other);
+      if (otherHead != head) return otherHead < head;
+    }
+    return other < key;
+  }
+  bool precedes(const K& other) const {
+    if constexpr (std::is_same_v<View, std::string_view>) {
+      uint64_t otherHead = headOf(other);
+      if (otherHead != head) return head < otherHead;
+    }
+    return key < other;
+  }
+
+  View key;
+  uint64_t head = 0;
+};
+
 // What a Table needs of a type. There are two below: strings, and plain values without padding. An
 // author's own type joins by a specialization with the same members.
 template <typename T>

@@ -285,10 +285,11 @@ private:
   // ---- looking
 
   static uint32_t lowerBound(const Leaf& leaf, View key) {
+    Sought<K, View> sought(key);
     uint32_t first = 0;
     for (uint32_t left = leaf.count; left > 0;) {
       uint32_t half = left / 2;
-      if (leaf.keys[first + half] < key) {
+      if (sought.follows(leaf.keys[first + half])) {
         first += half + 1;
         left -= half + 1;
       } else {
@@ -298,10 +299,11 @@ private:
     return first;
   }
   static uint32_t childOf(const Inner& inner, View key) {
+    Sought<K, View> sought(key);
     uint32_t first = 1;
     for (uint32_t left = inner.count - 1; left > 0;) {
       uint32_t half = left / 2;
-      if (!(key < inner.keys[first + half])) {
+      if (!sought.precedes(inner.keys[first + half])) {
         first += half + 1;
         left -= half + 1;
       } else {
