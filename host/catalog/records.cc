@@ -118,7 +118,9 @@ void write(const PluginRecord& from, schema::CatalogPlugin::Builder to) {
   to.setVersion(from.version);
   to.setSha256(from.sha256);
   to.setBytes(from.bytes);
-  to.setDescription(kj::StringPtr(from.description).asBytes());
+  // Not by StringPtr, which ends at the first NUL.
+  to.setDescription({reinterpret_cast<const kj::byte*>(from.description.data()),
+                     from.description.size()});
   fill(from.holders, to.initHolders(count(from.holders)));
   to.setPushed(from.pushed);
 }
