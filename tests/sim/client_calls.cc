@@ -24,7 +24,7 @@ SimHost& Clients::chooseHost(Client& client) {
 
 void Clients::openSession(size_t number) {
   Client& client = clients_[number];
-  if (client.opening != 0) return;
+  if (client.opening != 0 || client.session != 0) return;
   uint64_t attempt = client.opening = ++lastAttempt_;
   SimHost& host = chooseHost(client);
   world_.events.in(world_.options.answerUsMax,
@@ -86,10 +86,15 @@ void Clients::arrive(Place place, SimHost& host, const Ask& ask, group::Stamp st
   host.post(0, [this, place, &host, ask, stamp, group]() {
     uint32_t bytesMax = world_.options.valueBytesMax;
     auto answer = [this, place, ask, group](const group::Outcome& outcome) {
-      check(group, ask, outcome);
+      check(place, ask, outcome);
       reply([this, place, ask, outcome]() { answered(place, ask, outcome); });
     };
     bool here = false;
+    world_.trace.note(world_.nowUs(), {10, ask.value, stamp.session, stamp.sequence}, [&]() {
+      return "g" + std::to_string(group) + " call " + std::to_string(ask.value) + " reaches h" +
+             std::to_string(host.id()) + ", stamp " + std::to_string(stamp.session) + "/" +
+             std::to_string(stamp.sequence) + "/" + std::to_string(stamp.acknowledgedBelow);
+    });
     host.onGroup(group, [&](group::Group& its) {
       here = true;
       group::CallId call = host.expect(answer);
@@ -108,7 +113,8 @@ void Clients::arrive(Place place, SimHost& host, const Ask& ask, group::Stamp st
 }
 
 // As the host says it, whether or not the answer arrives.
-void Clients::check(uint64_t group, const Ask& ask, const group::Outcome& outcome) {
+void Clients::check(Place place, const Ask& ask, const group::Outcome& outcome) {
+  uint64_t group = clients_[place.client].group;
   std::string who = "g" + std::to_string(group) + " call " + std::to_string(ask.value);
   world_.trace.note(world_.nowUs(),
                     {9, ask.value, static_cast<uint64_t>(outcome.code), outcome.position.index,
@@ -118,8 +124,11 @@ void Clients::check(uint64_t group, const Ask& ask, const group::Outcome& outcom
                              " at " + std::to_string(outcome.position.index) + "." +
                              std::to_string(outcome.position.ordinal);
                     });
-  if (outcome.code == ErrorCode::sessionExpired || outcome.code == ErrorCode::badRequest ||
-      outcome.code == ErrorCode::app || outcome.code == ErrorCode::noSuchMethod) {
+  // A late attempt at what another attempt has brought to its end is told that it is too late.
+  bool late = ask.stamped && !clients_[place.client].outstanding.contains(ask.sequence);
+  bool senseless = outcome.code == ErrorCode::badRequest && !late;
+  if (senseless || outcome.code == ErrorCode::sessionExpired || outcome.code == ErrorCode::app ||
+      outcome.code == ErrorCode::noSuchMethod) {
     return world_.judge.fail(who, "is refused with " + std::string(nameOf(outcome.code)) + ": " +
                                       std::string(outcome.body.view()));
   }

@@ -86,7 +86,7 @@ private:
   void attempt(Place place);
   SimHost& chooseHost(Client& client);
   void arrive(Place place, SimHost& host, const Ask& ask, group::Stamp stamp);
-  void check(uint64_t group, const Ask& ask, const group::Outcome& outcome);
+  void check(Place place, const Ask& ask, const group::Outcome& outcome);
   void reply(Events::Act act);
   bool isCurrent(Place place, const Ask& ask) const;
   void answered(Place place, const Ask& ask, const group::Outcome& outcome);

@@ -13,6 +13,8 @@
 namespace flotilla::sim {
 namespace {
 
+constexpr unsigned kSeedSecondsMax = 120;  // of real time; then the seed hangs
+
 // What a child says of a seed, through its pipe: this, then the violation's text.
 struct Line {
   uint64_t seed = 0;
@@ -50,7 +52,9 @@ bool hearAll(int from, void* bytes, size_t size) {
     Line line;
     line.seed = seed;
     sayAll(to, &line, sizeof line);
+    alarm(kSeedSecondsMax);
     SeedEnd end = runSeed(optionsOf(seed), false);
+    alarm(0);
     line.ended = true;
     line.traceHash = end.traceHash;
     line.report = end.report;
