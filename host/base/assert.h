@@ -10,9 +10,9 @@ namespace flotilla::base {
 }  // namespace flotilla::base
 
 // One condition of our own code, checked in release builds too. Never for what came from outside.
-#define ASSERT(condition)                                                        \
-  do {                                                                           \
-    if (!(condition)) [[unlikely]] {                                             \
-      ::flotilla::base::assertFailed(#condition, __FILE__, __LINE__);            \
-    }                                                                            \
+#define ASSERT(condition)                                             \
+  do {                                                                \
+    if (!(condition)) [[unlikely]] {                                  \
+      ::flotilla::base::assertFailed(#condition, __FILE__, __LINE__); \
+    }                                                                 \
   } while (false)

@@ -29,11 +29,16 @@ Output& output() {
 
 spdlog::level::level_enum levelOf(LogLevel level) {
   switch (level) {
-    case LogLevel::trace: return spdlog::level::trace;
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warn: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
+    case LogLevel::trace:
+      return spdlog::level::trace;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warn:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -57,8 +62,8 @@ bool openLog(const std::string& file, LogLevel level) {
       sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
     }
     out.pool = std::make_shared<spdlog::details::thread_pool>(kLinesWaitingMax, 1);
-    out.logger = std::make_shared<spdlog::async_logger>("flotilla", std::move(sink), out.pool,
-                                                        spdlog::async_overflow_policy::overrun_oldest);
+    out.logger = std::make_shared<spdlog::async_logger>(
+        "flotilla", std::move(sink), out.pool, spdlog::async_overflow_policy::overrun_oldest);
     out.logger->set_level(levelOf(level));
     out.logger->flush_on(spdlog::level::info);
     out.logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %v");

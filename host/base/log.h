@@ -19,8 +19,14 @@ void closeLog();
 bool logs(LogLevel level);
 void log(LogLevel level, std::string_view line);
 
-inline void logInfo(std::string_view line) { log(LogLevel::info, line); }
-inline void logWarn(std::string_view line) { log(LogLevel::warn, line); }
-inline void logError(std::string_view line) { log(LogLevel::error, line); }
+inline void logInfo(std::string_view line) {
+  log(LogLevel::info, line);
+}
+inline void logWarn(std::string_view line) {
+  log(LogLevel::warn, line);
+}
+inline void logError(std::string_view line) {
+  log(LogLevel::error, line);
+}
 
 }  // namespace flotilla::base

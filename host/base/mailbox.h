@@ -9,9 +9,9 @@
 
 namespace flotilla::base {
 
-// A bounded queue into one thread. The first item after an empty queue calls `wake` (which writes to
-// an eventfd, or notifies a condition); the receiver then takes everything at once, so a burst costs
-// one wake and two locks an item, and no allocation once the vectors have grown.
+// A bounded queue into one thread. The first item after an empty queue calls `wake` (which writes
+// to an eventfd, or notifies a condition); the receiver then takes everything at once, so a burst
+// costs one wake and two locks an item, and no allocation once the vectors have grown.
 //
 // Owner:  the receiver; senders must be gone before it.
 // Thread: send from any, takeAll from the receiver's.

@@ -119,8 +119,8 @@ void write(const PluginRecord& from, schema::CatalogPlugin::Builder to) {
   to.setSha256(from.sha256);
   to.setBytes(from.bytes);
   // Not by StringPtr, which ends at the first NUL.
-  to.setDescription({reinterpret_cast<const kj::byte*>(from.description.data()),
-                     from.description.size()});
+  to.setDescription(
+      {reinterpret_cast<const kj::byte*>(from.description.data()), from.description.size()});
   fill(from.holders, to.initHolders(count(from.holders)));
   to.setPushed(from.pushed);
 }

@@ -95,27 +95,48 @@ private:
 
 inline std::string_view nameOf(ErrorCode code) {
   switch (code) {
-    case ErrorCode::none: return "none";
-    case ErrorCode::noSuchGroup: return "noSuchGroup";
-    case ErrorCode::groupStopping: return "groupStopping";
-    case ErrorCode::groupRemoved: return "groupRemoved";
-    case ErrorCode::noSuchMethod: return "noSuchMethod";
-    case ErrorCode::badRequest: return "badRequest";
-    case ErrorCode::tooLarge: return "tooLarge";
-    case ErrorCode::denied: return "denied";
-    case ErrorCode::notLeader: return "notLeader";
-    case ErrorCode::overloaded: return "overloaded";
-    case ErrorCode::diskFull: return "diskFull";
-    case ErrorCode::wrongEpoch: return "wrongEpoch";
-    case ErrorCode::unavailable: return "unavailable";
-    case ErrorCode::sessionExpired: return "sessionExpired";
-    case ErrorCode::alreadyExists: return "alreadyExists";
-    case ErrorCode::unknown: return "unknown";
-    case ErrorCode::timeout: return "timeout";
-    case ErrorCode::faulted: return "faulted";
-    case ErrorCode::app: return "app";
-    case ErrorCode::corrupt: return "corrupt";
-    case ErrorCode::io: return "io";
+    case ErrorCode::none:
+      return "none";
+    case ErrorCode::noSuchGroup:
+      return "noSuchGroup";
+    case ErrorCode::groupStopping:
+      return "groupStopping";
+    case ErrorCode::groupRemoved:
+      return "groupRemoved";
+    case ErrorCode::noSuchMethod:
+      return "noSuchMethod";
+    case ErrorCode::badRequest:
+      return "badRequest";
+    case ErrorCode::tooLarge:
+      return "tooLarge";
+    case ErrorCode::denied:
+      return "denied";
+    case ErrorCode::notLeader:
+      return "notLeader";
+    case ErrorCode::overloaded:
+      return "overloaded";
+    case ErrorCode::diskFull:
+      return "diskFull";
+    case ErrorCode::wrongEpoch:
+      return "wrongEpoch";
+    case ErrorCode::unavailable:
+      return "unavailable";
+    case ErrorCode::sessionExpired:
+      return "sessionExpired";
+    case ErrorCode::alreadyExists:
+      return "alreadyExists";
+    case ErrorCode::unknown:
+      return "unknown";
+    case ErrorCode::timeout:
+      return "timeout";
+    case ErrorCode::faulted:
+      return "faulted";
+    case ErrorCode::app:
+      return "app";
+    case ErrorCode::corrupt:
+      return "corrupt";
+    case ErrorCode::io:
+      return "io";
   }
   return "unheardOf";
 }
