@@ -82,8 +82,8 @@ class Cluster:
         try:
             with open(os.path.join(self.dir, f"host-{number}", "pid"), encoding="ascii") as file:
                 pid = int(file.read().strip())
-            with open(f"/proc/{pid}/comm", encoding="ascii") as file:
-                return pid if file.read().strip() == "flotilla-host" else None
+            with open(f"/proc/{pid}/cmdline", "rb") as file:  # empty for one that only waits to be reaped
+                return pid if b"flotilla-host" in file.read() else None
         except (OSError, ValueError):
             return None
 

@@ -159,28 +159,25 @@ class Cluster:
                               stdin=subprocess.DEVNULL, timeout=COMMAND_SECONDS, check=False)
         return Answer(["--init"], done.returncode, done.stdout, done.stderr)
 
-    def spawn(self, n, before=()):
+    def spawn(self, n, *options, before=()):
         """Starts a host's process; `before` is put in front of it (strace …)."""
         with self.lock:
             with open(os.path.join(self.place(n), "host.log"), "ab") as log:
                 self.children[n] = subprocess.Popen(
-                    [*before, HOST, "--config", self.config(n)], stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=log, cwd=self.place(n))
+                    [*before, HOST, "--config", self.config(n), *options], stdin=subprocess.DEVNULL,
+                    stdout=log, stderr=log, cwd=self.place(n))
 
     def start(self):
-        """Founds the cluster: --init on every host, then all of them at once."""
-        for n in self.numbers:
-            done = self.init(n)
-            assert done.code == 0, done
-        self.spawnAll()
-        return self
+        """Founds the cluster: every host begins with --init, which also serves."""
+        return self.spawnAll("--init")
 
-    def spawnAll(self):
+    def spawnAll(self, *options):
         for n in self.numbers:
             if not self.alive(n):
-                self.spawn(n)
+                self.spawn(n, *options)
         for n in self.numbers:
             self.waitReady(n)
+        return self
 
     def restart(self, n):
         self.spawn(n)
