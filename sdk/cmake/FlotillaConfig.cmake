@@ -14,8 +14,6 @@ if(NOT TARGET Flotilla::sdk)
 endif()
 
 if(NOT TARGET Flotilla::client AND EXISTS ${FLOTILLA_PREFIX}/lib/libflotilla_client.a)
-  find_dependency(Threads)
-  find_dependency(OpenSSL)
   add_library(Flotilla::schemas STATIC IMPORTED)
   set_target_properties(Flotilla::schemas PROPERTIES
     IMPORTED_LOCATION ${FLOTILLA_PREFIX}/lib/libflotilla_schemas.a)
@@ -24,8 +22,7 @@ if(NOT TARGET Flotilla::client AND EXISTS ${FLOTILLA_PREFIX}/lib/libflotilla_cli
   add_library(Flotilla::client STATIC IMPORTED)
   set_target_properties(Flotilla::client PROPERTIES
     IMPORTED_LOCATION ${FLOTILLA_PREFIX}/lib/libflotilla_client.a)
-  target_link_libraries(Flotilla::client INTERFACE Flotilla::sdk Flotilla::schemas
-    CapnProto::kj-tls OpenSSL::SSL Threads::Threads)
+  target_link_libraries(Flotilla::client INTERFACE Flotilla::sdk Flotilla::schemas)
 endif()
 
 if(NOT TARGET flotilla-plugin-check)

@@ -11,6 +11,9 @@ namespace flotilla {
 // command has changed nothing (Tables are put back by the SDK; what is not in a Table the author
 // leaves alone until nothing can be thrown any more). Everything else that a handler throws is a
 // fault: the replica stops at that command.
+//
+// Thread: the handler's.
+// Errors: it is one.
 class Error : public std::runtime_error {
 public:
   // `code` is one camelCase word for programs; `text` one line for people.

@@ -17,6 +17,9 @@
 namespace flotilla::testing {
 
 // What a call came to: a result, or the machine's own error. A fault is thrown, for it ends a test.
+//
+// Thread: the test's.
+// Errors: result throws std::logic_error where there is none.
 template <typename Results>
 class Answer {
 public:

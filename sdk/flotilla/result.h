@@ -58,6 +58,9 @@ struct Fault {
 };
 
 // Shaped like std::expected, which gcc 12 lacks, to be replaced by it one day.
+//
+// Thread: as its value.
+// Errors: asking for what it does not hold throws std::bad_variant_access.
 template <typename T>
 class [[nodiscard]] Result {
 public:

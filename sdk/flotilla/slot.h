@@ -10,6 +10,8 @@
 namespace flotilla {
 
 // Copied with its node.
+//
+// Thread: the tree's. Errors: none.
 template <typename V>
 class PlainSlot {
 public:
