@@ -74,7 +74,13 @@ void writeMember(const catalog::GroupRecord& group, const catalog::ReplicaRecord
   to.setReplica(replica.id);
   if (to.getRole().size() == 0) to.setRole(replica.voter ? "follower" : "learner");
   to.setState("unknown");
-  const HostWord* leader = wordOf(words, leaderOf(group, words).host);
+  uint64_t leaderHost = leaderOf(group, words).host;
+  if (leaderHost == replica.host) {
+    to.setMatch(to.getLastIndex());  // it holds what it has
+    to.setState("self");
+    return;
+  }
+  const HostWord* leader = wordOf(words, leaderHost);
   if (leader == nullptr) return;
   KJ_IF_MAYBE (status, leader->replica(group.id)) {
     for (auto progress : status->getProgress()) {
