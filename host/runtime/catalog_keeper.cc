@@ -53,6 +53,19 @@ Result<void> CatalogKeeper::openStored() {
                   ": its log is here and its record is not; dropped");
     room->log().forget(key);
   }
+  return sweepSnapshots();
+}
+
+// Directories of replicas that no record names: a removal was cut off after its last record.
+Result<void> CatalogKeeper::sweepSnapshots() {
+  for (const auto& room : parts_.volumes.all()) {
+    auto found = room->snapshots().replicas();
+    if (!found) return found.fault();
+    for (group::ReplicaKey key : *found) {
+      if (parts_.replicas.find(key) != nullptr) continue;
+      if (auto removed = room->snapshots().removeReplica(key); !removed) return removed;
+    }
+  }
   return {};
 }
 

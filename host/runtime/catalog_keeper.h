@@ -61,6 +61,7 @@ private:
   kj::Promise<void> pushDeclared(std::string plugin, std::string file);
 
   catalog::LocalState local() const;
+  Result<void> sweepSnapshots();
   void learnAddresses();
   void openReplica(StoredReplica record);
 

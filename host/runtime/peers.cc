@@ -95,8 +95,11 @@ Result<kj::Own<net::SnapshotFile>> Peers::snapshotOffered(uint64_t host,
     here->group().snapshotReceived(message);
     here->touch();
   };
+  auto wanted = [this, key = replica->record().key]() {
+    return parts_.replicas.find(key) != nullptr;
+  };
   return receiveSnapshot(parts_.files, replica->room().snapshots(), replica->record().key,
-                         head.message.after, std::move(arrived));
+                         head.message.after, std::move(wanted), std::move(arrived));
 }
 
 kj::Promise<schema::Group::Client> Peers::group(uint64_t id, uint64_t incarnation) {

@@ -47,15 +47,18 @@ Result<void> verifyWhole(store::SnapshotFiles& snapshots, group::ReplicaKey key,
 class Incoming final : public net::SnapshotFile {
 public:
   Incoming(IoThread& files, store::SnapshotFiles& snapshots, group::ReplicaKey key,
-           raft::LogPoint point, std::function<void()> arrived)
+           raft::LogPoint point, std::function<bool()> wanted, std::function<void()> arrived)
       : files_(files),
         snapshots_(snapshots),
         key_(key),
         point_(point),
+        wanted_(std::move(wanted)),
         arrived_(std::move(arrived)),
         writer_(std::make_shared<SharedWriter>()) {}
 
   kj::Promise<void> write(Bytes piece) override {
+    if (!wanted_())
+      return net::refusal(ErrorCode::groupRemoved, "snapshot: its replica was removed");
     auto work = [writer = writer_, piece = std::move(piece), &snapshots = snapshots_, key = key_,
                  point = point_]() -> Result<void> {
       if (!*writer) {
@@ -90,6 +93,7 @@ private:
   store::SnapshotFiles& snapshots_;
   const group::ReplicaKey key_;
   const raft::LogPoint point_;
+  std::function<bool()> wanted_;
   std::function<void()> arrived_;
   std::shared_ptr<SharedWriter> writer_;  // made, used and dropped on the file thread
 };
@@ -114,8 +118,9 @@ kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files
 
 kj::Own<net::SnapshotFile> receiveSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
                                            group::ReplicaKey key, raft::LogPoint point,
+                                           std::function<bool()> wanted,
                                            std::function<void()> arrived) {
-  return kj::heap<Incoming>(files, snapshots, key, point, std::move(arrived));
+  return kj::heap<Incoming>(files, snapshots, key, point, std::move(wanted), std::move(arrived));
 }
 
 }  // namespace flotilla::runtime

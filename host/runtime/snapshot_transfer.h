@@ -22,9 +22,11 @@ kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files
                                                                  raft::LogPoint point);
 
 // A place for one on its way in. `arrived` is called on the loop once the file is whole, verified
-// against the group's own checks and synced.
+// against the group's own checks and synced. `wanted` is asked before each piece: a replica that is
+// removed meanwhile leaves nothing behind.
 kj::Own<net::SnapshotFile> receiveSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
                                            group::ReplicaKey key, raft::LogPoint point,
+                                           std::function<bool()> wanted,
                                            std::function<void()> arrived);
 
 }  // namespace flotilla::runtime
