@@ -83,8 +83,11 @@ std::string rows(const std::vector<std::pair<std::string, std::string>>& list) {
 
 std::string optionsOf(const CLI::App& app) {
   std::vector<std::pair<std::string, std::string>> list;
-  for (const CLI::Option* option : app.get_options()) {
-    if (!isHelp(app, option)) list.emplace_back(nameOf(*option), option->get_description());
+  for (bool positional : {true, false}) {
+    for (const CLI::Option* option : app.get_options()) {
+      if (isHelp(app, option) || option->nonpositional() == positional) continue;
+      list.emplace_back(nameOf(*option), option->get_description());
+    }
   }
   return list.empty() ? "" : "\n" + rows(list);
 }

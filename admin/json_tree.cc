@@ -7,6 +7,7 @@ namespace flotilla::admin {
 namespace {
 
 constexpr size_t kShownBytesMax = 40;
+constexpr int kNumberTooLarge = 406;  // nlohmann's number for it
 
 // Builds a tree from nlohmann's events.
 //
@@ -39,7 +40,12 @@ public:
   bool start_array(std::size_t) override { return open(JsonTree::Kind::list); }
   bool end_array() override { return closeOne(); }
   bool parse_error(std::size_t position, const std::string& last,
-                   const nlohmann::detail::exception&) override {
+                   const nlohmann::detail::exception& why) override {
+    // A number that no double holds is the one thing that is JSON and yet not read.
+    if (why.id == kNumberTooLarge) {
+      fault = "JSON: number " + last.substr(0, kShownBytesMax) + " is larger than any that is kept";
+      return false;
+    }
     fault = "not JSON: at byte " + std::to_string(position) + ", after \"" +
             last.substr(0, kShownBytesMax) + "\"";
     return false;

@@ -6,8 +6,8 @@
 
 #include <kj/exception.h>
 
+#include "flotilla/result.h"
 #include "schemas/types.capnp.h"
-#include "sdk/flotilla/result.h"
 
 namespace flotilla::client {
 

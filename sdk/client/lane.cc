@@ -13,8 +13,8 @@ namespace {
 // A smaller batch is not worth splitting that others may overlap with it.
 constexpr size_t kBatchCallsWorth = 64;
 
-// How many answers a group keeps for a session; with more of them under way it refuses.
-constexpr uint64_t kAnswersKeptMax = 4'096;
+// How many answers a group is made to keep for us: half of what it keeps for one session.
+constexpr uint64_t kAnswersKeptMax = 8'192;
 
 // How often a call is tried whose machine faults: another replica's may not.
 constexpr uint32_t kFaultsMax = 3;

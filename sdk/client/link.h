@@ -10,11 +10,11 @@
 #include <kj/refcount.h>
 #include <kj/timer.h>
 
+#include "flotilla/result.h"
 #include "schemas/admin.capnp.h"
 #include "schemas/client.capnp.h"
 #include "sdk/client/connector.h"
 #include "sdk/client/outcome.h"
-#include "sdk/flotilla/result.h"
 
 namespace flotilla::client {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "flotilla/bytes.h"
+#include "flotilla/result.h"
 #include "sdk/client/words.h"
-#include "sdk/flotilla/bytes.h"
-#include "sdk/flotilla/result.h"
 
 namespace flotilla::client {
 

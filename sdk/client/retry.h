@@ -1,7 +1,7 @@
 // What to do with a call that has not got its answer.
 #pragma once
 
-#include "sdk/flotilla/result.h"
+#include "flotilla/result.h"
 
 namespace flotilla::client {
 

@@ -7,7 +7,7 @@
 #include <capnp/message.h>
 #include <kj/array.h>
 
-#include "sdk/flotilla/bytes.h"
+#include "flotilla/bytes.h"
 
 namespace flotilla::client {
 

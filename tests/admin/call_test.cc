@@ -114,9 +114,9 @@ TEST_CASE("admin/call: without a method it lists them with their kinds") {
   Ran ran = served.run({"call", "things"});
   CHECK(ran.exit == 0);
   CHECK(ran.out ==
-        "METHOD  KIND     PARAMETERS                    RESULTS\n"
-        "put     command  (key :Text, things :Things)   (revision :UInt64)\n"
-        "get     query    (key :Text)                   (things :Things, found :Bool)\n");
+        "METHOD  KIND     PARAMETERS                   RESULTS\n"
+        "put     command  (key :Text, things :Things)  (revision :UInt64)\n"
+        "get     query    (key :Text)                  (things :Things, found :Bool)\n");
   auto json = nlohmann::json::parse(served.run({"--json", "call", "things"}).out);
   CHECK(json["methods"][1]["name"] == "get");
   CHECK(json["methods"][1]["kind"] == "query");
