@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "flotilla/views.h"
+
 namespace flotilla::catalog {
 namespace {
 
@@ -29,8 +31,8 @@ void fill(const std::vector<uint64_t>& from, List to) {
 
 void fill(const std::vector<OptionText>& from, capnp::List<schema::KeyValue>::Builder to) {
   for (unsigned i = 0; i < to.size(); ++i) {
-    to[i].setKey(from[i].first);
-    to[i].setValue(from[i].second);
+    to[i].setKey(flotilla::text(from[i].first));
+    to[i].setValue(flotilla::text(from[i].second));
   }
 }
 

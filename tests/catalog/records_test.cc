@@ -24,4 +24,14 @@ TEST_CASE("catalog/records: a plugin's description keeps its zero bytes") {
   CHECK(back.holders == plugin.holders);
 }
 
+TEST_CASE("catalog/records: a setting keeps what stands behind a zero byte") {
+  SpecRecord spec;
+  spec.name = "orders";
+  spec.config = {{"separator", std::string("a\0b", 3)}};
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<schema::GroupSpec>();
+  write(spec, root);
+  CHECK(read(root.asReader()).config == spec.config);
+}
+
 }  // namespace flotilla::catalog
