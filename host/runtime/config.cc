@@ -459,6 +459,12 @@ void judge(Reading& reading, Config& config) {
             "\" is not loopback and there is no [tls]; write [tls], listen on 127.0.0.1, or set "
             "host.insecure = true");
   }
+  if (!config.http.empty() && !onLoopback(config.http) && !config.insecure) {
+    reading.refuse("host.http", nullptr,
+                   "\"" + config.http +
+                       "\" is not loopback, and these pages have no TLS; write 127.0.0.1, or set "
+                       "host.insecure = true");
+  }
   auto mine = config.founders.find(config.hostId);
   if (mine != config.founders.end() && mine->second != config.listen && onLoopback(mine->second) &&
       onLoopback(config.listen)) {

@@ -69,7 +69,8 @@ group::Outcome Router::refusal(GroupRef group) const {
   const catalog::CatalogView& view = host_.catalog();
   auto record = view.group(group.id);
   std::string name = record ? record->spec.name : "id:" + std::to_string(group.id);
-  if (group.id != 0) {
+  // A group that is newer than what has been heard here is not gone, but not known yet.
+  if (group.id != 0 && group.id <= view.lastGroup()) {
     bool gone = !record || record->incarnation != group.incarnation ||
                 record->phase == catalog::GroupPhase::removing;
     if (gone) return failed(ErrorCode::groupRemoved, "group " + name + ": it has been removed");

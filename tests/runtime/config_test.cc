@@ -71,6 +71,8 @@ TEST_CASE("runtime/config: two hosts with one id are refused") {
 TEST_CASE("runtime/config: off loopback there is TLS, or the file says insecure") {
   std::string open = with("listen = \"127.0.0.1:7400\"", "listen = \"0.0.0.0:7400\"");
   CHECK(refusal(open).find("is not loopback and there is no [tls]") != std::string::npos);
+  CHECK(refusal(with("http = \"127.0.0.1:7500\"", "http = \"0.0.0.0:7500\""))
+            .find("is not loopback, and these pages have no TLS") != std::string::npos);
   std::size_t at = open.find("http =");
   CHECK(parseConfig(open.substr(0, at) + "insecure = true\n" + open.substr(at), "/etc/host.toml")
             .ok());
