@@ -332,7 +332,10 @@ Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& sha
   }
   ASSERT(shape.base().index <= state_.at.index);
   ASSERT(state_.at.index <= shape.lastIndex());
-  state_.configuration = shape.configurationAt(state_.at.index);
+  // A log that begins with a snapshot has forgotten which entry brought its configuration, and
+  // equal states are to give equal files: what was applied knows better, where it knows.
+  const raft::ConfigurationAt& inForce = shape.configurationAt(state_.at.index);
+  if (state_.configuration.configuration != inForce.configuration) state_.configuration = inForce;
   auto machine = machine_->capture();
   if (!machine) {
     stopAt({state_.at.index + 1, 0}, machine.fault());

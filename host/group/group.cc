@@ -44,6 +44,7 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
   ASSERT(options_.limits.commandBytesMax <= kPayloadBytesMax / 2);
   ASSERT(options_.limits.entryBytesMax <= kPayloadBytesMax / 4);
   ASSERT(options_.limits.entryCommandsMax <= kPayloadCommandsMax);
+  logTime_.heard(recovered.state.logTimeUs, ports_.clock.monotonicUs());
   raft::LogPoint at = recovered.machineAt;
   auto term = core_.shape().termAt(at.index);
   bool gap = at.index < core_.shape().base().index;

@@ -133,7 +133,6 @@ void Group::write(const raft::Write& write, const Brought& brought) {
   DiskWrite out;
   out.id = write.id;
   out.reset = write.reset;
-  out.state = {write.hard, core_.shape(), snapshot_, generation_};
   if (write.reset) {
     tail_.clear();
     logBytes_ = 0;
@@ -146,6 +145,7 @@ void Group::write(const raft::Write& write, const Brought& brought) {
     }
     tail_.append(out.entries);
   }
+  out.state = {write.hard, core_.shape(), snapshot_, generation_, logTime_.newestUs()};
   lastWrite_ = write.id;
   ports_.disk.write(options_.key, std::move(out));
 }

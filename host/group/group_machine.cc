@@ -204,6 +204,7 @@ void Group::installEnd(InstallEnd end) {
     applyFetch_ = 0;
     feed_.restart(installing.point.index);
     snapshot_ = installing.point;
+    logTime_.heard(end.logTimeUs, ports_.clock.monotonicUs());
     waiting_.passed(installing.point.index,
                     failure(ErrorCode::unknown, "a snapshot took the place of its entry"));
   } else if (!installing.asked) {

@@ -10,8 +10,8 @@ namespace flotilla::group {
 // Where a leader's stamps come from. A term begins with the newest stamp this replica has seen,
 // carried on by its monotonic clock, and is then slewed towards wall time by at most a tenth of
 // what has passed: a leader whose clock is far off moves the group's time slowly, and expires
-// nothing early. A replica that has seen no stamp since its start takes wall time, if it is later
-// than what the group state holds.
+// nothing early. What it has seen outlives a restart (ReplicaState::logTimeUs); a replica that has
+// never seen a stamp takes wall time.
 //
 // Owner:  Group.
 // Thread: its owner's.
@@ -26,6 +26,7 @@ public:
 
   // An entry with this stamp has arrived, from whichever leader.
   void heard(int64_t stampUs, int64_t monotonicUs);
+  int64_t newestUs() const { return stampUs_; }  // 0: none yet
   // The stamp for an entry made now.
   int64_t stamp(Now now);
   // How far the newest stamp, carried on, is ahead of wall time.

@@ -39,6 +39,7 @@ struct ReplicaState {
   raft::LogShape shape;     // first and last index, term runs, configurations
   raft::LogPoint snapshot;  // the newest saved snapshot; index 0: none
   uint64_t generation = 0;  // of the machine's directory; rises with each installed snapshot
+  int64_t logTimeUs = 0;    // the newest stamp that its entries have borne; 0: none
 };
 
 // ---- disk ------------------------------------------------------------------------------------
@@ -302,6 +303,7 @@ struct InstallEnd {
   uint64_t generation = 0;
   raft::LogPoint point;
   std::optional<Fault> fault;
+  int64_t logTimeUs = 0;  // there
 };
 
 // One replica's applier, reached by message: requests are done in order, one worker at a time, and

@@ -169,6 +169,7 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
   }
   auto save = [self = shared_from_this(), generation = request.generation,
                capture = std::move(*captured)]() mutable {
+    if (self->closed_.load()) return;  // removed meanwhile: its directory must not come back
     group::SnapshotSaved saved;
     saved.generation = generation;
     saved.point = capture->point();
@@ -197,6 +198,7 @@ void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers&
   if (loaded) {
     dead_.reset();
     generation_ = request.generation;
+    end.logTimeUs = applier_->state().timeUs;
   } else {
     end.fault = loaded.fault();
   }

@@ -75,6 +75,7 @@ std::string encodeState(const group::ReplicaState& state) {
   for (const raft::ConfigurationAt& at : state.shape.configurations()) putConfiguration(bytes, at);
   putPoint(bytes, state.snapshot);
   putVarint(bytes, state.generation);
+  putFixed64(bytes, static_cast<uint64_t>(state.logTimeUs));
   return bytes;
 }
 
@@ -99,6 +100,7 @@ std::optional<group::ReplicaState> decodeState(std::string_view bytes) {
   for (raft::ConfigurationAt& at : configurations) at = takeConfiguration(in);
   state.snapshot = takePoint(in);
   state.generation = in.varint();
+  state.logTimeUs = static_cast<int64_t>(in.fixed64());
   if (!in.finished()) return std::nullopt;
   auto shape = raft::LogShape::from(base, std::move(runs), std::move(configurations));
   if (!shape || shape->firstIndex() != first || shape->lastIndex() != last) return std::nullopt;

@@ -111,6 +111,35 @@ TEST_CASE("group/applier: a stamp is applied once, within a run, later, and afte
   CHECK(other.applier.state().configuration.configuration.voters.size() == 3);
 }
 
+// Found by flotilla-sim, seed 2: a log that begins with a snapshot knows its configuration by the
+// snapshot's index, and wrote that into the next one.
+TEST_CASE("group/applier: a replica that began with a snapshot saves what the others save") {
+  Bench one;
+  one.apply({one.commands({mapCall(0, "a=1")})});
+  auto capture = one.applier.capture(one.shape());
+  REQUIRE(capture.ok());
+  MemoryFile file;
+  REQUIRE((*capture)->save(file).ok());
+  Bench other;
+  MemorySource source(file.bytes);
+  REQUIRE(other.applier.install(source, {}).ok());
+  other.last = one.last;
+  LogEntry next = one.commands({mapCall(0, "b=2")});
+  one.apply({next});
+  other.apply({next});
+  raft::LogShape ofOther({1, 1}, one.shape().configurations().front().configuration);
+  ofOther.append(next.index, 1);
+  auto its = one.applier.capture(one.shape());
+  auto others = other.applier.capture(ofOther);
+  REQUIRE(its.ok());
+  REQUIRE(others.ok());
+  MemoryFile itsFile;
+  MemoryFile othersFile;
+  REQUIRE((*its)->save(itsFile).ok());
+  REQUIRE((*others)->save(othersFile).ok());
+  CHECK(itsFile.bytes == othersFile.bytes);
+}
+
 TEST_CASE("group/applier: how commands fall into requests changes nothing") {
   Bench one;
   Bench other;

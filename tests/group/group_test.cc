@@ -194,6 +194,30 @@ TEST_CASE("group/group: a stamped command runs once through leader change, snaps
         ErrorCode::sessionExpired);
 }
 
+// Found by flotilla-sim, seed 9: the first stamp after a restart was plain wall time.
+TEST_CASE("group/group: hosts that restart with a wall clock days ahead expire no session") {
+  for (bool snapshots : {false, true}) {
+    Trio trio(3);
+    raft::ReplicaId leader = trio.elect();
+    group::CallId open = trio.call();
+    trio.groupAt(leader).openSession(open);
+    trio.settle();
+    REQUIRE(trio.at(leader).answers[open].ok());
+    uint64_t session = trio.at(leader).answers[open].position.index;
+    trio.tickAll(2);
+    for (raft::ReplicaId id = 1; snapshots && id <= 3; ++id) {
+      trio.groupAt(id).requestSnapshot(trio.call());
+      trio.settle();
+    }
+    for (raft::ReplicaId id = 1; id <= 3; ++id) trio.crash(id);
+    trio.wire.clear();
+    trio.wallAheadUs += 2 * 86'400'000'000;
+    for (raft::ReplicaId id = 1; id <= 3; ++id) trio.start(id);
+    leader = trio.elect();
+    CHECK(trio.run(leader, mapCall(0, "a=1", {session, 1, 1})).ok());
+  }
+}
+
 TEST_CASE("group/group: leadership is handed over on request") {
   Trio trio(3);
   raft::ReplicaId leader = trio.elect();

@@ -130,6 +130,7 @@ void Seat::install(group::InstallRequest request) {
       MemorySource source(files[request.point.index]);
       auto installed = applier->install(source, request.point);
       if (!installed) end.fault = installed.fault();
+      end.logTimeUs = applier->state().timeUs;
     }
     group->installEnd(std::move(end));
   });
@@ -145,7 +146,7 @@ int64_t Seat::monotonicUs() const {
   return trio.timeUs;
 }
 int64_t Seat::wallUs() const {
-  return trio.timeUs;
+  return trio.timeUs + trio.wallAheadUs;
 }
 
 // ---- all together ------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ void drawClocks(base::Prng& dice, Options& to) {
   }
   to.leaseReads = kind < 65 && to.checkQuorum && dice.chance(500);
   to.leases = to.leaseReads ? 400 : 0;
-  to.wallJumps = dice.chance(400) && getenv("WALL");
+  to.wallJumps = dice.chance(400);
 }
 
 void drawNetwork(base::Prng& dice, Options& to) {

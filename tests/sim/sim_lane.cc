@@ -171,6 +171,7 @@ void SimLane::doInstall(const group::InstallRequest& request) {
   if (loaded) {
     dead_.reset();
     generation_ = request.generation;
+    end.logTimeUs = applier_.state().timeUs;
     ++around_.report[Count::installs];
     around_.judge.applied(key_, applier_);
   } else {

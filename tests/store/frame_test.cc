@@ -124,6 +124,7 @@ TEST_CASE("store/state_record: a state reads back, and no cut one does") {
   state.shape.addConfiguration({110, joint});
   state.snapshot = {100, 4};
   state.generation = 6;
+  state.logTimeUs = 1'700'000'000'000'000;
   std::string bytes = store::encodeState(state);
   auto read = store::decodeState(bytes);
   REQUIRE(read.has_value());
@@ -131,6 +132,7 @@ TEST_CASE("store/state_record: a state reads back, and no cut one does") {
   CHECK(read->shape == state.shape);
   CHECK(read->snapshot == state.snapshot);
   CHECK(read->generation == 6);
+  CHECK(read->logTimeUs == state.logTimeUs);
   auto bounds = store::boundsOf(bytes);
   CHECK(bounds->first == 101);
   CHECK(bounds->last == 140);
