@@ -25,7 +25,7 @@ class BadMachines(unittest.TestCase):
         self.cluster.ask("group", "create", group, "--plugin", self.name, "--set", "applyTimeoutMs=1000")
         self.cluster.ask("call", group, "put", "key=a", "value=b")
 
-    def fail(self, group, method):
+    def breakBy(self, group, method):
         """Sends the command that breaks the machine; it must not be answered as if it had worked."""
         done = self.cluster.run("call", group, method, "--timeout-ms", 2000, "--json")
         self.assertNotEqual(0, done.code, done)
@@ -51,7 +51,7 @@ class BadMachines(unittest.TestCase):
         pids = [self.cluster.children[n].pid for n in self.cluster.numbers]
         writer = Writer(self.cluster, "steady", "throw")
         writer.waitMore(50)
-        self.fail("throws", "throwForeign")
+        self.breakBy("throws", "throwForeign")
         self.faults("throws", "exception")
         writer.waitMore(100)
         self.assertEqual([], writer.end().errors()[:3])
@@ -64,7 +64,7 @@ class BadMachines(unittest.TestCase):
         self.bad("loops")
         writer = Writer(self.cluster, "steady", "loop")
         writer.waitMore(50)
-        self.fail("loops", "loopForever")
+        self.breakBy("loops", "loopForever")
 
         def stuck():
             members = self.cluster.show("loops")["members"]
@@ -84,8 +84,8 @@ class BadMachines(unittest.TestCase):
         self.addCleanup(supervisor.end)
         writer = Writer(self.cluster, "steady", "crash", timeoutMs=60000)
         writer.waitMore(50)
-        self.fail("crashes", "crash")
-        faults = self.faults("crashes", "crash")
+        self.breakBy("crashes", "crash")
+        faults = self.faults("crashes", "brought the process down here (signal 11)")
         writer.waitMore(100)
         self.assertEqual([], writer.end().errors()[:3])
         # Nobody goes on dying: the same processes are there a while of work later.

@@ -33,6 +33,10 @@ class Settings(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = Cluster(cluster='default_group = "main"', tail=DECLARED).start()
         cls.addClassCleanup(cls.cluster.close)
+        # A host is ready before what its file declares has been made.
+        for group in ("main", "quick", "watched"):
+            waitFor(lambda: cls.cluster.run("group", "show", group).code == 0, 20, f"the declared group {group}")
+            cls.cluster.leader(group)
 
     def files(self, n, volume):
         place = os.path.join(self.cluster.place(n), volume)

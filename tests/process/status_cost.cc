@@ -69,9 +69,12 @@ public:
   }
 
 private:
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's ErrorHandler has none
   struct Failed final : kj::TaskSet::ErrorHandler {
     void taskFailed(kj::Exception&& error) override { end(error.getDescription().cStr()); }
   };
+#pragma GCC diagnostic pop
 
   [[noreturn]] static void end(const char* words) {
     std::fprintf(stderr, "status-cost: %s\n", words);
