@@ -70,14 +70,15 @@ kj::Promise<void> tellReady(runtime::Host& host) {
 }
 
 int serve(const runtime::Config& config) {
+  // Before any thread begins, the log's too: one without this mask would be ended by the signal.
+  kj::UnixEventPort::captureSignal(SIGTERM);
+  kj::UnixEventPort::captureSignal(SIGINT);
   if (!base::openLog(config.log, levelOf(config.logLevel))) {
     return refuse(
         {flotilla::ErrorCode::io, "log " + config.log + ": cannot be opened for writing", ""});
   }
   // A reader of our output that is gone must not end the process.
   std::signal(SIGPIPE, SIG_IGN);
-  kj::UnixEventPort::captureSignal(SIGTERM);
-  kj::UnixEventPort::captureSignal(SIGINT);
   kj::AsyncIoContext io = kj::setupAsyncIo();
   runtime::Host host(config, io);
   flotilla::api::Services services(host);
