@@ -332,6 +332,13 @@ class Pipe:
         self.child.stdin.write(json.dumps(request).encode() + b"\n")
         self.child.stdin.flush()
 
+    def closeAll(self):
+        for stream in (self.child.stdin, self.child.stdout, self.child.stderr):
+            try:
+                stream.close()
+            except OSError:
+                pass  # calls that were never sent
+
     def waitAnswers(self, count, seconds=30):
         waitFor(lambda: len(self.answers) >= count or self.child.poll() is not None, seconds,
                 f"{count} answers, {len(self.answers)} have come")
@@ -355,6 +362,7 @@ class Pipe:
             self.child.kill()
         self.child.wait()
         self.reader.join(COMMAND_SECONDS)
+        self.closeAll()
 
 
 class Writer:
