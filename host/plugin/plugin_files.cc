@@ -19,6 +19,7 @@ namespace flotilla::plugin {
 namespace {
 
 constexpr std::string_view kAside = ".writing";
+constexpr std::string_view kDamaged = ".damaged";
 constexpr size_t kHashChars = 64;
 
 bool isHash(std::string_view word) {
@@ -140,7 +141,11 @@ std::vector<std::string> PluginFiles::list() const {
 
 Result<std::string> PluginFiles::read(const std::string& sha256) const {
   if (!has(sha256)) {
-    return Fault{ErrorCode::badRequest, "plugin " + sha256 + ": not on this host; push it", {}};
+    return Fault{
+        ErrorCode::badRequest,
+        "plugin " + sha256 +
+            ": its file is not on this host; it is fetched from one that has it, or push it",
+        {}};
   }
   std::string path = pathOf(sha256);
   std::ifstream in(path, std::ios::binary | std::ios::ate);
@@ -158,9 +163,11 @@ Result<std::string> PluginFiles::read(const std::string& sha256) const {
   if (!in) return ioFault(path, "cannot be read");
   std::string found = sha256Of(bytes);
   if (found == sha256) return bytes;
+  // Out of the way, so that it counts as missing and is fetched again; kept for who asks why.
+  std::rename(path.c_str(), (path + std::string(kDamaged)).c_str());
   return Fault{ErrorCode::corrupt,
                "plugin file " + path + ": is damaged, its content has SHA-256 " + found +
-                   "; delete it, and the host fetches it again",
+                   "; put aside, and fetched again from a host that has it",
                {}};
 }
 

@@ -30,7 +30,7 @@ public:
   Result<std::string> add(std::string_view bytes) const;
   bool has(const std::string& sha256) const;
   std::vector<std::string> list() const;
-  // The file's bytes, hashed again.
+  // The file's bytes, hashed again. A damaged file is renamed to *.damaged: it is here no more.
   Result<std::string> read(const std::string& sha256) const;
   // The file's path, after its bytes have been hashed again: what Library::open may be given.
   Result<std::string> verifiedPath(const std::string& sha256) const;

@@ -151,7 +151,10 @@ kj::Promise<void> CatalogKeeper::pass() {
         if (wanted.idle()) settled_ = true;
         return carryOut(std::move(wanted));
       })
-      .then([this]() { return declare(); })
+      .then([this]() {
+        retryFetched();
+        return declare();
+      })
       .catch_([](kj::Exception&& exception) {
         base::logWarn(std::string("catalog: ") + exception.getDescription().cStr() +
                       "; tried again");
@@ -245,8 +248,9 @@ catalog::LocalState CatalogKeeper::local() const {
 
 kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
   kj::Vector<kj::Promise<void>> begun;
-  auto guard = [this](kj::Promise<void> action, std::string what) {
-    return action.catch_([this, what](kj::Exception&& exception) {
+  // One action that cannot even begin holds up no other.
+  auto guard = [this](auto&& action, std::string what) {
+    return kj::evalNow(action).catch_([this, what](kj::Exception&& exception) {
       std::string why = net::faultOf(exception).text;
       std::string& said = troubles_[what];
       if (said != why) base::logWarn(what + ": " + why + "; tried again");
@@ -254,13 +258,17 @@ kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
     });
   };
   for (auto& each : wanted.fetch) {
-    begun.add(guard(fetch(each), "plugin " + each.plugin->nameAndVersion()));
+    begun.add(guard([&]() { return fetch(each); }, "plugin " + each.plugin->nameAndVersion()));
   }
-  for (auto& each : wanted.start) begun.add(guard(start(each), "group " + each.group->spec.name));
+  for (auto& each : wanted.start) {
+    begun.add(guard([&]() { return start(each); }, "group " + each.group->spec.name));
+  }
   for (auto& each : wanted.wipe) {
-    begun.add(guard(wipe(each), "group id:" + std::to_string(each.group)));
+    begun.add(guard([&]() { return wipe(each); }, "group id:" + std::to_string(each.group)));
   }
-  if (!wanted.drop.empty()) begun.add(guard(drop(wanted.drop, wanted.floor), "tombstones"));
+  if (!wanted.drop.empty()) {
+    begun.add(guard([&]() { return drop(wanted.drop, wanted.floor); }, "tombstones"));
+  }
   bool changes = !begun.empty();
   report(std::move(wanted.reportReplicas), std::move(wanted.reportPlugins));
   return kj::joinPromises(begun.releaseAsArray()).then([this, changes]() {
@@ -353,7 +361,8 @@ kj::Promise<void> CatalogKeeper::fetch(catalog::FetchPlugin wanted) {
   }
   if (from == 0) {
     kj::throwFatalException(
-        net::refusal(ErrorCode::unavailable, "no host that has the file is up"));
+        net::refusal(ErrorCode::unavailable,
+                     "its file is not here, and no host that has it is up to fetch it from"));
   }
   auto bytes = kj::heap<kj::Vector<kj::byte>>();
   auto& into = *bytes;
@@ -370,9 +379,27 @@ kj::Promise<void> CatalogKeeper::fetch(catalog::FetchPlugin wanted) {
           return {};
         });
       })
-      .then([](Result<void> added) {
+      .then([this, from, wanted](Result<void> added) {
         if (!added) kj::throwFatalException(net::refusal(added.fault()));
+        base::logInfo("plugin " + wanted.plugin->nameAndVersion() + ": fetched from host " +
+                      std::to_string(from));
+        fetched_.insert(wanted.plugin->sha256);
       });
+}
+
+// A replica whose plugin's file was gone or damaged begins anew, once, when the file is back. One
+// that its machine has brought down does not: that is for `flotilla group retry`.
+void CatalogKeeper::retryFetched() {
+  if (fetched_.empty()) return;
+  for (const auto& [group, replica] : parts_.replicas.all()) {
+    if (replica->broken() || fetched_.count(replica->record().pluginSha256) == 0) continue;
+    group::Status status = replica->group().status();
+    if (!status.fault || status.fault->code == ErrorCode::faulted) continue;
+    if (!retried_.insert(replica->record().key).second) continue;
+    base::logInfo("group " + replica->record().name + ": its plugin is here again; begins anew");
+    replica->group().retry();
+    replica->touch();
+  }
 }
 
 kj::Promise<void> CatalogKeeper::fetchFrom(uint64_t host, std::string sha256,

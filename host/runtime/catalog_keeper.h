@@ -54,6 +54,7 @@ private:
   kj::Promise<void> drop(std::vector<catalog::DropTombstone> wanted, uint64_t floor);
   kj::Promise<void> fetch(catalog::FetchPlugin wanted);
   kj::Promise<void> fetchFrom(uint64_t host, std::string sha256, kj::Vector<kj::byte>& into);
+  void retryFetched();
   void report(std::vector<catalog::ReportedReplica> replicas, std::vector<std::string> plugins);
   kj::Promise<void> declare();
   kj::Promise<void> declareGroup(const DeclaredGroup& group);
@@ -75,6 +76,8 @@ private:
   std::map<group::ReplicaKey, StoredReplica> tombstones_;
   std::set<group::ReplicaKey> wiped_;
   std::set<std::string> declared_;
+  std::set<std::string> fetched_;        // SHA-256 of plugins that came since the start
+  std::set<group::ReplicaKey> retried_;  // began anew for one of them
   std::map<std::string, std::string>
       troubles_;  // what was logged of an action last, to say it once
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wake_;

@@ -54,6 +54,8 @@ TEST_CASE(
   REQUIRE_FALSE(path.ok());
   CHECK(path.fault().code == ErrorCode::corrupt);
   CHECK(path.fault().text.find("is damaged, its content has SHA-256 ") != std::string::npos);
+  CHECK_FALSE(files.has(kAbc));  // so that it is fetched again
+  CHECK(std::filesystem::exists(files.pathOf(kAbc) + ".damaged"));
   REQUIRE(files.add("abc").ok());
   CHECK(files.verifiedPath(kAbc).ok());
 }
@@ -70,7 +72,9 @@ TEST_CASE("plugin/plugin_files: what a crash left half written is swept") {
 TEST_CASE("plugin/plugin_files: an unknown hash and a path in its place are refused") {
   test::Scratch scratch;
   PluginFiles files = opened(scratch);
-  CHECK(files.read(kAbc).fault().text == "plugin " + kAbc + ": not on this host; push it");
+  CHECK(files.read(kAbc).fault().text ==
+        "plugin " + kAbc +
+            ": its file is not on this host; it is fetched from one that has it, or push it");
   CHECK_FALSE(files.has("../../etc/passwd"));
   CHECK_FALSE(files.read("../host.id").ok());
 }
