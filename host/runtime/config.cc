@@ -33,6 +33,7 @@ public:
 
   void refuse(const std::string& key, const toml::source_region* where, const std::string& text) {
     if (fault_) return;
+    missing_ = where == nullptr;
     std::string place = "config " + file_;
     if (where != nullptr && where->begin.line > 0) {
       place += ":" + std::to_string(where->begin.line) + ":" + std::to_string(where->begin.column);
@@ -44,12 +45,20 @@ public:
     refuse(key, &node.source(), text);
   }
 
+  // A key that nobody knows is likely the one that another is missed for: it goes before that.
+  void refuseUnknown(const std::string& key, const toml::source_region& where,
+                     const std::string& text) {
+    if (missing_) fault_.reset();
+    refuse(key, &where, text);
+  }
+
   bool failed() const { return fault_.has_value(); }
   const Fault& fault() const { return *fault_; }
 
 private:
   std::string file_;
   std::optional<Fault> fault_;
+  bool missing_ = false;  // the fault is of something that is not there
 };
 
 std::string typeOf(const toml::node& node) {
@@ -182,7 +191,7 @@ public:
       if (known_.count(at) != 0) continue;
       std::string all;
       for (const std::string& each : known_) all += (all.empty() ? "" : ", ") + each;
-      reading_.refuse(path(at), &key.source(), "unknown key; known here: " + all);
+      reading_.refuseUnknown(path(at), key.source(), "unknown key; known here: " + all);
     }
   }
 

@@ -50,6 +50,8 @@ TEST_CASE("runtime/config: an unknown key is refused with line, column and the k
   CHECK(refusal(with("id = 1", "id = 1\nlisen = \"x\"")) ==
         "config /etc/host.toml:3:1: host.lisen: unknown key; known here: data_dir, http, id, "
         "insecure, listen, log, log_level");
+  // The misspelt key is told, not the one that is missed for it.
+  CHECK(refusal(with("listen =", "lisen =")).find("host.lisen: unknown key") != std::string::npos);
   CHECK(refusal(kGood + "[colour]\nred = 1\n").find("colour: unknown key") != std::string::npos);
 }
 
