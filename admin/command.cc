@@ -95,7 +95,8 @@ Result<std::string> readFile(const std::string& path, size_t bytesMax) {
     out.append(buffer, count);
     if (out.size() > bytesMax) {
       return Fault{ErrorCode::badRequest,
-                   path + ": more than " + std::to_string(bytesMax) + " bytes", ""};
+                   path + ": more than " + std::to_string(bytesMax) + " bytes; give a smaller file",
+                   ""};
     }
     if (count < sizeof(buffer)) break;
   }
