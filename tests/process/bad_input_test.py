@@ -1,4 +1,5 @@
 # Every bad input gets one clear line that says what was found and what to do, and changes nothing.
+import json
 import os
 import re
 import shutil
@@ -239,7 +240,7 @@ class BadCalls(unittest.TestCase):
         self.refused("noSuchMethod", 1, r"fly.*put", "call", "g", "fly", "key=a")
 
     def test_a_bad_name(self):
-        self.refused("badRequest", 1, r"Big Group.*a-z", "group", "create", "Big Group", "--plugin", "kv")
+        self.refused("badRequest", 2, r"Big Group.*a-z", "group", "create", "Big Group", "--plugin", "kv")
 
     def test_an_unknown_plugin(self):
         self.refused(None, 1, r"nothing", "group", "create", "h", "--plugin", "nothing")
@@ -276,7 +277,12 @@ class BadCalls(unittest.TestCase):
         big = os.path.join(self.cluster.dir, "big")
         with open(big, "wb") as file:
             file.write(b"x" * (5 << 20))
-        self.refused("tooLarge", 1, r"(MiB|bytes|\d{6,})", "call", "g", "put", "key=a", f"value=@{big}")
+        self.refused("badRequest", 2, r"big: more than \d{6,} bytes; give a smaller file",
+                     "call", "g", "put", "key=a", f"value=@{big}")
+        self.refused("tooLarge", 1, r"parameters of 5242\d{3} bytes, at most \d{7}", "call", "g", "put", "-",
+                     stdin=json.dumps({"key": "a", "value": "x" * (5 << 20)}))
+        self.refused("app", 1, r"a value has at most 1048576 bytes, this one 2097152", "call", "g", "put", "-",
+                     stdin=json.dumps({"key": "a", "value": "x" * (2 << 20)}))
 
     def test_the_machines_own_refusal(self):
         self.refused("app", 1, r"empty|key", "call", "g", "put", "key=", "value=c")
