@@ -104,9 +104,15 @@ bool CallLines::readNow() {
 
 void CallLines::takeLines(bool atEnd) {
   size_t from = 0;
+  if (skipping_) {  // the rest of a line that was refused for its length
+    size_t newline = input_.find('\n');
+    skipping_ = newline == std::string::npos;
+    from = skipping_ ? input_.size() : newline + 1;
+  }
   while (slots_.size() < kLinesInFlightMax && from < input_.size()) {
     size_t newline = input_.find('\n', from);
     if (newline == std::string::npos && !atEnd && input_.size() - from <= kLineBytesMax) break;
+    skipping_ = newline == std::string::npos && !atEnd;
     size_t limit = std::min(newline, input_.size());
     std::string line = input_.substr(from, limit - from);
     from = std::min(limit + 1, input_.size());
@@ -122,7 +128,8 @@ void CallLines::start(const std::string& line) {
   std::string place = "line " + std::to_string(lineNumber_) + ": ";
   if (line.size() > kLineBytesMax) {
     Fault fault{ErrorCode::tooLarge,
-                place + "more than " + std::to_string(kLineBytesMax) + " bytes", ""};
+                place + "more than " + std::to_string(kLineBytesMax) + " bytes; send less at once",
+                ""};
     return finish(number, &fault, "");
   }
   Result<JsonTree> object = parseJson(line);

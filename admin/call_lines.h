@@ -67,6 +67,7 @@ private:
   uint64_t first_ = 0;
   uint64_t answered_ = 0;
   uint64_t lineNumber_ = 0;
+  bool skipping_ = false;  // until the end of a line that is too long
   bool flushing_ = false;  // at the end of this turn of the loop
   Exit worst_ = Exit::done;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> room_;  // fulfilled when a slot is free again

@@ -316,6 +316,17 @@ class BadCalls(unittest.TestCase):
         self.assertEqual([False, True, True, False], ['"error"' in line for line in lines])
         self.cluster.expectAll("g", {"l1": "x", "l2": "y"})
 
+    def test_a_line_over_the_limit_gets_one_answer(self):
+        done = self.cluster.run("call", "g", "put", "--lines",
+                                stdin=json.dumps({"key": "l3", "value": "x" * (9 << 20)}) +
+                                '\n{"key":"l4","value":"y"}\n')
+        lines = [json.loads(line) for line in done.out.splitlines()]
+        self.assertEqual(2, len(lines), done.out)
+        self.assertEqual("tooLarge", lines[0]["error"]["code"])
+        self.assertRegex(lines[0]["error"]["text"], r"line 1: more than \d{7} bytes; send less at once")
+        self.assertNotIn("error", lines[1])
+        self.cluster.expectAll("g", {"l4": "y"})
+
 
 if __name__ == "__main__":
     unittest.main()
