@@ -69,6 +69,14 @@ std::string textOf(const HostId& id) {
   return seal(out.str());
 }
 
+std::string bootsOf(const std::string& dataDir) {
+  return dataDir + "/boots";
+}
+
+std::string boots(uint64_t count) {
+  return seal("boots " + std::to_string(count) + "\n");
+}
+
 }  // namespace
 
 Result<std::string> randomHex128() {
@@ -103,6 +111,7 @@ Result<HostId> initHostId(const std::string& dataDir, uint64_t host,
   id.host = host;
   id.birth = *birth;
   id.clusterName = clusterName;
+  if (auto wrote = writeAside(bootsOf(dataDir), boots(0)); !wrote) return wrote.fault();
   if (auto wrote = writeAside(pathOf(dataDir), textOf(id)); !wrote) return wrote.fault();
   return id;
 }
@@ -151,23 +160,20 @@ Result<void> updateHostId(const std::string& dataDir, const HostId& id) {
 }
 
 Result<uint64_t> nextBoot(const std::string& dataDir) {
-  std::string path = dataDir + "/boots";
-  uint64_t boots = 0;
-  if (exists(path)) {
-    auto text = readWhole(path, kBytesMax);
-    if (!text) return about(dataDir, text.fault().code, text.fault().text);
-    auto lines = unseal(*text);
-    auto before = lines ? numberOf(wordsOf(*lines)["boots"]) : std::nullopt;
-    if (!before) {
-      return about(dataDir, ErrorCode::corrupt,
-                   "boots fails its checksum; put the file back from a copy, with a number that is "
-                   "not lower");
-    }
-    boots = *before;
+  std::string path = bootsOf(dataDir);
+  bool there = exists(path);
+  auto text = there ? readWhole(path, kBytesMax) : Result<std::string>(std::string());
+  if (!text) return about(dataDir, text.fault().code, text.fault().text);
+  auto lines = unseal(*text);
+  auto before = lines ? numberOf(wordsOf(*lines)["boots"]) : std::nullopt;
+  if (!before) {
+    return about(dataDir, ErrorCode::corrupt,
+                 std::string(there ? "boots fails its checksum" : "boots is missing") +
+                     "; put the file back from a copy, with a number that is not lower");
   }
-  auto wrote = writeAside(path, seal("boots " + std::to_string(boots + 1) + "\n"));
+  auto wrote = writeAside(path, boots(*before + 1));
   if (!wrote) return about(dataDir, wrote.fault().code, wrote.fault().text);
-  return boots + 1;
+  return *before + 1;
 }
 
 Result<DataLock> DataLock::take(const std::string& dataDir) {

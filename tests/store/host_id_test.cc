@@ -68,12 +68,17 @@ TEST_CASE("store/host_id: every flipped bit is found") {
   }
 }
 
-TEST_CASE("store/host_id: boots count up, and a damaged count is refused") {
+TEST_CASE("store/host_id: boots count up, and a damaged or missing count is refused") {
   TempDirectory dir;
+  REQUIRE(store::initHostId(dir.path(), 4, "demo").ok());
   for (uint64_t boot = 1; boot <= 3; ++boot) CHECK(*store::nextBoot(dir.path()) == boot);
   std::ofstream(dir / "boots") << "boots 1\nchecksum 0000000000000000\n";
   CHECK(store::nextBoot(dir.path()).fault().text.find("boots fails its checksum") !=
         std::string::npos);
+  std::filesystem::remove(dir / "boots");
+  CHECK(store::nextBoot(dir.path()).fault().text ==
+        "data_dir " + std::string(dir.path()) +
+            ": boots is missing; put the file back from a copy, with a number that is not lower");
 }
 
 TEST_CASE("store/host_id: one process alone has a data directory") {
