@@ -16,6 +16,7 @@
 #include "host/raft/types.h"
 #include "host/runtime/flat_words.h"
 #include "host/runtime/host_parts.h"
+#include "host/store/files.h"
 #include "schemas/catalog.capnp.h"
 #include "schemas/client.capnp.h"
 
@@ -176,7 +177,12 @@ Result<void> Host::openRest() {
   auto plugins = PluginRoom::open(p.config.dataDir + "/plugins", std::move(*trusted), ownProgram());
   if (!plugins) return plugins.fault();
   p.plugins = std::move(*plugins);
-  auto marks = plugin::CrashMarks::open(p.config.dataDir + "/crash.marks", handleSignals_);
+  std::string marksFile = p.config.dataDir + "/crash.marks";
+  if (p.bootNumber > 1 && !store::exists(marksFile)) {
+    base::logWarn("crash marks " + marksFile +
+                  ": the file is missing; replicas whose machines crashed are tried again");
+  }
+  auto marks = plugin::CrashMarks::open(marksFile, handleSignals_);
   if (!marks) return marks.fault();
   p.marks = std::move(*marks);
   if (auto volumes = p.volumes.open(); !volumes) return volumes;
