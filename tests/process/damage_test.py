@@ -17,8 +17,13 @@ KINDS = {
     "snapshot": r"^snapshots/[1-9].*",
     "plugin copy": r"^plugins/[0-9a-f]{64}\.so$",
     "host.id": r"^host\.id$",
+    "boots": r"^boots$",
+    "generations": r"^log/generations$",
+    "meta current": r"^meta/CURRENT$",
 }
 MAYBE = {"table": r"\.ldb$"}  # there only when LevelDB wrote one
+ONLY_GONE = {"crash marks": r"^crash\.marks$"}  # its bits are mostly zeros that nobody reads
+TWICE = {"mark": r"^log/mark$", "meta mark": r"^meta/mark$"}  # two copies inside: one bit costs nothing
 
 # What host 1 must say when such a file is damaged, and when it is gone.
 DAMAGED = {
@@ -31,6 +36,9 @@ DAMAGED = {
     "snapshot": r"group g: snapshot .*: fails its checksum",
     "plugin copy": r"group g: plugin file .* is damaged, its content has SHA-256",
     "host.id": r"data_dir .*: host\.id fails its checksum",
+    "boots": r"data_dir .*: boots fails its checksum",
+    "generations": r"log/generations: fails its checksum",
+    "meta current": r"meta .* does not open: Corruption: CURRENT",
 }
 GONE = {
     "journal": r"generation \d+: frame \d+ is missing, and was synced",
@@ -42,6 +50,12 @@ GONE = {
     "snapshot": r"group g: snapshot .*(missing|not there|No such file|gone)",
     "plugin copy": r"group g: plugin [0-9a-f]{64}: its file is not on this host; it is fetched from one that has it",
     "host.id": r"data_dir .*: no host\.id; a new host starts once with --init",
+    "boots": r"data_dir .*: boots is missing",
+    "generations": r"log/generations: open: No such file or directory; this host does not start",
+    "meta current": r"meta .*: CURRENT is missing",
+    "crash marks": r"crash marks .*: the file is missing; replicas whose machines crashed are tried again",
+    "mark": r"log/mark: open: No such file or directory; this host does not start",
+    "meta mark": r"meta/mark: open: No such file or directory; this host does not start",
 }
 
 
@@ -75,7 +89,7 @@ class Damage(unittest.TestCase):
 
     def victim(self, kind):
         """The largest file of a kind on host 1."""
-        found = self.cluster.paths(1, {**KINDS, **MAYBE}[kind])
+        found = self.cluster.paths(1, {**KINDS, **MAYBE, **TWICE, **ONLY_GONE}[kind])
         if not found and kind in MAYBE:
             self.skipTest(f"no file of the kind {kind} was written")
         self.assertTrue(found, f"host 1 has no file of the kind {kind}")
@@ -178,9 +192,10 @@ class Damage(unittest.TestCase):
 
 def addCases():
     """One test for each kind and way, so that each is named in the output."""
-    for kind in [*KINDS, *MAYBE]:
+    for kind in [*KINDS, *MAYBE, *TWICE, *ONLY_GONE]:
         name = kind.replace(" ", "_").replace(".", "_")
-        setattr(Damage, f"test_a_bit_of_a_{name}", lambda self, kind=kind: self.damage(kind))
+        if kind not in {**TWICE, **ONLY_GONE}:
+            setattr(Damage, f"test_a_bit_of_a_{name}", lambda self, kind=kind: self.damage(kind))
         setattr(Damage, f"test_no_{name}", lambda self, kind=kind: self.remove(kind))
 
 
