@@ -35,6 +35,10 @@ public:
 };
 
 // TCP, with TLS where there is one; the streams gather (gathering_stream.h).
+//
+// Owner:  runtime; refers to network, timer and tls.
+// Thread: its loop's.
+// Errors: as Dialer says.
 class NetworkDialer final : public Dialer {
 public:
   NetworkDialer(kj::Network& network, kj::Timer& timer, kj::Maybe<Tls&> tls);

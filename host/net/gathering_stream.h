@@ -12,6 +12,9 @@ inline constexpr size_t kReadBufferBytes = 64 << 10;
 inline constexpr size_t kFlushBytes = 256 << 10;    // pending bytes that do not wait for the turn
 inline constexpr size_t kUnsentBytesMax = 4 << 20;  // beyond it writes wait for the wire
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's streams are destroyed by kj::Own
+
 // Cap'n Proto reads twice and writes once a message; this stream makes it one read and one write
 // for all messages of the moment, which more than halves the CPU of a call. Written bytes are
 // copied, answered at once, and leave when the loop has nothing else to do (kj::evalLast) or when
@@ -23,8 +26,6 @@ inline constexpr size_t kUnsentBytesMax = 4 << 20;  // beyond it writes wait for
 //         ends reading, for a connection that is half dead is dead. A write after shutdownWrite is
 //         the caller's bug and fails.
 // Time:   a write is answered at once below kUnsentBytesMax, and else once half of that is sent.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's streams are destroyed by kj::Own
 class GatheringStream final : public kj::AsyncIoStream {
 public:
   explicit GatheringStream(kj::Own<kj::AsyncIoStream> inner);

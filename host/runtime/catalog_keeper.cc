@@ -2,7 +2,6 @@
 #include "host/runtime/catalog_keeper.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "host/base/log.h"
 #include "host/net/refusal.h"
@@ -153,7 +152,7 @@ kj::Promise<void> CatalogKeeper::pass() {
       })
       .then([this]() {
         retryFetched();
-        return declare();
+        return declared_.declare(view_);
       })
       .catch_([](kj::Exception&& exception) {
         base::logWarn(std::string("catalog: ") + exception.getDescription().cStr() +
@@ -423,93 +422,6 @@ kj::Promise<void> CatalogKeeper::fetchFrom(uint64_t host, std::string sha256,
           kj::throwFatalException(net::refusal(ErrorCode::unavailable, "the file came short"));
         }
         return fetchFrom(host, sha256, into);
-      });
-}
-
-// The leader of group 0 creates what the [[group]] tables name, once: a plugin that is not known
-// yet is looked for in plugins.dirs and beside the program, or waited for.
-kj::Promise<void> CatalogKeeper::declare() {
-  const Replica* catalog = parts_.replicas.find(kCatalogGroup);
-  if (catalog == nullptr || catalog->broken() || !catalog->group().leads()) return kj::READY_NOW;
-  for (const DeclaredGroup& group : parts_.config.groups) {
-    if (declared_.count(group.name) != 0) continue;
-    bool hostsKnown = true;
-    for (uint64_t host : group.on) hostsKnown = hostsKnown && view_.host(host);
-    hostsKnown = hostsKnown && view_.hosts().size() == parts_.config.founders.size();
-    if (!hostsKnown) continue;
-    if (view_.pluginByText(group.plugin)) return declareGroup(group);
-    std::string file = pluginFile(group.plugin);
-    if (!file.empty()) return pushDeclared(group.plugin, file);
-  }
-  return kj::READY_NOW;
-}
-
-std::string CatalogKeeper::pluginFile(const std::string& plugin) const {
-  std::string name = plugin.substr(0, plugin.find('@'));
-  std::vector<std::string> dirs = parts_.config.pluginDirs;
-  dirs.push_back((std::filesystem::path(ownProgram()).parent_path() / "../plugins").string());
-  for (const std::string& dir : dirs) {
-    std::string file = (std::filesystem::path(dir) / (name + ".so")).lexically_normal().string();
-    if (troubles_.count(file) == 0 && store::exists(file)) return file;
-  }
-  return "";
-}
-
-kj::Promise<void> CatalogKeeper::pushDeclared(std::string plugin, std::string file) {
-  auto read = [file]() { return store::readWhole(file, plugin::PluginFiles::kFileBytesMax); };
-  return parts_.files.run(std::move(read))
-      .then([this](Result<std::string> bytes) -> kj::Promise<Result<ProbedPlugin>> {
-        if (!bytes) return Result<ProbedPlugin>(bytes.fault());
-        auto view = kj::arrayPtr(reinterpret_cast<const kj::byte*>(bytes->data()), bytes->size());
-        return parts_.host.probePlugin(kj::heapArray(view));
-      })
-      .then([this](Result<ProbedPlugin> probed) -> kj::Promise<group::Outcome> {
-        if (!probed) kj::throwFatalException(net::refusal(probed.fault()));
-        return parts_.host.addPlugin(*probed, kReportMs);
-      })
-      .then([this, plugin, file](group::Outcome outcome) {
-        if (!outcome.ok()) {
-          kj::throwFatalException(net::refusal(outcome.code, std::string(outcome.body.view())));
-        }
-        base::logInfo("plugin " + plugin + ": pushed from " + file + " for a [[group]] table");
-        wake();
-      })
-      .catch_([this, plugin, file](kj::Exception&& exception) {
-        Fault fault = net::faultOf(exception);
-        base::logError("plugin " + plugin + ": " + file + ": " + fault.text + "; push it by hand");
-        troubles_[file] = fault.text;
-      });
-}
-
-kj::Promise<void> CatalogKeeper::declareGroup(const DeclaredGroup& group) {
-  auto params = flatWords<Catalog::CreateGroupParams>([&](Catalog::CreateGroupParams::Builder to) {
-    to.setDeclared(true);
-    auto spec = to.initSpec();
-    spec.setName(group.name);
-    spec.setPlugin(group.plugin);
-    auto on = spec.initOn(static_cast<unsigned>(group.on.size()));
-    for (unsigned i = 0; i < on.size(); ++i) on.set(i, group.on[i]);
-    auto learners = spec.initLearners(static_cast<unsigned>(group.learners.size()));
-    for (unsigned i = 0; i < learners.size(); ++i) learners.set(i, group.learners[i]);
-    auto put = [](const std::map<std::string, std::string>& from, auto list) {
-      unsigned i = 0;
-      for (const auto& [key, value] : from) {
-        list[i].setKey(key);
-        list[i++].setValue(value);
-      }
-    };
-    put(group.options, spec.initOptions(static_cast<unsigned>(group.options.size())));
-    put(group.config, spec.initConfig(static_cast<unsigned>(group.config.size())));
-  });
-  return parts_.host.catalogCall(2, std::move(params), kReportMs)
-      .then([this, name = group.name](group::Outcome outcome) {
-        if (!outcome.ok() && outcome.code != ErrorCode::app) return;  // asked again
-        declared_.insert(name);
-        if (!outcome.ok()) {
-          base::logError("group " + name +
-                         ": its [[group]] table is refused: " + std::string(outcome.body.view()));
-        }
-        wake();
       });
 }
 

@@ -14,7 +14,7 @@
 #include "host/catalog/reconciler.h"
 #include "host/catalog/view.h"
 #include "host/group/ports.h"
-#include "host/runtime/config.h"
+#include "host/runtime/declared_groups.h"
 #include "host/runtime/records.h"
 
 namespace flotilla::runtime {
@@ -30,7 +30,7 @@ struct HostParts;
 // Errors: an action that fails is logged and tried again at the next pass, a second later at most.
 class CatalogKeeper {
 public:
-  explicit CatalogKeeper(HostParts& parts) : parts_(parts) {}
+  explicit CatalogKeeper(HostParts& parts) : parts_(parts), declared_(parts) {}
 
   // Opens what meta/ remembers: every replica starts and serves without the catalog's quorum.
   Result<void> openStored();
@@ -56,10 +56,6 @@ private:
   kj::Promise<void> fetchFrom(uint64_t host, std::string sha256, kj::Vector<kj::byte>& into);
   void retryFetched();
   void report(std::vector<catalog::ReportedReplica> replicas, std::vector<std::string> plugins);
-  kj::Promise<void> declare();
-  kj::Promise<void> declareGroup(const DeclaredGroup& group);
-  std::string pluginFile(const std::string& plugin) const;
-  kj::Promise<void> pushDeclared(std::string plugin, std::string file);
 
   catalog::LocalState local() const;
   Result<void> sweepSnapshots();
@@ -75,7 +71,7 @@ private:
   // Tombstones: those whose files are known to be gone, and those that may have some left.
   std::map<group::ReplicaKey, StoredReplica> tombstones_;
   std::set<group::ReplicaKey> wiped_;
-  std::set<std::string> declared_;
+  DeclaredGroups declared_;
   std::set<std::string> fetched_;        // SHA-256 of plugins that came since the start
   std::set<group::ReplicaKey> retried_;  // began anew for one of them
   std::map<std::string, std::string>

@@ -39,6 +39,10 @@ inline constexpr uint64_t kCatalogIncarnation = 1;
 // flotilla-host itself, which probes run: in tests the process is another program beside it.
 std::string ownProgram();
 
+// The machine's clocks.
+//
+// Thread: any.
+// Errors: none.
 class SystemClock final : public group::Clock {
 public:
   int64_t monotonicUs() const override;

@@ -120,6 +120,12 @@ struct RunEntry {
   raft::Term term = 0;
   std::string_view payload;
 };
+
+// A run's entries, read in place.
+//
+// Owner:  whoever reads; dies with the frame it views.
+// Thread: one at a time.
+// Errors: as RunEntry: an entry that fails its checksum is not given.
 class RunView {
 public:
   // Checks the table against the line's checksum; `good` says whether it held.

@@ -34,7 +34,9 @@ private:
 
 // Walks a generation's frames in order.
 //
-// Owner, Thread, Errors: as PinnedFrame; fault() once valid() is false tells the end from damage.
+// Owner:  as PinnedFrame.
+// Thread: as PinnedFrame.
+// Errors: fault(), once valid() is false, tells the end from damage.
 class FrameCursor {
 public:
   FrameCursor(std::unique_ptr<leveldb::Iterator> at, std::string who)
