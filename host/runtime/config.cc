@@ -324,7 +324,10 @@ Result<Config> parseConfig(const std::string& text, const std::string& file) {
   Reading reading(file);
   toml::parse_result parsed = toml::parse(text, file);
   if (!parsed) {
-    reading.refuse("", &parsed.error().source(), std::string(parsed.error().description()));
+    std::string found(parsed.error().description());
+    bool twice = found.find("redefine") != std::string::npos;
+    if (twice) found += "; write each key once, and give each host an id of its own";
+    reading.refuse("", &parsed.error().source(), found);
     return reading.fault();
   }
   Config config;

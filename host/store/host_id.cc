@@ -187,7 +187,8 @@ Result<DataLock> DataLock::take(const std::string& dataDir) {
     std::string pid(holder, got > 0 ? static_cast<size_t>(got) : 0);
     while (!pid.empty() && pid.back() == '\n') pid.pop_back();
     return about(dataDir, ErrorCode::denied,
-                 "in use by another flotilla-host (pid " + (pid.empty() ? "unknown" : pid) + ")");
+                 "in use by another flotilla-host (pid " + (pid.empty() ? "unknown" : pid) +
+                     "); stop it, or give this host its own host.data_dir");
   }
   if (::ftruncate(file->get(), 0) != 0) return posixFault(path, "shorten", errno);
   std::string pid = std::to_string(::getpid()) + "\n";

@@ -66,6 +66,9 @@ TEST_CASE("runtime/config: an address without a port is refused") {
 TEST_CASE("runtime/config: two hosts with one id are refused") {
   std::string text = refusal(with("2 = \"127.0.0.1:7401\"", "01 = \"127.0.0.1:7401\""));
   CHECK(text.find("two hosts with the id 1; give each its own") != std::string::npos);
+  text = refusal(with("2 = \"127.0.0.1:7401\"", "1 = \"127.0.0.1:7401\""));
+  CHECK(text.find("cannot redefine existing string '1'; write each key once, and give each host an "
+                  "id of its own") != std::string::npos);
   text = refusal(with("2 = \"127.0.0.1:7401\"", "2 = \"127.0.0.1:7400\""));
   CHECK(text.find("is another founder's address too") != std::string::npos);
 }

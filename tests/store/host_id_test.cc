@@ -89,9 +89,9 @@ TEST_CASE("store/host_id: one process alone has a data directory") {
     auto other = store::DataLock::take(dir.path());
     REQUIRE(!other.ok());
     CHECK(other.fault().code == ErrorCode::denied);
-    CHECK(other.fault().text == "data_dir " + dir.path() +
-                                    ": in use by another flotilla-host (pid " +
-                                    std::to_string(::getpid()) + ")");
+    CHECK(other.fault().text ==
+          "data_dir " + dir.path() + ": in use by another flotilla-host (pid " +
+              std::to_string(::getpid()) + "); stop it, or give this host its own host.data_dir");
   }
   CHECK(store::DataLock::take(dir.path()).ok());
   CHECK(!store::DataLock::take(dir / "missing").ok());
