@@ -201,7 +201,7 @@ void printGroup(schema::GroupStatus::Reader group) {
     auto host = static_cast<unsigned long long>(member.getHost());
     // A fault says where it is; a machine that is slow or stuck has none.
     if (member.getFault().size() != 0) {
-      std::printf("host %llu: faulted %s\n", host, member.getFault().cStr());
+      std::printf("host %llu: faulted: %s\n", host, member.getFault().cStr());
     } else if (member.getMachine() == "stuck" || member.getMachine() == "slow") {
       std::printf("host %llu: its machine is %s, a call there does not end\n", host,
                   member.getMachine().cStr());

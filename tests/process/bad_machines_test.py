@@ -42,6 +42,8 @@ class BadMachines(unittest.TestCase):
             self.assertIn(word, one["fault"])
             self.assertRegex(one["fault"], r"\d", "a fault names its position")
         self.assertEqual(1, len({(one["faultIndex"], one["faultOrdinal"]) for one in found}), found)
+        place = f"at {found[0]['faultIndex']}/{found[0]['faultOrdinal']}: "
+        self.assertEqual(3, self.cluster.run("group", "show", group).out.count(": faulted: " + place))
         return found
 
     def serving(self):
@@ -75,6 +77,7 @@ class BadMachines(unittest.TestCase):
             return all(one["machine"] == "stuck" for one in members) and members
         for group in LOOPING:
             waitFor(lambda: stuck(group), 30, f"three stuck machines of {group}")
+            self.assertEqual(3, self.cluster.run("group", "show", group).out.count(": its machine is stuck"))
         writer.waitMore(200)
         self.assertEqual([], writer.end().errors()[:3])
         self.assertTrue(all(self.cluster.alive(n) for n in self.cluster.numbers))
