@@ -45,16 +45,24 @@ base::LogLevel levelOf(const std::string& name) {
   ::_exit(code);
 }
 
-// The first SIGTERM or SIGINT stops in good order, the second at once.
-kj::Promise<void> onSignals(kj::UnixEventPort& port, runtime::Host& host, bool again) {
-  return port.onSignal(SIGTERM)
-      .exclusiveJoin(port.onSignal(SIGINT))
-      .then([&port, &host, again](siginfo_t) {
-        if (again) leave(kRefused);
-        ::sd_notify(0, "STOPPING=1");
-        host.stop();
-        return onSignals(port, host, true);
-      });
+void endAtOnce(int) {
+  ::_exit(kRefused);
+}
+
+// The first SIGTERM or SIGINT stops in good order, the second at once: by the kernel, since the
+// loop may stand still while it waits for a machine.
+kj::Promise<void> onSignals(kj::UnixEventPort& port, runtime::Host& host) {
+  return port.onSignal(SIGTERM).exclusiveJoin(port.onSignal(SIGINT)).then([&host](siginfo_t) {
+    sigset_t both;
+    ::sigemptyset(&both);
+    for (int signal : {SIGTERM, SIGINT}) {
+      std::signal(signal, endAtOnce);
+      ::sigaddset(&both, signal);
+    }
+    ::pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
+    ::sd_notify(0, "STOPPING=1");
+    host.stop();
+  });
 }
 
 // Tells systemd when the host serves.
@@ -90,7 +98,7 @@ int serve(const runtime::Config& config) {
     leave(code);
   }
   auto web = services.serveHttp(io);
-  auto signals = onSignals(io.unixEventPort, host, false).eagerlyEvaluate(nullptr);
+  auto signals = onSignals(io.unixEventPort, host).eagerlyEvaluate(nullptr);
   auto ready = tellReady(host).eagerlyEvaluate(nullptr);
   leave(host.run().wait(io.waitScope));
 }
