@@ -41,7 +41,7 @@ class Churn(unittest.TestCase):
                 self.round(cluster, f"t{turn}")
 
     def round(self, cluster, prefix):
-        ended, deaths, failures = threading.Event(), [], []
+        ended, deaths, failures, self.snapshots = threading.Event(), [], [], []
         killer = threading.Thread(target=self.killing, args=(cluster, ended, deaths))
         names = [f"{prefix}-{number}" for number in range(GROUPS)]
         removed = names[1::2]
@@ -51,6 +51,7 @@ class Churn(unittest.TestCase):
                 for name in mine:
                     self.until(cluster, "group", "create", name, "--plugin", "kv")
                     if name in removed:
+                        self.withSnapshots(cluster, name)
                         self.until(cluster, "group", "remove", name)
             except Exception as error:  # shown by the test's own thread
                 failures.append(error)
@@ -65,12 +66,29 @@ class Churn(unittest.TestCase):
         killer.join()
         self.assertEqual([], failures)
         self.assertGreaterEqual(len(deaths), 3, "hardly anything died")
-        print(f"{len(names)} groups created, {len(removed)} removed, {len(deaths)} hosts killed")
-        self.settled(cluster, {name for name in names if name not in removed})
+        print(f"{len(names)} groups created, {len(removed)} removed, {len(deaths)} hosts killed, "
+              f"{sum(self.snapshots)} snapshots of removed groups")
+        self.assertGreaterEqual(sum(self.snapshots), len(removed) // 2, "removed groups left nothing to find")
+        wanted = {name for name in names if name not in removed}
+        self.settled(cluster, wanted)
+        self.assertEqual([0, 0, 0], cluster.stopAll())  # each replica's snapshot is saved
+        for n in cluster.numbers:
+            self.assertLessEqual(len(wanted), len(self.directories(cluster, n)), f"directories of host {n}")
+        cluster.spawnAll()  # a record that was left behind would come to life
+        self.settled(cluster, wanted)
         self.reborn(cluster, removed[0], names[0])
         for name in names:
             self.until(cluster, "group", "remove", name)
         self.settled(cluster, set())
+        self.assertEqual([0, 0, 0], cluster.stopAll())
+        cluster.spawnAll()
+        self.settled(cluster, set())
+
+    def withSnapshots(self, cluster, name):
+        """Gives a group something to leave behind; a host that dies meanwhile may prevent it."""
+        cluster.run("call", name, "put", "key=a", "value=b", "--timeout-ms", 5000)
+        done = cluster.run("group", "snapshot", name, "--timeout-ms", 5000, "--json")
+        self.snapshots.append(done.code == 0)
 
     def listed(self, cluster, *options):
         return {one["name"]: one for one in cluster.ask("group", "list", *options)["groups"] if one["id"] != 0}
@@ -89,12 +107,11 @@ class Churn(unittest.TestCase):
     def directories(self, cluster, n):
         """The ids of the groups that have a directory on a host."""
         found = set()
-        for kind in ("snapshots", "machines"):
-            place = cluster.state(n, kind)
-            for name in os.listdir(place) if os.path.isdir(place) else []:
-                match = re.fullmatch(r"(\d+)-\d+", name)
-                self.assertTrue(match, f"{place}/{name}")
-                found.add(int(match.group(1)))
+        place = cluster.state(n, "snapshots")
+        for name in os.listdir(place):
+            match = re.fullmatch(r"(\d+)-\d+", name)
+            self.assertTrue(match, f"{place}/{name}")
+            found.add(int(match.group(1)))
         return found
 
     def reborn(self, cluster, gone, alive):
