@@ -157,7 +157,8 @@ Exit run(const Options& options, const std::string& command, const Calling& call
     return speaker.usage("--lines: takes parameters from standard input alone; leave out \"" +
                          calling.words[0] + "\"");
   }
-  return withCluster(options, command, kAskMs,
+  // One call alone that breaks off is told as unknown; a session for it would cost more than it.
+  return withCluster(options, {command, kAskMs, calling.lines},
                      [&](Cluster& cluster) { return runCall(cluster, options, calling, speaker); });
 }
 

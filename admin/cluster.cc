@@ -73,16 +73,17 @@ Result<Access> accessOf(const Options& options) {
   return access;
 }
 
-Exit withCluster(const Options& options, const std::string& command, uint64_t timeoutMs,
+Exit withCluster(const Options& options, const Wish& wish,
                  const std::function<Exit(Cluster&)>& body) {
-  Speaker speaker(options.json, command);
+  Speaker speaker(options.json, wish.command);
   Result<Access> access = accessOf(options);
   if (!access) return speaker.usage(access.fault().text);
 
   client::ClientOptions wanted;
   wanted.addresses = access->addresses;
   wanted.token = access->token;
-  wanted.callTimeoutMs = options.timeoutMs != 0 ? options.timeoutMs : timeoutMs;
+  wanted.callTimeoutMs = options.timeoutMs != 0 ? options.timeoutMs : wish.timeoutMs;
+  wanted.sessions = wish.session;
   kj::AsyncIoContext io = kj::setupAsyncIo();
   Cluster cluster(io, std::move(wanted));
   Exit exit = Exit::done;

@@ -55,9 +55,15 @@ struct Access {
 };
 Result<Access> accessOf(const Options& options);
 
-// Connects and runs `body`; tells on stderr what goes wrong. `timeoutMs` where the options set
-// none.
-Exit withCluster(const Options& options, const std::string& command, uint64_t timeoutMs,
+// How a command wants its connection.
+struct Wish {
+  std::string command;     // as it was typed, for what it says
+  uint64_t timeoutMs = 0;  // where the options set none
+  bool session = false;    // worth a replicated command and a place among the group's sessions
+};
+
+// Connects and runs `body`; tells on stderr what goes wrong.
+Exit withCluster(const Options& options, const Wish& wish,
                  const std::function<Exit(Cluster&)>& body);
 
 constexpr uint64_t kAskMs = 10'000;     // what only looks, and calls

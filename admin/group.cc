@@ -88,7 +88,7 @@ Exit create(const Options& options, const std::string& command, Creation creatio
   if (Result<void> read = readCreation(creation); !read) {
     return Speaker(options.json, command).usage(read.fault().text);
   }
-  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
     Progress progress(options.json);
     progress.say("group " + creation.name + ": waiting until its replicas serve");
     auto response = cluster.wait(cluster.admin().createGroup(
@@ -130,7 +130,7 @@ void addRow(Table& table, schema::GroupStatus::Reader group) {
 }
 
 Exit list(const Options& options, const std::string& command, const Listing& listing) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     client::Admin::GroupFilter filter = listing.filter;
     bool filtered = filter.on != 0 || !filter.plugin.empty() || filter.unhealthyOnly;
     Table table({"NAME", "ID", "PLUGIN", "STATE", "LEADER", "TERM", "ON", "READY"});
@@ -210,7 +210,7 @@ void printGroup(schema::GroupStatus::Reader group) {
 }
 
 Exit show(const Options& options, const std::string& command, const std::string& name) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     auto response = cluster.wait(cluster.admin().showGroup(name));
     if (options.json) {
       printJson(groupJson(response.getGroup()));
@@ -222,7 +222,7 @@ Exit show(const Options& options, const std::string& command, const std::string&
 }
 
 Exit remove(const Options& options, const std::string& command, const std::string& name) {
-  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
     Progress progress(options.json);
     progress.say("group " + name + ": waiting until its replicas are gone");
     bool existed = cluster.wait(cluster.admin().removeGroup(name)).getExisted();
@@ -238,7 +238,7 @@ Exit remove(const Options& options, const std::string& command, const std::strin
 
 Exit transfer(const Options& options, const std::string& command, const std::string& name,
               uint64_t to) {
-  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
     uint64_t leader = cluster.wait(cluster.admin().transferLeader(name, to)).getLeader();
     if (options.json) {
       printJson({{"name", name}, {"leader", leader}});
@@ -251,7 +251,7 @@ Exit transfer(const Options& options, const std::string& command, const std::str
 }
 
 Exit snapshot(const Options& options, const std::string& command, const std::string& name) {
-  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
     Progress progress(options.json);
     progress.say("group " + name + ": saving snapshots");
     uint64_t index = cluster.wait(cluster.admin().snapshotGroup(name)).getIndex();

@@ -11,7 +11,7 @@ namespace flotilla::admin {
 namespace {
 
 Exit list(const Options& options, const std::string& command) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     auto response = cluster.wait(cluster.admin().listHosts());
     if (options.json) {
       Json out = {{"hosts", Json::array()}};
@@ -56,7 +56,7 @@ void printHost(schema::HostStatus::Reader host) {
 }
 
 Exit show(const Options& options, const std::string& command, uint64_t id) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     auto response = cluster.wait(cluster.admin().showHost(id));
     if (options.json) {
       printJson(hostJson(response.getHost()));

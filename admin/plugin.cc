@@ -17,7 +17,7 @@ Exit push(const Options& options, const std::string& command, const std::string&
   Speaker speaker(options.json, command);
   Result<std::string> file = readFile(path, client::kPluginBytesMax);
   if (!file) return speaker.usage(file.fault().text);
-  return withCluster(options, command, kChangeMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
     Progress progress(options.json);
     progress.say("plugin " + path + ": sending " + bytesText(file->size()));
     auto bytes = kj::heapArray<kj::byte>(file->size());
@@ -39,7 +39,7 @@ Exit push(const Options& options, const std::string& command, const std::string&
 }
 
 Exit list(const Options& options, const std::string& command) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     auto response = cluster.wait(cluster.admin().listPlugins());
     if (options.json) {
       Json out = {{"plugins", Json::array()}};
@@ -75,7 +75,7 @@ Json methodsJson(const client::Description& description) {
 }
 
 Exit show(const Options& options, const std::string& command, const std::string& name) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     auto response = cluster.wait(cluster.admin().showPlugin(name));
     auto plugin = response.getPlugin();
     client::Description description = client::describe(response.getDescription());
@@ -106,7 +106,7 @@ Exit show(const Options& options, const std::string& command, const std::string&
 }
 
 Exit schema(const Options& options, const std::string& command, const std::string& name) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     auto response = cluster.wait(cluster.admin().showPlugin(name));
     client::Description description = client::describe(response.getDescription());
     Result<std::unique_ptr<SchemaBook>> book = SchemaBook::open(description);

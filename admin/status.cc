@@ -31,7 +31,7 @@ void print(schema::ClusterStatus::Reader status) {
 }
 
 Exit run(const Options& options, const std::string& command, bool check) {
-  return withCluster(options, command, kAskMs, [&](Cluster& cluster) {
+  return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     auto response = cluster.wait(cluster.admin().clusterStatus());
     auto status = response.getStatus();
     if (options.json) {

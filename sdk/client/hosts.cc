@@ -84,6 +84,7 @@ void Hosts::wentUp(Link& link) {
     if (!host.address.empty() && links_.size() < kHostsMax) linkTo(host.address);
   }
   for (Waiter& waiter : std::exchange(waiters_, {})) waiter.fulfiller->fulfill();
+  tellWatchers();
 }
 
 // Says why nothing is up, once no given address has anything left to try; null before.
@@ -111,6 +112,7 @@ void Hosts::failed() {
       waiters_.push_back(std::move(waiter));
     }
   }
+  tellWatchers();
 }
 
 kj::Promise<void> Hosts::wait(bool impatient) {
@@ -154,16 +156,25 @@ kj::Promise<kj::Maybe<kj::Own<Link>>> Hosts::named(HostAddress host, kj::Duratio
     link = &linkTo(host.address);
   }
   if (link == nullptr) return kj::Maybe<kj::Own<Link>>(nullptr);
-  if (link->up()) return kj::Maybe<kj::Own<Link>>(kj::addRef(*link));
-  if (link->trouble().has_value()) return kj::Maybe<kj::Own<Link>>(nullptr);  // being tried already
-  start(*link);
+  if (!link->up() && !link->trouble().has_value()) start(*link);
+  return named(*link, timer_.now() + patience);
+}
+
+// Looks again whenever some link has come up or failed.
+kj::Promise<kj::Maybe<kj::Own<Link>>> Hosts::named(Link& link, kj::TimePoint until) {
+  if (link.up()) return kj::Maybe<kj::Own<Link>>(kj::addRef(link));
+  if (link.trouble().has_value() || timer_.now() >= until) {
+    return kj::Maybe<kj::Own<Link>>(nullptr);
+  }
   auto pair = kj::newPromiseAndFulfiller<void>();
-  waiters_.push_back({kj::mv(pair.fulfiller), true});
-  auto came = pair.promise.catch_([](kj::Exception&&) {});
-  return came.exclusiveJoin(timer_.afterDelay(patience)).then([link]() -> kj::Maybe<kj::Own<Link>> {
-    if (!link->up()) return nullptr;
-    return kj::addRef(*link);
+  watchers_.push_back(kj::mv(pair.fulfiller));
+  return pair.promise.exclusiveJoin(timer_.atTime(until)).then([this, &link, until]() {
+    return named(link, until);
   });
+}
+
+void Hosts::tellWatchers() {
+  for (auto& watcher : std::exchange(watchers_, {})) watcher->fulfill();
 }
 
 void Hosts::suspect(Link& link) {

@@ -57,6 +57,8 @@ private:
   void startAll();
   kj::Promise<void> tend(Link& link, uint64_t failures);
   kj::Promise<void> wait(bool impatient);
+  kj::Promise<kj::Maybe<kj::Own<Link>>> named(Link& link, kj::TimePoint until);
+  void tellWatchers();
   void wentUp(Link& link);
   void failed();
   std::optional<Fault> hopeless(bool onlyIfDenied);
@@ -65,12 +67,13 @@ private:
   kj::Timer& timer_;
   kj::Own<Connector> connector_;
   ClientOptions options_;
-  std::string cluster_;                         // of the first host that let us in
-  std::map<std::string, kj::Own<Link>> links_;  // by address
-  std::set<std::string> tended_;                // addresses that are tried for ever
-  std::set<std::string> suspected_;             // addresses that are being probed
-  std::vector<Waiter> waiters_;
-  uint64_t turn_ = 0;  // spreads choices over hosts
+  std::string cluster_;                                        // of the first host that let us in
+  std::map<std::string, kj::Own<Link>> links_;                 // by address
+  std::set<std::string> tended_;                               // addresses that are tried for ever
+  std::set<std::string> suspected_;                            // addresses that are being probed
+  std::vector<Waiter> waiters_;                                // for any host
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> watchers_;  // for whatever changes
+  uint64_t turn_ = 0;                                          // spreads choices over hosts
   kj::TaskSet tasks_;
 };
 

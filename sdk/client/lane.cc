@@ -20,7 +20,7 @@ constexpr uint64_t kAnswersKeptMax = 8'192;
 constexpr uint32_t kFaultsMax = 3;
 
 constexpr uint64_t kPauseMsMin = 10;
-constexpr uint64_t kPauseMsMax = 320;
+constexpr uint64_t kPauseMsMax = 160;
 
 std::string ms(uint64_t value) {
   return std::to_string(value) + " ms";
