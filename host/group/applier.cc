@@ -336,6 +336,11 @@ Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& sha
   // equal states are to give equal files: what was applied knows better, where it knows.
   const raft::ConfigurationAt& inForce = shape.configurationAt(state_.at.index);
   if (state_.configuration.configuration != inForce.configuration) state_.configuration = inForce;
+  // One who joined and reads the log from its first entry learns who the members are only on the
+  // way; nobody could begin with a snapshot that does not say.
+  if (inForce.configuration.voters.empty()) {
+    return Fault{ErrorCode::unavailable, "snapshot: the members there are not known yet", {}};
+  }
   auto machine = machine_->capture();
   if (!machine) {
     stopAt({state_.at.index + 1, 0}, machine.fault());

@@ -140,6 +140,23 @@ TEST_CASE("group/applier: a replica that began with a snapshot saves what the ot
   CHECK(itsFile.bytes == othersFile.bytes);
 }
 
+// Found by flotilla-sim, seed 1304.
+TEST_CASE("group/applier: nothing is saved before the members are known") {
+  Bench bench;
+  bench.apply({bench.commands({mapCall(0, "a=1")})});
+  raft::LogShape joined;
+  joined.append(bench.last, 1);
+  auto early = bench.applier.capture(joined);
+  REQUIRE(!early.ok());
+  CHECK(early.fault().code == ErrorCode::unavailable);
+  CHECK(!bench.applier.fault());
+  raft::Configuration members{{1, 2, 3, 4}, {}, {}, {}, false};
+  bench.apply({bench.add(encodeConfiguration(1000, members))});
+  joined.append(bench.last, 1);
+  joined.addConfiguration({bench.last, members});
+  CHECK(bench.applier.capture(joined).ok());
+}
+
 TEST_CASE("group/applier: how commands fall into requests changes nothing") {
   Bench one;
   Bench other;
