@@ -65,7 +65,7 @@ TEST_CASE("sim/history: long histories are judged") {
     for (ValueId value = 1; value <= 250; ++value) {
       moment += 10;
       uint64_t begun = moment - dice.below(60);
-      uint64_t ended = moment + dice.below(60);
+      uint64_t ended = moment + 1 + dice.below(60);  // a call takes time
       if (dice.chance(500)) {
         operations.push_back(get(begun * 1000 + value, ended * 1000 + value, held));
       } else {
@@ -73,7 +73,7 @@ TEST_CASE("sim/history: long histories are judged") {
         held = value;
       }
     }
-    CHECK(static_cast<int>(judgeHistory(operations)) == 0);
+    CHECK(fits(operations));
     for (Operation& it : operations) {
       if (it.method != KvMethod::get) continue;
       it.value = 1'000'000;
