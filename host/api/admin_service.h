@@ -25,8 +25,8 @@ namespace flotilla::api {
 //         `timeoutMs` says.
 class AdminService final : public schema::Admin::Server {
 public:
-  AdminService(kj::Own<Session> session, CatalogCommands& commands)
-      : session_(kj::mv(session)), host_(session_->host()), commands_(commands) {}
+  AdminService(kj::Own<Session> session, CatalogCommands& commands, RecentWords& recent)
+      : session_(kj::mv(session)), host_(session_->host()), commands_(commands), recent_(recent) {}
 
 protected:
   kj::Promise<void> listHosts(ListHostsContext context) override;
@@ -63,6 +63,7 @@ private:
   kj::Own<Session> session_;
   runtime::Host& host_;
   CatalogCommands& commands_;
+  RecentWords& recent_;
 };
 
 #pragma GCC diagnostic pop

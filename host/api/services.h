@@ -6,6 +6,7 @@
 #include "host/api/catalog_commands.h"
 #include "host/api/gate.h"
 #include "host/api/session.h"
+#include "host/api/status_gather.h"
 #include "host/runtime/host.h"
 
 namespace flotilla::api {
@@ -30,6 +31,7 @@ private:
 
   runtime::Host& host_;
   CatalogCommands commands_;
+  RecentWords recent_;
   House house_;
   kj::Own<Session> peers_;  // what other hosts forward; goes no further
 };

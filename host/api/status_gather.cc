@@ -9,6 +9,8 @@
 namespace flotilla::api {
 namespace {
 
+constexpr auto kRecent = 100 * kj::MILLISECONDS;
+constexpr size_t kRecentMax = 10'000;
 constexpr kj::Duration kStatusTime = 1 * kj::SECONDS;
 
 using Word = std::pair<uint64_t, std::shared_ptr<const HostWord>>;
@@ -154,6 +156,17 @@ kj::Promise<HostWords> gather(runtime::Host& host,
     }
   }
   return gather(host, std::move(byHost));
+}
+
+kj::Promise<HostWords> RecentWords::of(const catalog::GroupPointer& group) {
+  kj::TimePoint now = host_.timer().now();
+  auto at = recent_.find(group->id);
+  if (at == recent_.end() || now - at->second.since > kRecent) {
+    if (recent_.size() >= kRecentMax) recent_.clear();
+    recent_.erase(group->id);
+    at = recent_.emplace(group->id, Recent{gather(host_, {group}).fork(), now}).first;
+  }
+  return at->second.words.addBranch();
 }
 
 Leadership leaderOf(const catalog::GroupRecord& group, const HostWords& words) {

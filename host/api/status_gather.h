@@ -51,6 +51,30 @@ kj::Promise<HostWords> gather(runtime::Host& host,
 kj::Promise<HostWords> gather(runtime::Host& host,
                               const std::vector<catalog::GroupPointer>& groups);
 
+// What was gathered of a group a moment ago, for many who ask at once: a thousand `group show` a
+// second cost each host ten questions.
+//
+// Owner:  Services; `host` outlives it.
+// Thread: the loop's.
+// Errors: none.
+// Time:   a word is at most kRecent old.
+class RecentWords {
+public:
+  explicit RecentWords(runtime::Host& host) : host_(host) {}
+  KJ_DISALLOW_COPY(RecentWords);
+
+  kj::Promise<HostWords> of(const catalog::GroupPointer& group);
+
+private:
+  struct Recent {
+    kj::ForkedPromise<HostWords> words;
+    kj::TimePoint since;
+  };
+
+  runtime::Host& host_;
+  std::map<uint64_t, Recent> recent_;  // by group id
+};
+
 // Who leads a group, by the words that were gathered; host 0: nobody is known to.
 struct Leadership {
   uint64_t host = 0;
