@@ -96,19 +96,33 @@ Result<pid_t> startDetached(const std::vector<std::string>& words, const std::st
   int log = open(logFile.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0) return failed(logFile);
   int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  // Closed by the exec itself: until then the child still looks like us.
+  int begun[2] = {-1, -1};
+  if (pipe2(begun, O_CLOEXEC) != 0) {
+    close(log);
+    close(nothing);
+    return failed(words[0]);
+  }
   pid_t child = fork();
   if (child == 0) {
     setsid();  // a terminal that closes, or ^C in it, is not for it
     dup2(nothing, STDIN_FILENO);
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
+    constexpr int kBegun = STDERR_FILENO + 1;
+    if (begun[1] != kBegun) dup3(begun[1], kBegun, O_CLOEXEC);
     // Whatever else we were given open is ours, and a reader of it would wait for the host's end.
-    close_range(STDERR_FILENO + 1, ~0U, 0);
+    close_range(kBegun + 1, ~0U, 0);
     execv(arguments[0], arguments.data());
     _exit(kExecFailed);
   }
   close(log);
   close(nothing);
+  close(begun[1]);
+  char none = 0;
+  while (child > 0 && read(begun[0], &none, 1) < 0 && errno == EINTR) {
+  }
+  close(begun[0]);
   if (child < 0) return failed(words[0]);
   return child;
 }
