@@ -54,7 +54,9 @@ class GracefulStop(unittest.TestCase):
             began = time.monotonic()
             self.assertEqual(1, cluster.stop(1))
             self.assertLess(time.monotonic() - began, STOP_SECONDS_MAX)
-            self.assertIn("hangs", cluster.log(1).rsplit("stop", 1)[0] + cluster.log(1))
+            words = cluster.log(1).split("host 1: stops", 1)[1]
+            self.assertIn("group hangs: its machine has not returned", words)
+            self.assertTrue(cluster.paths(1, r"^snapshots/.*-\d+/"), "g was not saved, though only the other hangs")
 
     def test_a_second_signal_ends_it_at_once(self):
         with Cluster(hosts=1).start() as cluster:
@@ -63,11 +65,12 @@ class GracefulStop(unittest.TestCase):
             cluster.ask("group", "create", "hangs", "--plugin", name, "--set", "applyTimeoutMs=500")
             cluster.run("call", "hangs", "loopForever", "--timeout-ms", 1000)
             cluster.signal(1, signal.SIGTERM)
-            waitFor(lambda: "stop" in cluster.log(1), 5, "a log line of the stop")
+            waitFor(lambda: "host 1: stops" in cluster.log(1), 5, "a log line of the stop")
             began = time.monotonic()
             cluster.signal(1, signal.SIGTERM)
-            cluster.children[1].wait(5)
+            self.assertEqual(1, cluster.children[1].wait(5))
             self.assertLess(time.monotonic() - began, 1)
+            self.assertNotIn("host 1: stopped", cluster.log(1))
 
 
 if __name__ == "__main__":
