@@ -76,7 +76,10 @@ struct Written {
     }
     for (const ReplicaModel& model : models) {
       std::string difference = compare(**volume, reports, recovered, model);
-      if (!difference.empty()) return "lost: " + difference;
+      // A table's index may hide a frame from a search that a walk has seen: then the read finds
+      // it.
+      bool stopped = difference.find("; the replica is stopped") != std::string::npos;
+      if (!difference.empty()) return (stopped ? "replica: " : "lost: ") + difference;
     }
     return "whole";
   }
