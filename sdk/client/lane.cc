@@ -21,6 +21,7 @@ constexpr uint32_t kFaultsMax = 3;
 
 constexpr uint64_t kPauseMsMin = 10;
 constexpr uint64_t kPauseMsMax = 160;
+constexpr uint32_t kStaleSetbacksMax = 10;  // about a second
 
 std::string ms(uint64_t value) {
   return std::to_string(value) + " ms";
@@ -214,6 +215,7 @@ void Lane::openSession(Target& target) {
                  .then(
                      [this](uint64_t session) {
                        opening_ = false;
+                       heard_ = true;
                        stamps_.open(session);
                        pump();
                      },
@@ -228,11 +230,17 @@ void Lane::troubled(const kj::Exception& exception, uint64_t turn) {
   Fault fault = faultOf(exception);
   trouble_ = fault.text;
   route_.lost(turn, fault.code == ErrorCode::timeout);
-  if (verdictOn(fault.code, true) == Verdict::final) {
+  if (verdictOn(fault.code, true) == Verdict::final && !perhapsStale(fault.code)) {
     refuseWaiting(fault);
     return pump();
   }
   pause();
+}
+
+// A host that lags behind the catalog still shows a group that is gone. Who was never in that group
+// asks the others first, for they know whether there is one of that name.
+bool Lane::perhapsStale(ErrorCode code) const {
+  return code == ErrorCode::groupRemoved && !heard_ && setbacks_ < kStaleSetbacksMax;
 }
 
 void Lane::pause() {
@@ -262,7 +270,10 @@ void Lane::landed(uint64_t id, std::vector<Outcome>&& outcomes) {
     answered = answered || outcomes[i].ok();
     judge(calls[i], std::move(outcomes[i]), flight.turn);
   }
-  if (answered) setbacks_ = 0;
+  if (answered) {
+    setbacks_ = 0;
+    heard_ = true;
+  }
   again(std::move(flight.batch));
   deliver();
   pump();
@@ -281,6 +292,7 @@ void Lane::judge(Call& call, Outcome&& outcome, uint64_t turn) {
   trouble_ = outcome.fault->text;
   Verdict verdict = verdictOn(code, repeatable());
   if (code == ErrorCode::faulted && ++call.faultCount >= kFaultsMax) verdict = Verdict::final;
+  if (!call.doubted && perhapsStale(code)) verdict = Verdict::elsewhere;
   if (verdict == Verdict::reopen && (call.doubted || !stamped())) verdict = Verdict::final;
   if (code == ErrorCode::groupRemoved || code == ErrorCode::noSuchGroup) route_.lost(turn, false);
 

@@ -61,6 +61,7 @@ private:
   void send(Target& target, Batch&& batch);
   void seek();
   void openSession(Target& target);
+  bool perhapsStale(ErrorCode code) const;
   void pause();
 
   // On the way back.
@@ -102,6 +103,7 @@ private:
   bool pausing_ = false;   // before the next attempt
   bool watching_ = false;  // the earliest deadline
   uint32_t setbacks_ = 0;  // in a row
+  bool heard_ = false;     // the group has ever answered
   std::string trouble_;    // the last one, for those whose time runs out
   std::vector<Ended> ended_;
   kj::TaskSet tasks_;

@@ -263,6 +263,25 @@ TEST_CASE("client/lane: stamps of a removed group never reach its successor") {
   CHECK(world.group().applied[0].sequence == 1);
 }
 
+TEST_CASE("client/lane: a host that still shows a removed group is not believed at once") {
+  World world;
+  world.options.sessions = false;
+  world.start();
+  Fault removed{ErrorCode::groupRemoved, "group orders: removed", ""};
+  world.group().faults = {removed, removed};
+  CHECK(world.wait(world.put(1)).ok());
+  // Who was in it is told at once, and who never was in the end.
+  world.group().faults = {removed};
+  CHECK(codeOf(world.wait(world.put(2))) == "groupRemoved");
+  CHECK(world.group().applied.size() == 1);
+  World gone;
+  gone.options.sessions = false;
+  gone.start();
+  gone.group().faults = std::vector<Fault>(100, removed);
+  CHECK(codeOf(gone.wait(gone.put(1), 5'000)) == "groupRemoved");
+  CHECK(gone.group().applied.empty());
+}
+
 TEST_CASE("client/lane: the machine's own answer is final and carries the author's code") {
   World world;
   world.start();
