@@ -274,8 +274,12 @@ TEST_CASE("client/lane: a host that still shows a removed group is not believed 
   world.group().faults = {removed};
   CHECK(codeOf(world.wait(world.put(2))) == "groupRemoved");
   CHECK(world.group().applied.size() == 1);
+}
+
+TEST_CASE("client/lane: a group that every host calls removed is removed") {
   World gone;
   gone.options.sessions = false;
+  Fault removed{ErrorCode::groupRemoved, "group orders: removed", ""};
   gone.start();
   gone.group().faults = std::vector<Fault>(100, removed);
   CHECK(codeOf(gone.wait(gone.put(1), 5'000)) == "groupRemoved");

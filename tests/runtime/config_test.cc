@@ -57,7 +57,7 @@ TEST_CASE("runtime/config: an unknown key is refused with line, column and the k
 
 TEST_CASE("runtime/config: an address without a port is refused") {
   CHECK(refusal(with("2 = \"127.0.0.1:7401\"", "2 = \"10.0.0.7\"")) ==
-        "config /etc/host.toml:8:42: cluster.founders.2: \"10.0.0.7\": no port; write it as "
+        "config /etc/host.toml:8:40: cluster.founders.2: \"10.0.0.7\": no port; write it as "
         "host:port");
   CHECK(refusal(with("listen = \"127.0.0.1:7400\"", "listen = \"127.0.0.1:99999\""))
             .find("port 99999; write one from 1 to 65535") != std::string::npos);
