@@ -36,6 +36,7 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
       appends_({options_.limits.appendFetchesMax, options_.core.appendBytesMax}),
       feed_(recovered.machineAt.index),
       snapshot_(recovered.machineAt),
+      snapshotOnDisk_(recovered.machineAt.index),
       generation_(recovered.state.generation),
       lastGeneration_(recovered.state.generation),
       muteBelow_(lostUpTo(recovered)),
@@ -313,6 +314,7 @@ Status Group::status() const {
   status.firstIndex = shape.firstIndex();
   status.lastIndex = shape.lastIndex();
   status.snapshotIndex = snapshot_.index;
+  status.snapshotOnDisk = snapshotOnDisk_;
   status.generation = generation_;
   status.progress = core_.progress();
   status.fault = fault_;

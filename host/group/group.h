@@ -73,6 +73,9 @@ struct Status {
   raft::Index firstIndex = 0;
   raft::Index lastIndex = 0;
   raft::Index snapshotIndex = 0;  // of the newest saved one; 0: none
+  // Of the one that the record which would survive a crash now names, or that this start began
+  // with: the next start may have no newer one to begin with, so its file must be there.
+  raft::Index snapshotOnDisk = 0;
   uint64_t generation = 0;
   std::vector<raft::PeerProgress> progress;  // where this replica leads
   std::optional<Fault> fault;  // why it has stopped: the machine's (it still votes) or the log's
@@ -171,6 +174,7 @@ private:
 
   // group_log.cc: a step's effects, the log and the peers
   void take(const raft::Input& input);
+  void nameSnapshot(raft::WriteId write);
   void carryOut(const Brought& brought);
   void write(const raft::Write& write, const Brought& brought);
   LogEntry entryAt(raft::Index index, const Brought& brought);
@@ -218,6 +222,12 @@ private:
   uint64_t applyFetch_ = 0;  // under way; 0: none
 
   raft::LogPoint snapshot_;  // the newest saved
+  struct Naming {
+    raft::WriteId write = 0;
+    raft::Index snapshot = 0;
+  };
+  std::vector<Naming> namings_;     // writes under way that name another snapshot than those before
+  raft::Index snapshotOnDisk_ = 0;  // what the last persisted one names
   uint64_t generation_ = 0;
   uint64_t lastGeneration_ = 0;  // ever asked for
   std::optional<Installing> installing_;

@@ -57,6 +57,11 @@ bool Group::takeEntries(PeerMessage& message) {
 
 void Group::persisted(raft::WriteId write) {
   if (logFault_ || write > lastWrite_) return;
+  auto under = namings_.begin();
+  for (; under != namings_.end() && under->write <= write; ++under) {
+    snapshotOnDisk_ = under->snapshot;
+  }
+  namings_.erase(namings_.begin(), under);
   take(raft::Persisted{write});
 }
 
@@ -147,7 +152,13 @@ void Group::write(const raft::Write& write, const Brought& brought) {
   }
   out.state = {write.hard, core_.shape(), snapshot_, generation_, logTime_.newestUs()};
   lastWrite_ = write.id;
+  nameSnapshot(write.id);
   ports_.disk.write(options_.key, std::move(out));
+}
+
+void Group::nameSnapshot(raft::WriteId write) {
+  raft::Index named = namings_.empty() ? snapshotOnDisk_ : namings_.back().snapshot;
+  if (named != snapshot_.index) namings_.push_back({write, snapshot_.index});
 }
 
 LogEntry Group::entryAt(raft::Index index, const Brought& brought) {

@@ -198,6 +198,7 @@ void Replica::snapshotSaved(group::SnapshotSaved saved) {
   raft::Index before = group_->status().snapshotIndex;
   bool kept = !saved.fault;
   group_->snapshotSaved(std::move(saved));
+  before = std::min(before, group_->status().snapshotOnDisk);
   if (!kept || before == 0) return;
   around_.files.post([&snapshots = room_.snapshots(), key = record_.key, before]() {
     if (auto removed = snapshots.removeOlder(key, before); !removed) {

@@ -155,10 +155,18 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
     around_.post(some(100), [this, saved](group::Group& group) {
       raft::Index before = group.status().snapshotIndex;
       group.snapshotSaved(saved);
+      before = std::min(before, group.status().snapshotOnDisk);
       if (saved.fault || before == 0) return;
       // As runtime's Replica::snapshotSaved: the one before the newest stays.
       SimDisk::Shelf& shelf = around_.disk.shelf(key_);
       shelf.erase(shelf.begin(), shelf.lower_bound(before));
+      // After a crash the replica would begin with what its record on the disk names.
+      const Stored* safe = around_.disk.safe(key_);
+      raft::Index named = safe == nullptr ? 0 : safe->state.snapshot.index;
+      if (named != 0 && !shelf.contains(named)) {
+        around_.judge.fail(nameOf(key_), "removes snapshot " + std::to_string(named) +
+                                             ", which its record on the disk names");
+      }
     });
   });
 }
