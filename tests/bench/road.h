@@ -1,0 +1,59 @@
+// How the bench's calls reach their groups.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <kj/async-io.h>
+
+#include "sdk/client/client.h"
+#include "sdk/flotilla/result.h"
+#include "tests/bench/options.h"
+
+namespace flotilla::bench {
+
+// How one call ended.
+struct Ended {
+  const Fault* fault = nullptr;  // null: well
+  bool found = false;            // get: there is such a key
+  std::string_view value;        // get: dies with the call
+};
+
+// Told of every call's end, by the number that it was begun with; from the loop, never from inside
+// `put` or `get`.
+//
+// Thread: the loop's. Errors: none.
+class Sink {
+public:
+  virtual ~Sink() noexcept(false) = default;
+  virtual void ended(uint32_t call, const Ended& end) = 0;
+};
+
+// One connection's way to all groups.
+//
+// Owner:  main; outlives its calls.
+// Thread: the loop's.
+// Errors: each call's in its end.
+class Road {
+public:
+  virtual ~Road() noexcept(false) = default;
+  // Ends when the first calls can be made without a detour; rejected where that cannot be.
+  virtual kj::Promise<void> open() = 0;
+  virtual void put(uint32_t group, std::string_view key, std::string_view value, uint32_t call) = 0;
+  virtual void get(uint32_t group, std::string_view key, uint32_t call) = 0;
+};
+
+// bench-1 …
+std::string groupName(uint32_t group);
+
+// Through sdk/client: calls are gathered, stamped and repeated.
+std::unique_ptr<Road> sdkRoad(kj::AsyncIoContext& io, const client::ClientOptions& access,
+                              const Options& options, Sink& sink);
+// As any Cap'n Proto client would: the group's own capability at its leader, a request a call.
+std::unique_ptr<Road> rawRoad(kj::AsyncIoContext& io, const client::ClientOptions& access,
+                              const Options& options, Sink& sink);
+
+}  // namespace flotilla::bench

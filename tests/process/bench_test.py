@@ -1,0 +1,101 @@
+# flotilla-bench measures a small cluster on both roads, and what it says holds together.
+import json
+import os
+import subprocess
+import time
+import unittest
+
+from cluster import BUILD, COMMAND_SECONDS, Cluster, waitFor
+
+BENCH = os.path.join(BUILD, "bin", "flotilla-bench")
+PAUSE_SECONDS = 1.0
+
+
+class Bench(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.close()
+
+    def bench(self, *options):
+        return subprocess.run(
+            [BENCH, "--connect", ",".join(self.cluster.listen.values()),
+             "--token", os.path.join(self.cluster.dir, "operator.token"), "--json", *options],
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=COMMAND_SECONDS, check=False)
+
+    def measured(self, *options):
+        done = self.bench("--seconds", "1", "--warmup-seconds", "0.2", "--keys", "1000", *options)
+        self.assertEqual(0, done.returncode, done.stderr)
+        found = json.loads(done.stdout)
+        self.assertEqual(0, found["errors"], found)
+        self.assertGreater(found["opsPerSecond"], 0)
+        latency = found["latencyUs"]
+        self.assertGreater(latency["p50"], 0)
+        self.assertLessEqual(latency["p50"], latency["p99"])
+        self.assertLessEqual(latency["p99"], latency["p999"])
+        self.assertLessEqual(latency["p999"], latency["max"])
+        self.assertEqual(0, found["verified"]["wrong"])
+        return found
+
+    def test_both_roads_and_all_operations(self):
+        for road in ("sdk", "raw"):
+            for op in ("put", "get", "mixed"):
+                with self.subTest(road=road, op=op):
+                    found = self.measured("--road", road, "--op", op, "--in-flight", "50", "--groups", "3")
+                    self.assertGreater(found["verified"]["keys"], 0)
+                    self.assertEqual((road, op, 50, 3), tuple(
+                        found["parameters"][name] for name in ("road", "op", "inFlight", "groups")))
+        names = {one["name"] for one in self.cluster.ask("group", "list")["groups"]}
+        self.assertLessEqual({"bench-1", "bench-2", "bench-3"}, names)
+
+    def test_a_promise_a_call_and_several_connections(self):
+        self.measured("--typed", "--op", "mixed", "--in-flight", "20", "--connections", "2")
+
+    def test_an_open_loop_keeps_its_rate(self):
+        found = self.measured("--rate", "200")
+        self.assertGreater(found["opsPerSecond"], 150)
+        self.assertLess(found["opsPerSecond"], 250)
+
+    def test_an_open_loop_charges_for_the_calls_it_could_not_make(self):
+        self.measured("--in-flight", "1")  # the group is there, with a leader
+        before = self.cluster.show("bench-1")["members"][0]["applied"]
+        bench = subprocess.Popen(
+            [BENCH, "--connect", ",".join(self.cluster.listen.values()),
+             "--token", os.path.join(self.cluster.dir, "operator.token"), "--json",
+             "--seconds", "3", "--warmup-seconds", "0", "--rate", "200", "--keys", "1000"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            waitFor(lambda: self.cluster.show("bench-1")["members"][0]["applied"] > before + 20, 20, "puts")
+            for host in self.cluster.numbers:
+                self.cluster.pause(host)
+            time.sleep(PAUSE_SECONDS)  # the fault that is looked at, not a wait for something
+            for host in self.cluster.numbers:
+                self.cluster.resume(host)
+            out, err = bench.communicate(timeout=COMMAND_SECONDS)
+        finally:
+            bench.kill()
+            bench.wait()
+        self.assertEqual(0, bench.returncode, err)
+        found = json.loads(out)
+        # 200 calls came due while all hosts stood still; in a closed loop it would have been one.
+        self.assertGreater(found["latencyUs"]["p99"], 500_000, found)
+
+    def test_what_is_wrong_with_a_command_line(self):
+        done = self.bench("--op", "sing")
+        self.assertEqual(2, done.returncode)
+        self.assertIn("sing", done.stderr)
+
+    def test_no_host_there(self):
+        done = subprocess.run(
+            [BENCH, "--connect", "127.0.0.1:1", "--token", os.path.join(self.cluster.dir, "operator.token"),
+             "--json", "--seconds", "1"],
+            capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        self.assertEqual(3, done.returncode, done.stderr)
+        self.assertEqual("unavailable", json.loads(done.stderr)["error"]["code"])
+
+
+if __name__ == "__main__":
+    unittest.main()
