@@ -190,7 +190,7 @@ kj::Promise<void> AdminService::countGroups(CountGroupsContext context) {
 kj::Promise<void> AdminService::showGroup(ShowGroupContext context) {
   return known(context.getParams().getName())
       .then([this, context](catalog::GroupPointer group) mutable {
-        return recent_.of(group).then([this, context, group](HostWords words) mutable {
+        return rounds_.of(group).then([this, context, group](HostWords words) mutable {
           write(*group, host_.catalog(), words, context.getResults().initGroup());
         });
       });

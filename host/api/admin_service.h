@@ -25,8 +25,8 @@ namespace flotilla::api {
 //         `timeoutMs` says.
 class AdminService final : public schema::Admin::Server {
 public:
-  AdminService(kj::Own<Session> session, CatalogCommands& commands, RecentWords& recent)
-      : session_(kj::mv(session)), host_(session_->host()), commands_(commands), recent_(recent) {}
+  AdminService(kj::Own<Session> session, CatalogCommands& commands, StatusRounds& rounds)
+      : session_(kj::mv(session)), host_(session_->host()), commands_(commands), rounds_(rounds) {}
 
 protected:
   kj::Promise<void> listHosts(ListHostsContext context) override;
@@ -63,7 +63,7 @@ private:
   kj::Own<Session> session_;
   runtime::Host& host_;
   CatalogCommands& commands_;
-  RecentWords& recent_;
+  StatusRounds& rounds_;
 };
 
 #pragma GCC diagnostic pop

@@ -12,7 +12,7 @@ namespace flotilla::api {
 Services::Services(runtime::Host& host)
     : host_(host),
       commands_(host),
-      recent_(host),
+      rounds_(host),
       house_(house()),
       peers_(
           kj::refcounted<Session>(host, runtime::Access{runtime::Access::Role::peer, {}}, false)) {}
@@ -27,7 +27,7 @@ House Services::house() {
         return kj::heap<HostService>(session(access), commands_);
       },
       .admin = [this, session](const runtime::Access& access) -> capnp::Capability::Client {
-        return schema::Admin::Client(kj::heap<AdminService>(session(access), commands_, recent_));
+        return schema::Admin::Client(kj::heap<AdminService>(session(access), commands_, rounds_));
       },
       .peer = [this]() -> capnp::Capability::Client { return host_.peerService(); },
       .hosts =

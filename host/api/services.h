@@ -31,7 +31,7 @@ private:
 
   runtime::Host& host_;
   CatalogCommands commands_;
-  RecentWords recent_;
+  StatusRounds rounds_;
   House house_;
   kj::Own<Session> peers_;  // what other hosts forward; goes no further
 };

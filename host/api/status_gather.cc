@@ -1,6 +1,7 @@
 // Status: each host copies what its loop last published; here the copies are put together.
 #include "host/api/status_gather.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -9,8 +10,8 @@
 namespace flotilla::api {
 namespace {
 
-constexpr auto kRecent = 100 * kj::MILLISECONDS;
-constexpr size_t kRecentMax = 10'000;
+constexpr auto kBetweenRounds = 5 * kj::MILLISECONDS;
+constexpr size_t kRoundsMax = 10'000;
 constexpr kj::Duration kStatusTime = 1 * kj::SECONDS;
 
 using Word = std::pair<uint64_t, std::shared_ptr<const HostWord>>;
@@ -158,15 +159,22 @@ kj::Promise<HostWords> gather(runtime::Host& host,
   return gather(host, std::move(byHost));
 }
 
-kj::Promise<HostWords> RecentWords::of(const catalog::GroupPointer& group) {
+kj::Promise<HostWords> StatusRounds::of(const catalog::GroupPointer& group) {
   kj::TimePoint now = host_.timer().now();
-  auto at = recent_.find(group->id);
-  if (at == recent_.end() || now - at->second.since > kRecent) {
-    if (recent_.size() >= kRecentMax) recent_.clear();
-    recent_.erase(group->id);
-    at = recent_.emplace(group->id, Recent{gather(host_, {group}).fork(), now}).first;
-  }
-  return at->second.words.addBranch();
+  auto at = rounds_.find(group->id);
+  if (at != rounds_.end() && at->second.begins > now) return at->second.words.addBranch();
+  kj::TimePoint begins = now;
+  if (at != rounds_.end()) begins = std::max(now, at->second.begins + kBetweenRounds);
+  if (rounds_.size() >= kRoundsMax) rounds_.clear();
+  rounds_.erase(group->id);
+  Round round{gatherAt(begins, group).fork(), begins};
+  return rounds_.emplace(group->id, kj::mv(round)).first->second.words.addBranch();
+}
+
+kj::Promise<HostWords> StatusRounds::gatherAt(kj::TimePoint begins,
+                                              const catalog::GroupPointer& group) {
+  if (begins <= host_.timer().now()) return gather(host_, {group});
+  return host_.timer().atTime(begins).then([this, group]() { return gather(host_, {group}); });
 }
 
 Leadership leaderOf(const catalog::GroupRecord& group, const HostWords& words) {

@@ -51,28 +51,31 @@ kj::Promise<HostWords> gather(runtime::Host& host,
 kj::Promise<HostWords> gather(runtime::Host& host,
                               const std::vector<catalog::GroupPointer>& groups);
 
-// What was gathered of a group a moment ago, for many who ask at once: a thousand `group show` a
-// second cost each host ten questions.
+// Gathers a group's words in rounds, at most 200 a second, so that a thousand `group show` a second
+// cost the hosts a fifth of that. Who asks gets a round that began after they asked: an answer is
+// never older than its question. One who asks alone waits for nothing.
 //
 // Owner:  Services; `host` outlives it.
 // Thread: the loop's.
 // Errors: none.
-// Time:   a word is at most kRecent old.
-class RecentWords {
+// Time:   what a gather takes, and at most kBetweenRounds (5 ms) more.
+class StatusRounds {
 public:
-  explicit RecentWords(runtime::Host& host) : host_(host) {}
-  KJ_DISALLOW_COPY(RecentWords);
+  explicit StatusRounds(runtime::Host& host) : host_(host) {}
+  KJ_DISALLOW_COPY(StatusRounds);
 
   kj::Promise<HostWords> of(const catalog::GroupPointer& group);
 
 private:
-  struct Recent {
+  struct Round {
     kj::ForkedPromise<HostWords> words;
-    kj::TimePoint since;
+    kj::TimePoint begins;
   };
 
+  kj::Promise<HostWords> gatherAt(kj::TimePoint begins, const catalog::GroupPointer& group);
+
   runtime::Host& host_;
-  std::map<uint64_t, Recent> recent_;  // by group id
+  std::map<uint64_t, Round> rounds_;  // by group id: the newest, begun or waited for
 };
 
 // Who leads a group, by the words that were gathered; host 0: nobody is known to.
