@@ -97,18 +97,6 @@ const char* Host::version() {
   return "0.1.0";
 }
 
-Result<void> Host::init(const Config& config) {
-  auto id = store::initHostId(config.dataDir, config.hostId, config.clusterName);
-  if (!id) return id.fault();
-  store::MetaOptions meta;
-  meta.path = config.dataDir + "/meta";
-  meta.create = true;
-  auto opened = store::MetaStore::open(std::move(meta));
-  if (!opened) return opened.fault();
-  if (auto made = Volumes::create(config); !made) return made;
-  return Secrets::create(config);
-}
-
 Result<void> Host::start(Services services) {
   HostParts& p = *parts_;
   p.services = kj::mv(services);

@@ -79,7 +79,7 @@ Volumes::Volumes(const Config& config, Inbox& inbox, DiskListener& listener) : c
   }
 }
 
-Result<void> Volumes::create(const Config& config) {
+Result<void> Volumes::create(const Config& config, std::vector<std::string>& made) {
   struct Nobody final : store::VolumeEvents {
     void persisted(std::span<const std::pair<group::ReplicaKey, raft::WriteId>>) override {}
     void fetched(group::ReplicaKey, group::Fetched) override {}
@@ -90,7 +90,10 @@ Result<void> Volumes::create(const Config& config) {
     void damaged(group::ReplicaKey, Fault) override {}
   } nobody;
   for (const Volume& volume : config.volumes) {
-    if (auto made = store::makeDirectories(volume.path); !made) return made;
+    if (auto there = store::makeDirectories(volume.path); !there) return there;
+    for (const std::string& path : {logPath(volume), snapshotPath(volume)}) {
+      if (!store::exists(path)) made.push_back(path);
+    }
     store::VolumeOptions options;
     options.name = volume.name;
     options.path = logPath(volume);
@@ -99,7 +102,7 @@ Result<void> Volumes::create(const Config& config) {
     auto opened = store::LogVolume::open(std::move(options), nobody);
     if (!opened) return opened.fault();
     store::SnapshotFiles snapshots(snapshotPath(volume));
-    if (auto made = snapshots.open(); !made) return made;
+    if (auto there = snapshots.open(); !there) return there;
   }
   return {};
 }

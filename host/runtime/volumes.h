@@ -81,8 +81,9 @@ class Volumes {
 public:
   Volumes(const Config& config, Inbox& inbox, DiskListener& listener);
 
-  // Makes the files of every volume (--init), or opens them.
-  static Result<void> create(const Config& config);
+  // Makes the files of every volume (--init), or opens them. `made` gets every directory that was
+  // not there before.
+  static Result<void> create(const Config& config, std::vector<std::string>& made);
   Result<void> open();
   void start();
   void stop();

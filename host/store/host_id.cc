@@ -92,8 +92,8 @@ Result<std::string> randomHex128() {
   return hex;
 }
 
-Result<HostId> initHostId(const std::string& dataDir, uint64_t host,
-                          const std::string& clusterName) {
+Result<HostId> newHostId(const std::string& dataDir, uint64_t host,
+                         const std::string& clusterName) {
   if (clusterName.find('\n') != std::string::npos) {
     return Fault{ErrorCode::badRequest, "cluster.name has a line break; use one line", {}};
   }
@@ -104,6 +104,12 @@ Result<HostId> initHostId(const std::string& dataDir, uint64_t host,
     return about(dataDir, ErrorCode::alreadyExists,
                  "host.id is there already" + whose + "; start without --init");
   }
+  if (exists(dataDir + "/meta")) {
+    return about(dataDir, ErrorCode::corrupt,
+                 "meta/ is there without host.id; where this host has never served (an --init cut "
+                 "short), remove the directory and start with --init again, else put host.id back "
+                 "from a copy, or let this host join under a new id");
+  }
   if (auto made = makeDirectories(dataDir); !made) return made.fault();
   auto birth = randomHex128();
   if (!birth) return birth.fault();
@@ -112,8 +118,11 @@ Result<HostId> initHostId(const std::string& dataDir, uint64_t host,
   id.birth = *birth;
   id.clusterName = clusterName;
   if (auto wrote = writeAside(bootsOf(dataDir), boots(0)); !wrote) return wrote.fault();
-  if (auto wrote = writeAside(pathOf(dataDir), textOf(id)); !wrote) return wrote.fault();
   return id;
+}
+
+Result<void> keepHostId(const std::string& dataDir, const HostId& id) {
+  return writeAside(pathOf(dataDir), textOf(id));
 }
 
 Result<HostId> readHostId(const std::string& dataDir) {

@@ -22,9 +22,11 @@ struct HostId {
   bool operator==(const HostId&) const = default;
 };
 
-// The first start: makes the directory and host.id with a fresh birth. Refuses where there is one.
-Result<HostId> initHostId(const std::string& dataDir, uint64_t host,
-                          const std::string& clusterName);
+// The first start: makes the directory and a fresh birth. Refuses where a host.id is, or where a
+// host has been. host.id itself is written by keepHostId, once all else is there: a directory
+// with a host.id is whole.
+Result<HostId> newHostId(const std::string& dataDir, uint64_t host, const std::string& clusterName);
+Result<void> keepHostId(const std::string& dataDir, const HostId& id);
 // Every other start: ErrorCode::corrupt where the file is missing or damaged.
 Result<HostId> readHostId(const std::string& dataDir);
 // Replaces it whole (founding, joining): host and birth must be those that are there.

@@ -106,6 +106,26 @@ class BadDirectory(unittest.TestCase):
             with open(cluster.state(1, "host.id"), "rb") as file:
                 self.assertEqual(before, file.read())
 
+    def test_init_where_host_id_is_lost(self):
+        with Cluster(hosts=1).start() as cluster:
+            cluster.kill(1)
+            os.remove(cluster.state(1, "host.id"))
+            done = cluster.init(1)
+            self.assertNotEqual(0, done.code)
+            self.assertRegex(oneLine(done.err), r"data_dir .*: meta/ is there without host\.id; ")
+            self.assertFalse(os.path.exists(cluster.state(1, "host.id")))
+
+    def test_init_again_after_one_that_was_refused(self):
+        with Cluster(hosts=1, tail='[storage]\nvolumes = { other = "file/below" }\n') as cluster:
+            blocker = os.path.join(cluster.place(1), "file")
+            with open(blocker, "wb"):
+                pass
+            done = cluster.init(1)
+            self.assertNotEqual(0, done.code)
+            self.assertIn("file", oneLine(done.err))
+            os.remove(blocker)
+            cluster.start()
+
     def test_two_processes_on_one_directory(self):
         with Cluster(hosts=1).start() as cluster:
             first = cluster.children[1]

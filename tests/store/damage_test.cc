@@ -115,6 +115,20 @@ bool endsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+// A table that LevelDB does not count among its own: begun when the volume was stopped, or no more
+// in use. `file` lies in a copy, which is opened.
+bool isLeftover(const fs::path& file) {
+  leveldb::Options options;
+  options.reuse_logs = true;
+  leveldb::DB* raw = nullptr;
+  REQUIRE(leveldb::DB::Open(options, file.parent_path().string(), &raw).ok());
+  std::unique_ptr<leveldb::DB> database(raw);
+  std::string tables;
+  REQUIRE(database->GetProperty("leveldb.sstables", &tables));
+  return tables.find("\n " + std::to_string(std::stoull(file.stem().string())) + ":") ==
+         std::string::npos;
+}
+
 // Files whose bytes say nothing that is needed.
 bool saysNothing(const std::string& file) {
   return endsWith(file, "/LOCK") || endsWith(file, "/ballast") || fs::file_size(file) == 0;
@@ -181,6 +195,7 @@ TEST_CASE("store/damage: every deleted file is named or missed") {
     for (const std::string& file : filesBelow(written.dir / "good")) {
       if (saysNothing(file)) continue;
       std::string name = file.substr((written.dir / "good").size());
+      if (endsWith(name, ".ldb") && isLeftover(written.copy() + name)) continue;
       fs::remove(written.copy() + name);
       std::string outcome = written.outcome();
       INFO(name, ": ", outcome);
@@ -211,7 +226,7 @@ TEST_CASE("store/damage: a frame that is missing or misplaced among others stops
       "not start: put back what is missing, or replace the host");
   generation = written.copy() + "/generation-000001";
   changeFrame(generation, 5, [](std::string bytes) {
-    bytes[20] = static_cast<char>(bytes[20] ^ 1);
+    bytes.at(20) = static_cast<char>(bytes.at(20) ^ 1);
     return bytes;
   });
   CHECK(

@@ -22,24 +22,37 @@ TEST_CASE("store/host_id: the first start is explicit, and done once") {
       "data_dir " + data +
           ": no host.id; a new host starts once with --init, one that lost its disk joins under a "
           "new id");
-  auto made = store::initHostId(data, 4, "demo");
+  auto made = store::newHostId(data, 4, "demo");
   REQUIRE(made.ok());
   CHECK(made->birth.size() == 32);
+  CHECK(!store::readHostId(data).ok());
+  REQUIRE(store::keepHostId(data, *made).ok());
   CHECK(*store::readHostId(data) == *made);
-  auto twice = store::initHostId(data, 4, "demo");
+  auto twice = store::newHostId(data, 4, "demo");
   REQUIRE(!twice.ok());
   CHECK(twice.fault().text ==
         "data_dir " + data +
             ": host.id is there already (host 4, cluster demo); start without "
             "--init");
   CHECK(*store::readHostId(data) == *made);
-  CHECK(store::initHostId(dir / "host-2", 5, "demo")->birth != made->birth);
+  CHECK(store::newHostId(dir / "host-2", 5, "demo")->birth != made->birth);
+}
+
+TEST_CASE("store/host_id: a directory that lost its host.id is not begun anew") {
+  TempDirectory dir;
+  REQUIRE(store::newHostId(dir.path(), 4, "demo").ok());
+  std::filesystem::create_directory(dir / "meta");
+  auto again = store::newHostId(dir.path(), 4, "demo");
+  REQUIRE(!again.ok());
+  CHECK(again.fault().text.find("meta/ is there without host.id; where this host has never "
+                                "served") != std::string::npos);
 }
 
 TEST_CASE("store/host_id: the cluster's id is added later, another host's never taken") {
   TempDirectory dir;
-  auto made = store::initHostId(dir / "d", 4, "demo with blanks");
+  auto made = store::newHostId(dir / "d", 4, "demo with blanks");
   REQUIRE(made.ok());
+  REQUIRE(store::keepHostId(dir / "d", *made).ok());
   made->clusterId = "00ff";
   CHECK(store::updateHostId(dir / "d", *made).ok());
   CHECK(*store::readHostId(dir / "d") == *made);
@@ -53,7 +66,9 @@ TEST_CASE("store/host_id: the cluster's id is added later, another host's never 
 
 TEST_CASE("store/host_id: every flipped bit is found") {
   TempDirectory dir;
-  REQUIRE(store::initHostId(dir / "d", 4, "demo").ok());
+  auto made = store::newHostId(dir / "d", 4, "demo");
+  REQUIRE(made.ok());
+  REQUIRE(store::keepHostId(dir / "d", *made).ok());
   std::string path = dir / "d/host.id";
   auto text = store::readWhole(path, 4096);
   REQUIRE(text.ok());
@@ -70,7 +85,7 @@ TEST_CASE("store/host_id: every flipped bit is found") {
 
 TEST_CASE("store/host_id: boots count up, and a damaged or missing count is refused") {
   TempDirectory dir;
-  REQUIRE(store::initHostId(dir.path(), 4, "demo").ok());
+  REQUIRE(store::newHostId(dir.path(), 4, "demo").ok());
   for (uint64_t boot = 1; boot <= 3; ++boot) CHECK(*store::nextBoot(dir.path()) == boot);
   std::ofstream(dir / "boots") << "boots 1\nchecksum 0000000000000000\n";
   CHECK(store::nextBoot(dir.path()).fault().text.find("boots fails its checksum") !=
