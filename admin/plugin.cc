@@ -1,9 +1,11 @@
 // flotilla plugin: what groups run.
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "admin/cluster.h"
+#include "admin/new_plugin.h"
 #include "admin/nouns.h"
 #include "admin/program.h"
 #include "admin/schema_text.h"
@@ -140,6 +142,27 @@ Exit check(const Options& options, const std::string& command, const std::string
   return *code == 0 ? Exit::done : Exit::refused;
 }
 
+Exit create(const Options& options, const std::string& command, const std::string& path) {
+  Speaker speaker(options.json, command);
+  std::string folder = path;
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  std::string name = std::filesystem::path(folder).filename().string();
+  if (Result<void> good = checkNewPluginName(name); !good) return speaker.usage(good.fault().text);
+  Result<std::vector<std::string>> files = writeNewPlugin(name, folder);
+  if (!files) return speaker.usage(files.fault().text);
+  if (options.json) {
+    printJson({{"name", name}, {"folder", folder}, {"files", *files}});
+    return Exit::done;
+  }
+  std::printf("plugin %s: made, in %s\n\n", name.c_str(), folder.c_str());
+  std::printf("  cmake -S %s -B %s/build && cmake --build %s/build\n", folder.c_str(),
+              folder.c_str(), folder.c_str());
+  std::printf("  ctest --test-dir %s/build\n", folder.c_str());
+  std::printf("  flotilla plugin check %s/build/plugins/%s.so\n\n%s/README.md goes on from there\n",
+              folder.c_str(), name.c_str(), folder.c_str());
+  return Exit::done;
+}
+
 using Verb = Exit (*)(const Options&, const std::string&, const std::string&);
 
 // A command's name, and what its one argument is.
@@ -177,6 +200,8 @@ void addPluginCommands(CLI::App& root, Chosen& chosen) {
           "Prints a plugin's interface as Cap'n Proto source.");
   addVerb(*plugin, chosen, {"check", "FILE", "a shared object"}, check,
           "Tries a plugin on this machine, without a cluster.");
+  addVerb(*plugin, chosen, {"new", "NAME", "the plugin's name; its folder, NAME, is made here"},
+          create, "Begins a plugin: a folder that builds and passes its own test.");
 }
 
 }  // namespace flotilla::admin

@@ -8,6 +8,9 @@
 # NAME_schema, for tests and clients. The link ends with a check of what was built, by flotilla-plugin-check, which
 # loads it: an interface whose methods and handlers do not agree is no plugin. NO_CHECK leaves that out.
 
+# flotilla_add_plugin_test(NAME SOURCES file…): a program NAME_test that includes the plugin's sources and
+# <flotilla/harness.h>, and is a test of ctest's: one that ends with 0 has passed.
+
 # Generated code for each schema, as the static library TARGET.
 function(flotilla_schema_library target)
   set(generated ${CMAKE_CURRENT_BINARY_DIR}/${target})
@@ -74,4 +77,25 @@ function(flotilla_add_plugin name)
     add_custom_command(TARGET ${name} POST_BUILD
       COMMAND $<TARGET_FILE:flotilla-plugin-check> --quiet $<TARGET_FILE:${name}> VERBATIM)
   endif()
+endfunction()
+
+function(flotilla_add_plugin_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  if(NOT TARGET ${name})
+    message(FATAL_ERROR "flotilla_add_plugin_test(${name}): no such plugin; flotilla_add_plugin(${name} …) comes first")
+  endif()
+  add_executable(${name}_test ${ARG_SOURCES})
+  target_compile_features(${name}_test PRIVATE cxx_std_20)
+  target_compile_definitions(${name}_test PRIVATE FLOTILLA_PLUGIN_NAME="${name}")
+  target_include_directories(${name}_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(${name}_test PRIVATE Flotilla::sdk ${ARG_LIBS})
+  if(TARGET ${name}_schema)
+    target_link_libraries(${name}_test PRIVATE ${name}_schema)
+  endif()
+  if(TARGET flotilla_warnings)
+    target_link_libraries(${name}_test PRIVATE flotilla_warnings)
+  endif()
+  set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME unit-${name} COMMAND ${name}_test)
+  set_tests_properties(unit-${name} PROPERTIES LABELS unit TIMEOUT 60)
 endfunction()

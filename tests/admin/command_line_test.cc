@@ -64,6 +64,7 @@ TEST_CASE("admin/main: each command explains itself in the golden words") {
                               "plugin show",
                               "plugin schema",
                               "plugin check",
+                              "plugin new",
                               "group",
                               "group create",
                               "group list",
@@ -99,6 +100,15 @@ TEST_CASE("admin/main: a wrong command line is one line on stderr and exit 2") {
             "flotilla group create: --set \"electionTimeoutMs\": write it as name=value\n"},
            {"group create g --plugin kv --set a=1 --set a=2",
             "flotilla group create: --set a: given twice\n"},
+           {"plugin new Tally",
+            "flotilla plugin new: plugin name \"Tally\": needs [a-z][a-z0-9_-]{0,62}, as in "
+            "red-apples\n"},
+           {"plugin new test",
+            "flotilla plugin new: plugin name \"test\": CMake has a target of that name; take "
+            "another\n"},
+           {"plugin new any-pointer",
+            "flotilla plugin new: plugin name \"any-pointer\": its interface would be called "
+            "AnyPointer, as a type of every schema is; take another\n"},
            {"call g --lines", "flotilla call: --lines: name the method that each line calls\n"},
            {"call g put --lines key=a",
             "flotilla call: --lines: takes parameters from standard input alone; leave out "

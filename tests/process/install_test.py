@@ -1,0 +1,109 @@
+# A newcomer's way: an installed tree, a new plugin that stands alone, a playground that runs it, a client of one's own.
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from cluster import BUILD, ROOT, freePorts
+
+BUILD_SECONDS = 150
+
+
+class Install(unittest.TestCase):
+    """Nothing below uses a file of the source tree but the example client, which is copied out of it first."""
+
+    def setUp(self):
+        self.place = os.path.realpath(tempfile.mkdtemp(prefix="flotilla-install-"))
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+        self.prefix = os.path.join(self.place, "prefix")
+        self.base = freePorts(1)[0]
+        self.environment = dict(os.environ)
+        for name in ("FLOTILLA_TOKEN", "CMAKE_PREFIX_PATH"):
+            self.environment.pop(name, None)
+        self.environment["FLOTILLA_CONNECT"] = f"127.0.0.1:{self.base}"
+        self.environment["PATH"] = f"{self.prefix}/bin:{os.environ['PATH']}"
+        # Whatever directory a compiler cache compares by, the plugin is new.
+        self.environment["CCACHE_DISABLE"] = "1"
+
+    def run_(self, *words, code=0, seconds=60):
+        done = subprocess.run([str(word) for word in words], cwd=self.place, env=self.environment, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
+        self.assertEqual(code, done.returncode, f"{words}: {done.stdout} {done.stderr}")
+        return done
+
+    def edit(self, path, old, new):
+        path = os.path.join(self.place, path)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        self.assertEqual(1, text.count(old), f"{path}: {old}")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace(old, new))
+
+    def build(self, folder):
+        """Configures and builds as the folder's README says: the prefix is found by its bin/ in PATH."""
+        self.run_("cmake", "-S", folder, "-B", f"{folder}/build")
+        self.run_("cmake", "--build", f"{folder}/build", "-j2", seconds=BUILD_SECONDS)
+
+    def test_a_newcomers_way(self):
+        self.run_("cmake", "--install", BUILD, "--prefix", self.prefix)
+        for path in ("bin/flotilla", "bin/flotilla-host", "bin/flotilla-plugin-check", "bin/flotilla-sim",
+                     "lib/flotilla/plugins/kv.so", "lib/cmake/Flotilla/FlotillaConfig.cmake",
+                     "lib/pkgconfig/flotilla-sdk.pc", "lib/pkgconfig/flotilla-client.pc",
+                     "include/flotilla/abi.h", "share/flotilla/schemas/client.capnp"):
+            self.assertTrue(os.path.exists(os.path.join(self.prefix, path)), path)
+
+        made = self.run_("flotilla", "plugin", "new", "tally").stdout
+        self.assertIn("cmake -S tally -B tally/build", made)
+        self.edit("tally/tally.cc", "throw flotilla::Error(\"emptyName\", \"give it a name\")",
+                  "throw flotilla::Error(\"nameless\", \"what is to be counted?\")")
+        self.edit("tally/tally_test.cc", "\"emptyName\"", "\"nameless\"")
+        began = time.monotonic()
+        self.build("tally")
+        print(f"built in {time.monotonic() - began:.0f} s")
+        passed = self.run_("ctest", "--test-dir", "tally/build", "--no-tests=error").stdout
+        self.assertIn("100% tests passed, 0 tests failed out of 1", passed)
+        plugin = "tally/build/plugins/tally.so"
+        self.assertIn("plugin tally 1.0.0", self.run_("flotilla", "plugin", "check", plugin).stdout)
+
+        self.addCleanup(self.run_, "flotilla", "playground", "stop")
+        self.run_("flotilla", "playground", "start", "--base-port", self.base)
+        self.run_("flotilla", "plugin", "push", plugin)
+        self.run_("flotilla", "group", "create", "g", "--plugin", "tally")
+        for by in (2, 3):
+            self.run_("flotilla", "call", "g", "add", "name=ships", f"by={by}")
+        answer = self.run_("flotilla", "--json", "call", "g", "read", "name=ships").stdout
+        self.assertEqual(5, json.loads(answer)["value"])
+        refused = self.run_("flotilla", "call", "g", "add", "by=1", code=1).stderr
+        self.assertIn("what is to be counted?", refused)
+
+        self.client()
+
+    def client(self):
+        """An application against Flotilla::client, and the same with pkg-config's words alone."""
+        shutil.copytree(os.path.join(ROOT, "examples", "kv-client"), os.path.join(self.place, "kv-client"))
+        self.build("kv-client")
+        self.run_("flotilla", "plugin", "push", f"{self.prefix}/lib/flotilla/plugins/kv.so")
+        self.run_("flotilla", "group", "create", "k", "--plugin", "kv")
+        asked = (f"127.0.0.1:{self.base}", "playground/client.token", "k")
+        self.run_("kv-client/build/kv-client", *asked, "put", "a", "kept by an own client")
+        answer = self.run_("kv-client/build/kv-client", *asked, "get", "a").stdout
+        self.assertEqual("kept by an own client\n", answer)
+
+        self.environment["PKG_CONFIG_PATH"] = f"{self.prefix}/lib/pkgconfig"
+        flags = self.run_("pkg-config", "--cflags", "--libs", "flotilla-client").stdout.split()
+        with open(os.path.join(self.place, "least.cc"), "w", encoding="utf-8") as file:
+            file.write("#include \"sdk/client/client.h\"\n"
+                       "int main() {\n"
+                       "  auto io = kj::setupAsyncIo();\n"
+                       "  flotilla::client::Client client(io, {});\n"
+                       "}\n")
+        self.run_("c++", "least.cc", "-o", "least", *flags, seconds=BUILD_SECONDS)
+        self.assertTrue(re.search(r"-I\S+include", self.run_("pkg-config", "--cflags", "flotilla-sdk").stdout))
+
+
+if __name__ == "__main__":
+    unittest.main()
