@@ -49,7 +49,7 @@ pid_t pidOf(const PlaygroundPlace& place, uint64_t host) {
 }
 
 Result<void> startHost(const PlaygroundPlace& place, uint64_t host) {
-  Result<std::string> program = hostProgram();
+  Result<std::string> program = programBeside("flotilla-host");
   if (!program) return program.fault();
   std::vector<std::string> words = {*program, "--config", place.configFile(host)};
   if (!hasBegun(place, host)) words.emplace_back("--init");
@@ -190,7 +190,7 @@ Result<PlaygroundPlace> openOrMake(const Words& words) {
 
 Exit start(const Options& options, const std::string& command, const Words& words) {
   Speaker speaker(options.json, command);
-  if (Result<std::string> program = hostProgram(); !program) {
+  if (Result<std::string> program = programBeside("flotilla-host"); !program) {
     return speaker.usage(program.fault().text);
   }
   Result<PlaygroundPlace> place = openOrMake(words);

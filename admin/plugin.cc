@@ -127,19 +127,72 @@ Exit schema(const Options& options, const std::string& command, const std::strin
   });
 }
 
-// Loading a plugin is a host's affair, so a host's program does it, in a process of its own.
-Exit check(const Options& options, const std::string& command, const std::string& path) {
+// What `plugin check` was told beside the file.
+struct CheckOptions {
+  std::string file;
+  std::vector<std::string> words;  // as flotilla-plugin-check takes them
+};
+
+// Loading a plugin is not this program's affair: another one does it, in processes of its own.
+Exit check(const Options& options, const std::string& command, const CheckOptions& asked) {
   Speaker speaker(options.json, command);
-  Result<std::string> program = hostProgram();
+  Result<std::string> program = programBeside("flotilla-plugin-check");
   if (!program) return speaker.usage(program.fault().text);
+  std::vector<std::string> words{*program, "--twins", asked.file};
+  words.insert(words.end(), asked.words.begin(), asked.words.end());
   std::string output;
-  Result<int> code = options.json ? runQuietly({*program, "--check-plugin", path}, output)
-                                  : runProgram({*program, "--check-plugin", path});
+  Result<int> code = options.json ? runQuietly(words, output) : runProgram(words);
   if (!code) return speaker.usage(code.fault().text);
   while (!output.empty() && output.back() == '\n') output.pop_back();
-  if (options.json && *code == 0) printJson({{"file", path}, {"good", true}, {"text", output}});
-  if (options.json && *code != 0) return speaker.fault({ErrorCode::badRequest, output, ""});
-  return *code == 0 ? Exit::done : Exit::refused;
+  if (options.json && *code == 0) {
+    printJson({{"file", asked.file}, {"good", true}, {"text", output}});
+  } else if (options.json) {
+    // What it is comes first, then, in the last line, why it must not be used.
+    size_t line = output.rfind('\n');
+    std::string why = line == std::string::npos ? output : output.substr(line + 1);
+    return speaker.fault({ErrorCode::badRequest, why, ""});
+  }
+  return *code == 0 ? Exit::done : *code == 2 ? Exit::usage : Exit::refused;
+}
+
+void addCheck(CLI::App& plugin, Chosen& chosen) {
+  struct Given {
+    std::string file;
+    uint64_t seed = 1;
+    uint64_t calls = 2000;
+    std::vector<std::string> allowed;
+    std::vector<std::string> settings;
+  };
+  auto given = std::make_shared<Given>();
+  CLI::App* app = addCommand(plugin, "check",
+                             "Tries a plugin on this machine, without a cluster. Looks at what it "
+                             "imports, then makes calls up by its schema and carries them out in "
+                             "twin processes, one of them restored from snapshots midway: answers "
+                             "and digests must be equal.");
+  app->add_option("FILE", given->file, "a shared object")->required()->type_name("");
+  app->add_option("--seed", given->seed, "what the calls are made up from; default 1")
+      ->type_name("N");
+  app->add_option("--calls", given->calls, "how many; default 2000")
+      ->type_name("N")
+      ->check(CLI::Range(3, 20'000).description(""));
+  app->add_option("--allow", given->allowed, "an import that no command comes to; repeatable")
+      ->type_name("SYMBOL");
+  app->add_option("--config", given->settings, "a setting of the machine; repeatable")
+      ->type_name("KEY=VALUE");
+  app->callback([&chosen, given, name = fullName(*app)]() {
+    chosen.run = [given, name](const Options& options) {
+      CheckOptions asked{
+          given->file,
+          {"--seed", std::to_string(given->seed), "--calls", std::to_string(given->calls)}};
+      for (const std::string& symbol : given->allowed) {
+        asked.words.insert(asked.words.end(), {"--allow", symbol});
+      }
+      for (const std::string& setting : given->settings) {
+        asked.words.insert(asked.words.end(), {"--config", setting});
+      }
+      return check(options, name, asked);
+    };
+  });
 }
 
 Exit create(const Options& options, const std::string& command, const std::string& path) {
@@ -198,8 +251,7 @@ void addPluginCommands(CLI::App& root, Chosen& chosen) {
   addVerb(*plugin, chosen, {"show", "NAME", kWhich}, show, "Shows one plugin and its methods.");
   addVerb(*plugin, chosen, {"schema", "NAME", kWhich}, schema,
           "Prints a plugin's interface as Cap'n Proto source.");
-  addVerb(*plugin, chosen, {"check", "FILE", "a shared object"}, check,
-          "Tries a plugin on this machine, without a cluster.");
+  addCheck(*plugin, chosen);
   addVerb(*plugin, chosen, {"new", "NAME", "the plugin's name; its folder, NAME, is made here"},
           create, "Begins a plugin: a folder that builds and passes its own test.");
 }

@@ -44,13 +44,13 @@ Result<int> waitFor(pid_t child, const std::string& program) {
 
 }  // namespace
 
-Result<std::string> hostProgram() {
+Result<std::string> programBeside(const std::string& name) {
   std::error_code error;
   std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  std::filesystem::path host = self.parent_path() / "flotilla-host";
-  if (!error && access(host.c_str(), X_OK) == 0) return host.string();
+  std::filesystem::path found = self.parent_path() / name;
+  if (!error && access(found.c_str(), X_OK) == 0) return found.string();
   return Fault{ErrorCode::badRequest,
-               host.string() + ": not there; build it, or install it beside flotilla", ""};
+               found.string() + ": not there; build it, or install it beside flotilla", ""};
 }
 
 Result<int> runProgram(const std::vector<std::string>& words) {

@@ -9,8 +9,8 @@
 
 namespace flotilla::admin {
 
-// flotilla-host, which lies beside this program; a fault says where it was looked for.
-Result<std::string> hostProgram();
+// A program of ours, which lies beside this one; a fault says where it was looked for.
+Result<std::string> programBeside(const std::string& name);
 
 // Runs a program to its end with our own output; answers its exit code, or a fault where it could
 // not be started or was killed by a signal.

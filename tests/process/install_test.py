@@ -67,7 +67,18 @@ class Install(unittest.TestCase):
         passed = self.run_("ctest", "--test-dir", "tally/build", "--no-tests=error").stdout
         self.assertIn("100% tests passed, 0 tests failed out of 1", passed)
         plugin = "tally/build/plugins/tally.so"
-        self.assertIn("plugin tally 1.0.0", self.run_("flotilla", "plugin", "check", plugin).stdout)
+        checked = self.run_("flotilla", "plugin", "check", plugin).stdout
+        self.assertIn("plugin tally 1.0.0", checked)
+        self.assertIn("2000 calls made up from seed 1: answers and digests equal in twin processes", checked)
+        wavering = os.path.join(BUILD, "test-plugins", "wavering_{}.so")
+        clock = wavering.format("clock")
+        refused = self.run_("flotilla", "plugin", "check", clock, code=1).stderr
+        self.assertIn("uses a clock (imports _ZNSt6chrono3_V212steady_clock3nowEv)", refused)
+        allow = ("--allow", "_ZNSt6chrono3_V212steady_clock3nowEv")
+        refused = self.run_("flotilla", "plugin", "check", clock, *allow, code=1).stderr
+        self.assertRegex(refused, r"call \d+, put\(.*no clock, random numbers, addresses")
+        refused = self.run_("flotilla", "--json", "plugin", "check", wavering.format("restore_order"), code=1).stderr
+        self.assertIn("restored from a snapshot before call", json.loads(refused)["error"]["text"])
 
         self.addCleanup(self.run_, "flotilla", "playground", "stop")
         self.run_("flotilla", "playground", "start", "--base-port", self.base)
