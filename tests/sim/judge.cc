@@ -176,6 +176,22 @@ void Judge::lookAtLeader(group::ReplicaKey replica, const raft::Core& core) {
   }
 }
 
+void Judge::countChange(group::ReplicaKey replica, const raft::Core& core,
+                        const raft::Configuration& before, const raft::Configuration& now) {
+  ++report_[Count::membershipChanges];
+  if (now.joint()) {
+    ++report_[Count::joints];
+    return;
+  }
+  size_t voters = before.joint() ? before.outgoing.size() : before.voters.size();
+  if (voters >= now.voters.size() + 2) ++report_[Count::shrinks];
+  if (now.voters.size() >= voters + 2) ++report_[Count::grows];
+  auto leader = facts(replica.group).leaders.find(core.term());
+  bool led = leader != facts(replica.group).leaders.end() &&
+             raft::isVoter(before, leader->second) && !raft::isVoter(now, leader->second);
+  if (led) ++report_[Count::leadersRemoved];
+}
+
 void Judge::lookAtCommit(group::ReplicaKey replica, const raft::Core& core, raft::Index since) {
   GroupFacts& known = facts(replica.group);
   const raft::LogShape& shape = core.shape();
@@ -196,8 +212,8 @@ void Judge::lookAtCommit(group::ReplicaKey replica, const raft::Core& core, raft
     known.committed.push_back({term, core.term(), 0});
     const raft::ConfigurationAt& carries = shape.configurationAt(index);
     if (carries.index == index) {
+      countChange(replica, core, known.committedConfiguration(), carries.configuration);
       known.configurations[index] = carries.configuration;
-      ++report_[Count::membershipChanges];
     }
     auto holds = [&](raft::ReplicaId member) {
       const Stored* safe = safeAt_({replica.group, member});

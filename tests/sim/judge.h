@@ -102,6 +102,8 @@ private:
   };
 
   void lookAtCommit(group::ReplicaKey replica, const raft::Core& core, raft::Index since);
+  void countChange(group::ReplicaKey replica, const raft::Core& core,
+                   const raft::Configuration& before, const raft::Configuration& now);
   void lookAtLeader(group::ReplicaKey replica, const raft::Core& core);
   void checkEntry(group::ReplicaKey replica, const group::LogEntry& entry,
                   const raft::LogShape& shape);

@@ -20,7 +20,7 @@ using flotilla::sim::SeedEnd;
 
 constexpr const char* kHelp =
     "Usage: flotilla-sim [--seeds N] [--first-seed S] [--seed S] [--again FILE] [--jobs J]\n"
-    "                    [--trace] [--json]\n"
+    "                    [--first-failure] [--trace] [--json]\n"
     "\n"
     "Runs whole clusters of hosts in one process, with simulated disks, networks and clocks, one\n"
     "history a seed, and checks what must hold at every step and at the end.\n"
@@ -30,6 +30,7 @@ constexpr const char* kHelp =
     "  --seed S         this one alone\n"
     "  --again FILE     these first: a seed a line, the rest of the line is a remark\n"
     "  --jobs J         side by side; default: as many as there are cores\n"
+    "  --first-failure  ends with the first seed that fails\n"
     "  --trace          prints what each seed expands to and all that happens in it; one job\n"
     "  --json           prints nothing but the last line, a JSON object\n"
     "\n"
@@ -42,6 +43,7 @@ struct Line {
   uint64_t first = 1;
   std::vector<uint64_t> again;
   uint32_t jobs = 0;
+  bool firstFailure = false;
   bool trace = false;
   bool json = false;
 };
@@ -82,6 +84,8 @@ Line parse(int argc, char** argv) {
       std::exit(0);
     } else if (option == "--trace") {
       line.trace = true;
+    } else if (option == "--first-failure") {
+      line.firstFailure = true;
     } else if (option == "--json") {
       line.json = true;
     } else if (option == "--seeds") {
@@ -122,6 +126,9 @@ std::string idleness(const Report& all) {
                               {Count::installs, 50},      {Count::membershipChanges, 100},
                               {Count::transfers, 40},     {Count::fetches, 100},
                               {Count::retries, 300},      {Count::judged, 10'000},
+                              {Count::joints, 20},        {Count::leadersRemoved, 10},
+                              {Count::shrinks, 5},        {Count::grows, 5},
+                              {Count::disksLost, 10},     {Count::replaced, 10},
                               {Count::lostMessages, 1000}};
   uint64_t seeds = all[Count::seeds];
   if (seeds < 50) return "";
@@ -200,7 +207,9 @@ int main(int argc, char** argv) {
     }
     std::fflush(stdout);
   }
-  flotilla::sim::runSeeds(seeds, line.jobs,
-                          [&](uint64_t seed, const SeedEnd& end) { tally.take(seed, end); });
+  flotilla::sim::runSeeds(seeds, line.jobs, [&](uint64_t seed, const SeedEnd& end) {
+    tally.take(seed, end);
+    return !(line.firstFailure && end.violation);
+  });
   return tally.end();
 }

@@ -12,6 +12,7 @@ void Nemesis::begin() {
   again(its.everySyncError, [this]() { syncError(); });
   again(its.everyFull, [this]() { full(); });
   again(its.everyMachineFault, [this]() { breakMachine(); });
+  again(its.everyDiskLoss, [this]() { loseDisk(); });
   if (its.wallJumps) again(its.stormUs / 4, [this]() { setWall(); });
 }
 
@@ -125,6 +126,16 @@ void Nemesis::setWall() {
   note("wall clock jumps", one.id(), Count::clockJumps);
   int64_t day = 86'400'000'000;
   one.clock().setWall(upTo(2 * day) - day);
+}
+
+// As soon as a moment comes in which every group here can bear it.
+void Nemesis::loseDisk() {
+  if (world_.isCalm()) return;
+  if (world_.loseDisk(world_.anyHost())) {
+    ++world_.report[Count::faults];
+  } else {
+    world_.events.in(20'000 + upTo(100'000), [this]() { loseDisk(); });
+  }
 }
 
 void Nemesis::breakMachine() {

@@ -35,6 +35,7 @@ private:
   void full();
   void setWall();
   void breakMachine();
+  void loseDisk();
 
   World& world_;
 };

@@ -13,6 +13,9 @@ void Operators::begin() {
   const Options& its = world_.options;
   again(its.everyChange, [this](uint64_t group) { change(group); });
   again(its.everyChange, [this](uint64_t group) { sweep(group); });
+  again(its.everyResize, [this](uint64_t group) { resize(group); });
+  again(its.everyResize, [this](uint64_t group) { sweep(group); });
+  if (its.everyDiskLoss != 0) repairLater();
   again(its.everyTransfer, [this](uint64_t group) { transfer(group); });
   again(its.everySnapshot, [this](uint64_t group) { snapshot(group); });
 }
@@ -59,6 +62,66 @@ void Operators::change(uint64_t group) {
     });
     its.changeMembership(voters, learners, leader->expect([](const group::Outcome&) {}));
   });
+}
+
+// Five voters become three, mostly without the leader, and three become five.
+void Operators::resize(uint64_t group) {
+  SimHost* leader = world_.hostOfLeader(group);
+  if (leader == nullptr || leader->paused()) return;
+  const raft::Core& core = world_.leaderOf(group)->core();
+  std::vector<raft::ReplicaId> voters = core.configuration().voters;
+  auto drop = [&](raft::ReplicaId which) { std::erase(voters, which); };
+  if (voters.size() >= 5) {
+    if (world_.dice.chance(600)) drop(core.self());
+    while (voters.size() > 3) drop(voters[world_.dice.below(voters.size())]);
+  } else {
+    for (auto& host : world_.hosts) {
+      if (voters.size() >= 5) break;
+      raft::ReplicaId here = world_.replicaOn(group, host->id());
+      if (here == 0) here = world_.createReplica(group, host->id(), {});
+      if (!raft::isMember(core.configuration(), here)) voters.push_back(here);
+    }
+  }
+  leader->onGroup(group, [&](group::Group& its) {
+    its.changeMembership(voters, core.configuration().learners,
+                         leader->expect([](const group::Outcome&) {}));
+  });
+}
+
+void Operators::repairLater() {
+  world_.events.in(100'000 + static_cast<int64_t>(world_.dice.below(200'000)), [this]() {
+    std::erase_if(world_.lost, [this](LostReplica& lost) { return repair(lost); });
+    repairLater();
+  });
+}
+
+// One step of it; true: nothing is left to do.
+bool Operators::repair(LostReplica& lost) {
+  uint64_t group = lost.key.group;
+  SimHost* leader = world_.hostOfLeader(group);
+  if (leader == nullptr || leader->paused()) return false;
+  const raft::Configuration now = world_.leaderOf(group)->core().configuration();
+  if (now.joint()) return false;
+  std::vector<raft::ReplicaId> voters = now.voters;
+  std::vector<raft::ReplicaId> learners = now.learners;
+  if (raft::isMember(now, lost.key.replica)) {
+    if (lost.heir == 0) lost.heir = world_.replicaOn(group, lost.host);
+    if (lost.heir == 0) lost.heir = world_.createReplica(group, lost.host, {});
+    std::erase(voters, lost.key.replica);
+    std::erase(learners, lost.key.replica);
+    if (!raft::isMember(now, lost.heir)) learners.push_back(lost.heir);
+  } else if (lost.voted && raft::contains(now.learners, lost.heir)) {
+    std::erase(learners, lost.heir);
+    voters.push_back(lost.heir);
+  } else {
+    // It is what the lost one was, or others wanted something else meanwhile.
+    if (raft::isMember(now, lost.heir)) ++world_.report[Count::replaced];
+    return true;
+  }
+  leader->onGroup(group, [&](group::Group& its) {
+    its.changeMembership(voters, learners, leader->expect([](const group::Outcome&) {}));
+  });
+  return false;
 }
 
 bool Operators::isNamed(group::ReplicaKey replica) {

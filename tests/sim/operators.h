@@ -21,7 +21,11 @@ public:
 private:
   void again(int64_t everyUs, std::function<void(uint64_t group)> act);
   void change(uint64_t group);
+  void resize(uint64_t group);
   void transfer(uint64_t group);
+  // Takes replicas of lost disks out of their groups and gets new ones in, in the calm too.
+  void repairLater();
+  bool repair(LostReplica& lost);
   void snapshot(uint64_t group);
   // Removes what has left a group, once no log that may still count names it.
   void sweep(uint64_t group);

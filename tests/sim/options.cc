@@ -58,6 +58,7 @@ void drawClocks(base::Prng& dice, Options& to) {
   }
   to.leaseReads = kind < 65 && to.checkQuorum && dice.chance(500);
   to.leases = to.leaseReads ? 400 : 0;
+  to.mixed = !to.leaseReads && dice.chance(200);
   to.wallJumps = dice.chance(400);
 }
 
@@ -65,6 +66,7 @@ void drawNetwork(base::Prng& dice, Options& to) {
   to.loss = dice.chance(400) ? 0 : static_cast<uint32_t>(dice.below(dice.chance(300) ? 300 : 50));
   to.repeat = dice.chance(400) ? static_cast<uint32_t>(dice.below(100)) : 0;
   to.late = dice.chance(500) ? static_cast<uint32_t>(dice.below(100)) : 0;
+  to.inOrder = dice.chance(500);
   to.delayUsMin = 50 + static_cast<int64_t>(dice.below(400));
   to.delayUsMax =
       to.delayUsMin + static_cast<int64_t>(dice.below(dice.chance(250) ? 20'000 : 2000));
@@ -88,6 +90,8 @@ void drawFaults(base::Prng& dice, Options& to) {
   to.everyFull = every(dice, to, 250, 3);
   to.everyMachineFault = every(dice, to, 200, 3);
   to.everyChange = every(dice, to, 550, 15);
+  if (to.hosts >= 5) to.everyResize = every(dice, to, 500, 8);
+  to.everyDiskLoss = every(dice, to, 300, 3);
   to.everyTransfer = every(dice, to, 400, 6);
   to.everySnapshot = every(dice, to, 300, 6);
   to.poison = dice.chance(50);
@@ -108,7 +112,7 @@ void drawClients(base::Prng& dice, Options& to) {
 }  // namespace
 
 Options optionsOf(uint64_t seed) {
-  base::Prng dice(seed * 0x9e3779b97f4a7c15ULL + 1);
+  base::Prng dice(base::Prng(seed).next());  // seeds side by side share no numbers
   Options to;
   to.seed = seed;
   drawSize(dice, to);
@@ -128,7 +132,7 @@ std::string describe(const Options& o) {
   add("hosts", o.hosts), add("groups", o.groups), add("founders", o.founders);
   add("stormMs", o.stormUs / 1000), add("electionTicks", o.electionTicks);
   add("heartbeatTicks", o.heartbeatTicks), add("preVote", o.preVote);
-  add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads);
+  add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads), add("mixed", o.mixed);
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);
   add("uncommittedBytesMax", o.uncommittedBytesMax), add("promotionLagMax", o.promotionLagMax);
   add("entryCommandsMax", o.entryCommandsMax), add("tailBytesMax", o.tailBytesMax);
@@ -136,12 +140,14 @@ std::string describe(const Options& o) {
   add("snapshotEveryEntries", o.snapshotEveryEntries), add("keepEntries", o.keepEntries);
   add("rateMin", o.rateMin), add("rateMax", o.rateMax), add("wallJumps", o.wallJumps);
   add("loss", o.loss), add("repeat", o.repeat), add("late", o.late);
+  add("inOrder", o.inOrder);
   add("delayUsMin", o.delayUsMin), add("delayUsMax", o.delayUsMax);
   add("syncUsMin", o.syncUsMin), add("syncUsMax", o.syncUsMax), add("applyUsMax", o.applyUsMax);
   add("everyCrash", o.everyCrash), add("everyCut", o.everyCut), add("everyPause", o.everyPause);
   add("everyStall", o.everyStall), add("everySyncError", o.everySyncError);
   add("everyFull", o.everyFull), add("everyMachineFault", o.everyMachineFault);
-  add("everyChange", o.everyChange), add("everyTransfer", o.everyTransfer);
+  add("everyChange", o.everyChange), add("everyResize", o.everyResize);
+  add("everyDiskLoss", o.everyDiskLoss), add("everyTransfer", o.everyTransfer);
   add("everySnapshot", o.everySnapshot), add("poison", o.poison);
   add("clients", o.clients), add("lanes", o.lanes), add("stamped", o.stamped);
   add("reads", o.reads), add("staleReads", o.staleReads), add("leases", o.leases);

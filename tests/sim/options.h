@@ -23,6 +23,7 @@ struct Options {
   bool preVote = true;
   bool checkQuorum = true;
   bool leaseReads = false;
+  bool mixed = false;  // every other host has other settings, as while an upgrade rolls
   uint32_t appendEntriesMax = 64;
   uint32_t inflightMax = 128;
   uint64_t uncommittedBytesMax = 64 << 20;
@@ -40,7 +41,8 @@ struct Options {
 
   uint32_t loss = 0;
   uint32_t repeat = 0;
-  uint32_t late = 0;  // of messages that take ten times as long
+  uint32_t late = 0;     // of messages that take ten times as long
+  bool inOrder = false;  // what one host sends another arrives in the order it was sent
   int64_t delayUsMin = 100;
   int64_t delayUsMax = 1000;
 
@@ -55,7 +57,9 @@ struct Options {
   int64_t everySyncError = 0;
   int64_t everyFull = 0;
   int64_t everyMachineFault = 0;
-  int64_t everyChange = 0;  // of membership
+  int64_t everyChange = 0;    // of membership
+  int64_t everyResize = 0;    // of five voters to three, and back
+  int64_t everyDiskLoss = 0;  // of a host, which comes back empty; its replicas are replaced
   int64_t everyTransfer = 0;
   int64_t everySnapshot = 0;  // asked for by an operator
   bool poison = false;        // one command faults its group's machine everywhere

@@ -36,18 +36,52 @@ enum class Count : size_t {
   retries,  // of stamped commands
   unknowns,
   sessions,
-  wipes,   // of removed replicas
-  judged,  // operations in histories that were found linearizable
+  wipes,    // of removed replicas
+  joints,   // joint configurations that were committed
+  shrinks,  // changes to fewer voters by two or more, and to more
+  grows,
+  leadersRemoved,
+  disksLost,
+  replaced,  // replicas of lost disks
+  judged,    // operations in histories that were found linearizable
   count
 };
 
 constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames = {
-    "seeds",      "steps",     "commands",     "queries",           "faults",
-    "violations", "elections", "crashes",      "lostWrites",        "cuts",
-    "pauses",     "stalls",    "syncErrors",   "fullDisks",         "machineFaults",
-    "clockJumps", "messages",  "lostMessages", "membershipChanges", "transfers",
-    "snapshots",  "installs",  "fetches",      "retries",           "unknowns",
-    "sessions",   "wipes",     "judged",
+    "seeds",
+    "steps",
+    "commands",
+    "queries",
+    "faults",
+    "violations",
+    "elections",
+    "crashes",
+    "lostWrites",
+    "cuts",
+    "pauses",
+    "stalls",
+    "syncErrors",
+    "fullDisks",
+    "machineFaults",
+    "clockJumps",
+    "messages",
+    "lostMessages",
+    "membershipChanges",
+    "transfers",
+    "snapshots",
+    "installs",
+    "fetches",
+    "retries",
+    "unknowns",
+    "sessions",
+    "wipes",
+    "joints",
+    "shrinks",
+    "grows",
+    "leadersRemoved",
+    "disksLost",
+    "replaced",
+    "judged",
 };
 
 struct Report {

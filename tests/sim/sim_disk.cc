@@ -133,6 +133,13 @@ size_t SimDisk::crash() {
   return lost;
 }
 
+void SimDisk::lose() {
+  crash();
+  safe_.clear();
+  written_.clear();
+  shelves_.clear();
+}
+
 void SimDisk::setFull(bool full) {
   if (full == full_) return;
   full_ = full;

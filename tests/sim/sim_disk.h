@@ -57,6 +57,8 @@ public:
 
   // The process is gone. Answers how many writes were lost.
   size_t crash();
+  // All that ever lay on it is gone, and its process too.
+  void lose();
   void stall(int64_t us) { stalledUntilUs_ = events_.nowUs() + us; }
   void failNextSync() { failNext_ = true; }
   void setFull(bool full);

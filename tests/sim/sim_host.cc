@@ -9,7 +9,8 @@
 namespace flotilla::sim {
 namespace {
 
-group::GroupOptions groupOptions(const Options& from, group::ReplicaKey key, uint64_t seed) {
+group::GroupOptions groupOptions(const Options& from, uint64_t host, group::ReplicaKey key,
+                                 uint64_t seed) {
   group::GroupOptions to;
   to.key = key;
   to.core.self = key.replica;
@@ -30,7 +31,26 @@ group::GroupOptions groupOptions(const Options& from, group::ReplicaKey key, uin
   to.callTimeoutTicks = from.electionTicks * 10;
   to.snapshotEveryEntries = from.snapshotEveryEntries;
   to.keepEntries = from.keepEntries;
+  if (from.mixed && host % 2 == 0) {
+    to.core.preVote = !from.preVote;
+    to.core.checkQuorum = !from.checkQuorum;
+    to.core.electionTicks = from.electionTicks * 3 / 2;
+    to.core.appendEntriesMax = 1 + from.appendEntriesMax / 2;
+    to.core.inflightMax = 1 + from.inflightMax / 2;
+    to.limits.entryCommandsMax = 1 + from.entryCommandsMax / 2;
+    to.snapshotEveryEntries = from.snapshotEveryEntries * 2;
+  }
   return to;
+}
+
+// As runtime's Replica::newestSnapshot: the newest file that the log goes on from.
+raft::LogPoint newestSnapshot(const SimDisk::Shelf& shelf, const raft::LogShape& shape) {
+  raft::LogPoint newest = shape.base();
+  for (const auto& [index, file] : shelf) {
+    bool fits = shape.termAt(index) == file.point.term;
+    if (fits && index >= newest.index) newest = file.point;
+  }
+  return newest;
 }
 
 }  // namespace
@@ -107,7 +127,7 @@ void SimHost::open(const ReplicaRecord& record) {
   } else if (!record.initial.voters.empty()) {
     recovered.state.shape = raft::LogShape({}, record.initial);
   }
-  recovered.machineAt = recovered.state.snapshot;
+  recovered.machineAt = newestSnapshot(disk_.shelf(record.key), recovered.state.shape);
   world_.judge.started(record.key, recovered.state);
 
   Replica& replica = replicas_[record.key];
@@ -126,7 +146,7 @@ void SimHost::open(const ReplicaRecord& record) {
                       disk_, onLoop,
                       [this, key = record.key]() { return world_.breaksNow(id_, key); }});
   replica.group = std::make_unique<group::Group>(
-      groupOptions(world_.options, record.key, world_.dice.next()), std::move(recovered),
+      groupOptions(world_.options, id_, record.key, world_.dice.next()), std::move(recovered),
       group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_});
   if (disk_.isFull()) replica.group->volumeFull(true);
   touch(replica);
@@ -160,6 +180,14 @@ void SimHost::crash() {
   world_.trace.note(world_.events.nowUs(), {3, id_, lost}, [&]() {
     return "h" + std::to_string(id_) + " crashes, writes lost: " + std::to_string(lost);
   });
+}
+
+void SimHost::loseDisk() {
+  crash();
+  disk_.lose();
+  records_.clear();
+  world_.trace.note(world_.events.nowUs(), {11, id_},
+                    [&]() { return "h" + std::to_string(id_) + " loses its disk"; });
 }
 
 void SimHost::pause() {

@@ -42,7 +42,7 @@ public:
 
   void create(ReplicaRecord record);
   void wipe(group::ReplicaKey key);
-  bool has(group::ReplicaKey key) const { return records_.contains(key); }
+  const std::map<group::ReplicaKey, ReplicaRecord>& records() const { return records_; }
   // The replica of that group here, or of that key; null where there is none or the host is down.
   group::Group* find(uint64_t group);
   group::Group* find(group::ReplicaKey key);
@@ -50,6 +50,7 @@ public:
 
   void start();
   void crash();
+  void loseDisk();  // with the process: what comes back knows of no replica
   void pause();
   void resume();  // all ticks that are due, then what has gathered
   void receive(group::PeerMessage message);

@@ -1,6 +1,7 @@
 // The network between simulated hosts.
 #include "tests/sim/sim_network.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "host/raft/describe.h"
@@ -16,7 +17,8 @@ SimNetwork::SimNetwork(Events& events, base::Prng& dice, const Options& options,
       trace_(trace),
       deliver_(std::move(deliver)),
       width_(options.hosts + 1),
-      cut_(width_ * width_, false) {}
+      cut_(width_ * width_, false),
+      lastUs_(width_ * width_, 0) {}
 
 bool SimNetwork::passes(uint64_t from, uint64_t to) {
   if (isCut(from, to)) return false;
@@ -43,7 +45,12 @@ void SimNetwork::send(uint64_t from, uint64_t to, group::PeerMessage message) {
 
 void SimNetwork::carry(uint64_t from, uint64_t to, std::shared_ptr<group::PeerMessage> message) {
   ++underWay_;
-  events_.in(delayUs(), [this, from, to, message = std::move(message)]() {
+  int64_t atUs = events_.nowUs() + delayUs();
+  if (calm_ || options_.inOrder) {
+    int64_t& lastUs = lastUs_[from * width_ + to];
+    lastUs = atUs = std::max(atUs, lastUs + 1);
+  }
+  events_.at(atUs, [this, from, to, message = std::move(message)]() {
     --underWay_;
     if (isCut(from, to)) {
       ++report_[Count::lostMessages];

@@ -39,7 +39,7 @@ public:
 
   void cut(uint64_t from, uint64_t to) { cut_[from * width_ + to] = true; }
   void mend(uint64_t from, uint64_t to) { cut_[from * width_ + to] = false; }
-  void calm();  // no cut and no loss any more
+  void calm();  // no cut, no loss, and all in order
 
 private:
   void carry(uint64_t from, uint64_t to, std::shared_ptr<group::PeerMessage> message);
@@ -52,6 +52,7 @@ private:
   Deliver deliver_;
   uint64_t width_;
   std::vector<bool> cut_;
+  std::vector<int64_t> lastUs_;  // when the last message of each pair arrives, where order is kept
   uint64_t underWay_ = 0;
   bool calm_ = false;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -92,13 +93,13 @@ void begin(Child& child) {
   child.from = ends[0];
 }
 
-// The child is gone: well, or at a seed that killed it.
-void buried(Child& child, const std::function<void(uint64_t, const SeedEnd&)>& ended) {
+// The child is gone: well, or at a seed that killed it. False: enough was seen.
+bool buried(Child& child, const SeedEnded& ended) {
   close(child.from);
   int status = 0;
   waitpid(child.pid, &status, 0);
   child.pid = 0;
-  if (child.seeds.empty()) return;
+  if (child.seeds.empty()) return true;
   SeedEnd end;
   end.report[Count::seeds] = 1;
   end.report[Count::violations] = 1;
@@ -106,15 +107,37 @@ void buried(Child& child, const std::function<void(uint64_t, const SeedEnd&)>& e
                       ? "the program died of signal " + std::to_string(WTERMSIG(status)) +
                             "; what it said is above"
                       : "the program ended with " + std::to_string(WEXITSTATUS(status));
-  ended(child.seeds.front(), end);
+  if (!ended(child.seeds.front(), end)) return false;
   child.seeds.erase(child.seeds.begin());
   if (!child.seeds.empty()) begin(child);
+  return true;
+}
+
+// Hears one line of a child. False: enough was seen.
+bool hear(Child& child, const SeedEnded& ended) {
+  Line line;
+  if (!hearAll(child.from, &line, sizeof line)) return buried(child, ended);
+  if (!line.ended) return true;
+  std::string text(line.textBytes, '\0');
+  if (!hearAll(child.from, text.data(), text.size())) return buried(child, ended);
+  SeedEnd end{line.report, line.traceHash, std::nullopt};
+  if (!text.empty()) end.violation = std::move(text);
+  child.seeds.erase(child.seeds.begin());
+  return ended(line.seed, end);
+}
+
+void stopAll(std::vector<Child>& children) {
+  for (Child& child : children) {
+    if (child.pid == 0) continue;
+    kill(child.pid, SIGKILL);
+    close(child.from);
+    waitpid(child.pid, nullptr, 0);
+  }
 }
 
 }  // namespace
 
-void runSeeds(const std::vector<uint64_t>& seeds, uint32_t jobs,
-              const std::function<void(uint64_t seed, const SeedEnd& end)>& ended) {
+void runSeeds(const std::vector<uint64_t>& seeds, uint32_t jobs, const SeedEnded& ended) {
   std::vector<Child> children(std::max<size_t>(1, std::min<size_t>(jobs, seeds.size())));
   for (size_t i = 0; i < seeds.size(); ++i) children[i % children.size()].seeds.push_back(seeds[i]);
   for (Child& child : children) {
@@ -132,22 +155,7 @@ void runSeeds(const std::vector<uint64_t>& seeds, uint32_t jobs,
     if (poll(wait.data(), wait.size(), -1) < 0) continue;
     for (size_t i = 0; i < wait.size(); ++i) {
       if (wait[i].revents == 0) continue;
-      Child& child = *whose[i];
-      Line line;
-      if (!hearAll(child.from, &line, sizeof line)) {
-        buried(child, ended);
-        continue;
-      }
-      if (!line.ended) continue;
-      std::string text(line.textBytes, '\0');
-      if (!hearAll(child.from, text.data(), text.size())) {
-        buried(child, ended);
-        continue;
-      }
-      SeedEnd end{line.report, line.traceHash, std::nullopt};
-      if (!text.empty()) end.violation = std::move(text);
-      child.seeds.erase(child.seeds.begin());
-      ended(line.seed, end);
+      if (!hear(*whose[i], ended)) return stopAll(children);
     }
   }
 }

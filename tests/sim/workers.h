@@ -10,9 +10,11 @@
 
 namespace flotilla::sim {
 
+// How a seed went. False: enough was seen.
+using SeedEnded = std::function<bool(uint64_t seed, const SeedEnd& end)>;
+
 // Runs each seed in one of `jobs` children and hands over its end as it comes. A child that dies is
 // a violation of the seed it was at; another takes its place.
-void runSeeds(const std::vector<uint64_t>& seeds, uint32_t jobs,
-              const std::function<void(uint64_t seed, const SeedEnd& end)>& ended);
+void runSeeds(const std::vector<uint64_t>& seeds, uint32_t jobs, const SeedEnded& ended);
 
 }  // namespace flotilla::sim

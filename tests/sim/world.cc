@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "host/raft/membership.h"
+
 namespace flotilla::sim {
 namespace {
 
@@ -14,11 +16,7 @@ World::World(const Options& its, Trace& itsTrace)
     : options(its),
       trace(itsTrace),
       dice(its.seed ^ 0x5eed5eed5eed5eedULL),
-      judge(events, report,
-            [this](group::ReplicaKey replica) -> const Stored* {
-              uint64_t host = hostOf(replica);
-              return host == 0 ? nullptr : hosts[host - 1]->disk().safe(replica);
-            }),
+      judge(events, report, [this](group::ReplicaKey replica) { return safeOf(replica); }),
       network(events, dice, options, report, trace,
               [this](uint64_t to, group::PeerMessage message) {
                 host(to).receive(std::move(message));
@@ -95,6 +93,64 @@ SimHost* World::hostOfLeader(uint64_t group) {
 group::Group* World::leaderOf(uint64_t group) {
   SimHost* its = hostOfLeader(group);
   return its == nullptr ? nullptr : its->find(group);
+}
+
+// What would survive a crash now; of a lost disk, what it had. Its acknowledgements may still be on
+// their way, and were true when they left.
+const Stored* World::safeOf(group::ReplicaKey replica) const {
+  if (uint64_t host = hostOf(replica)) return hosts[host - 1]->disk().safe(replica);
+  auto buried = buried_.find(replica);
+  return buried == buried_.end() ? nullptr : &buried->second;
+}
+
+// Raft bears the loss of a disk for good where all other voters hold what is committed, and no
+// change of members is on its way.
+bool World::canLose(group::ReplicaKey replica) {
+  for (const LostReplica& other : lost) {
+    if (other.key.group == replica.group) return false;
+  }
+  const GroupFacts& known = judge.facts(replica.group);
+  const raft::Configuration& members = known.committedConfiguration();
+  raft::Index since = known.configurations.rbegin()->first;
+  if (members.joint() || members.voters.size() < 3) return false;
+  raft::Index committed = known.committed.size();
+  for (const auto& [other, hostId] : place(replica.group).hosts) {
+    group::ReplicaKey key{replica.group, other};
+    const Stored* safe = host(hostId).disk().safe(key);
+    const Stored* written = host(hostId).disk().written(key);
+    for (const Stored* stored : {safe, written}) {
+      if (stored != nullptr && stored->state.shape.latestConfiguration().index > since)
+        return false;
+    }
+    if (other == replica.replica || !raft::isVoter(members, other)) continue;
+    if (safe == nullptr) return false;
+    const raft::LogShape& its = safe->state.shape;
+    bool holds = committed == 0 || its.base().index >= committed ||
+                 its.termAt(committed) == known.committed[committed - 1].term;
+    if (!holds) return false;
+  }
+  return true;
+}
+
+bool World::loseDisk(SimHost& host) {
+  if (host.records().empty()) return false;
+  for (const auto& [key, record] : host.records()) {
+    if (!canLose(key)) return false;
+  }
+  for (const auto& [key, record] : host.records()) {
+    if (const Stored* safe = host.disk().safe(key)) buried_[key] = *safe;
+    const raft::Configuration& members = judge.facts(key.group).committedConfiguration();
+    place(key.group).hosts.erase(key.replica);
+    if (!raft::isMember(members, key.replica)) continue;
+    lost.push_back({key, host.id(), raft::isVoter(members, key.replica), 0});
+  }
+  ++report[Count::disksLost];
+  host.loseDisk();
+  for (auto& other : hosts) {
+    if (other->up() && dice.chance(700)) other->peerDown(host.id());
+  }
+  startLater(host);
+  return true;
 }
 
 void World::startLater(SimHost& host) {

@@ -27,6 +27,14 @@ struct GroupPlace {
   raft::ReplicaId lastReplica = 0;
 };
 
+// A replica whose host lost its disk: it never comes back, another takes its place there.
+struct LostReplica {
+  group::ReplicaKey key;
+  uint64_t host = 0;
+  bool voted = false;
+  raft::ReplicaId heir = 0;  // 0: none yet
+};
+
 // Owner:  a run of one seed.
 // Thread: one.
 // Errors: the judge's verdict.
@@ -50,6 +58,8 @@ public:
   // A new replica of a group on a host that has none.
   raft::ReplicaId createReplica(uint64_t group, uint64_t host, raft::Configuration initial);
   void wipeReplica(group::ReplicaKey replica);
+  // The host comes back empty, some time; false where a group could not bear that now.
+  bool loseDisk(SimHost& host);
   // The replica that leads the group's highest term, on a host that is up; null: none.
   group::Group* leaderOf(uint64_t group);
   SimHost* hostOfLeader(uint64_t group);
@@ -71,13 +81,18 @@ public:
   SimNetwork network;
   std::vector<std::unique_ptr<SimHost>> hosts;
   std::vector<GroupPlace> groups;
+  std::vector<LostReplica> lost;  // and not yet replaced
 
 private:
+  bool canLose(group::ReplicaKey replica);
+  const Stored* safeOf(group::ReplicaKey replica) const;
+
   static constexpr uint64_t kStepsMax = 8'000'000;
 
   bool calm_ = false;
   group::CallId lastCall_ = 0;
-  std::set<uint64_t> breaking_;  // hosts whose next command breaks a machine
+  std::map<group::ReplicaKey, Stored> buried_;  // what lost disks held
+  std::set<uint64_t> breaking_;                 // hosts whose next command breaks a machine
 };
 
 }  // namespace flotilla::sim
