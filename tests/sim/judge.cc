@@ -2,8 +2,10 @@
 #include "tests/sim/judge.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "host/base/checksum.h"
+#include "host/group/appends.h"
 #include "host/group/entry.h"
 #include "host/raft/describe.h"
 #include "host/raft/membership.h"
@@ -88,6 +90,27 @@ void Judge::checkEntry(group::ReplicaKey replica, const group::LogEntry& entry,
       (carries && inForce.configuration != glance.configuration)) {
     fail(nameOf(replica), "the configuration at " + at(entry.index) + " is not its entry's");
   }
+  // The step that writes it may also have committed what makes it right.
+  if (carries) changes_.push_back({replica, shape.configurationAt(entry.index - 1).index, entry});
+}
+
+// One change at a time, and none before the leader knows what is committed (the bug of the
+// dissertation's 4.1); so a joint configuration is left only once it is committed.
+void Judge::lookAtChanges() {
+  for (const Change& change : std::exchange(changes_, {})) {
+    const std::vector<GroupFacts::Committed>& committed = facts(change.replica.group).committed;
+    std::string what = "changes members at " + at(change.entry.index);
+    if (change.before > committed.size()) {
+      return fail(nameOf(change.replica),
+                  what + " while the change at " + at(change.before) + " is not committed");
+    }
+    auto ofTerm = std::lower_bound(
+        committed.begin(), committed.end(), change.entry.term,
+        [](const GroupFacts::Committed& it, raft::Term term) { return it.term < term; });
+    if (ofTerm != committed.end() && ofTerm->term == change.entry.term) continue;
+    fail(nameOf(change.replica),
+         what + " before anything of term " + std::to_string(change.entry.term) + " is committed");
+  }
 }
 
 // ---- promises ----------------------------------------------------------------------------------
@@ -98,6 +121,9 @@ void Judge::sends(const group::PeerMessage& message) {
   using Kind = raft::MessageKind;
   bool votes = it.kind == Kind::vote || (it.kind == Kind::voteReply && it.granted);
   bool acknowledges = it.kind == Kind::appendReply && it.granted;
+  if (it.kind == Kind::append && !it.runs.empty() && !group::matchesRuns(message.entries, it)) {
+    return fail(nameOf(from), "sends other entries than its append names: " + raft::describe(it));
+  }
   if (!votes && !acknowledges) return;
   const Stored* safe = safeAt_(from);
   if (safe == nullptr || safe->state.hard.term < it.term) {
@@ -142,6 +168,10 @@ void Judge::look(group::ReplicaKey replica, const group::Group& group) {
   bool started = leads && (!seen.leads || core.term() != seen.term);
   if (started) lookAtLeader(replica, core);
   if (core.commit() > seen.commit) lookAtCommit(replica, core, seen.commit);
+  bool out = leads && core.shape().latestConfiguration().index <= core.commit() &&
+             !raft::isVoter(core.configuration(), replica.replica);
+  if (out) fail(nameOf(replica), "leads, and its removal is committed");
+  if (!changes_.empty()) lookAtChanges();
   if (group.appliedIndex() < seen.applied && seen.applied != 0) {
     // A faulted machine that is built anew begins behind.
     if (group.status().generation == seen.generation) fail(nameOf(replica), "applied goes back");
@@ -164,6 +194,15 @@ void Judge::lookAtLeader(group::ReplicaKey replica, const raft::Core& core) {
   if (leader->second != replica.replica) {
     return fail(nameOf(replica), "leads term " + std::to_string(core.term()) + ", and so does n" +
                                      std::to_string(leader->second));
+  }
+  auto votes = [&](raft::ReplicaId voter) {
+    auto vote = known.votes.find({voter, core.term()});
+    return voter == replica.replica ||
+           (vote != known.votes.end() && vote->second == replica.replica);
+  };
+  if (!raft::quorumAgrees(core.configuration(), votes)) {
+    return fail(nameOf(replica),
+                "leads term " + std::to_string(core.term()) + " without the votes of a quorum");
   }
   // Leader completeness: all that was committed in earlier terms is in its log.
   for (raft::Index index = core.shape().firstIndex(); index <= known.committed.size(); ++index) {

@@ -101,18 +101,26 @@ private:
     bool leads = false;
   };
 
+  struct Change {  // an entry that changes members, written during this step
+    group::ReplicaKey replica;
+    raft::Index before = 0;  // of the change before it in that log
+    group::LogEntry entry;
+  };
+
   void lookAtCommit(group::ReplicaKey replica, const raft::Core& core, raft::Index since);
   void countChange(group::ReplicaKey replica, const raft::Core& core,
                    const raft::Configuration& before, const raft::Configuration& now);
   void lookAtLeader(group::ReplicaKey replica, const raft::Core& core);
   void checkEntry(group::ReplicaKey replica, const group::LogEntry& entry,
                   const raft::LogShape& shape);
+  void lookAtChanges();
 
   const Events& events_;
   Report& report_;
   SafeAt safeAt_;
   std::map<uint64_t, GroupFacts> groups_;
   std::map<group::ReplicaKey, Seen> seen_;
+  std::vector<Change> changes_;
   std::optional<std::string> verdict_;
 };
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plants every bug of mutants/planted.txt into one build and sees each caught: `mutants.sh [--seeds N] [NAME …]`.
+# Plants every bug of mutants/planted.txt into one build and sees each caught: `mutants.sh [--seeds N] [--both] [NAME …]`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export CCACHE_NOHASHDIR=1

@@ -153,7 +153,10 @@ void Operators::sweep(uint64_t group) {
   if (world_.judge.facts(group).committedConfiguration().joint()) return;
   std::vector<raft::ReplicaId> gone;
   for (const auto& [replica, hostId] : world_.place(group).hosts) {
-    if (world_.host(hostId).up() && !isNamed({group, replica})) gone.push_back(replica);
+    bool awaited = std::any_of(
+        world_.lost.begin(), world_.lost.end(),
+        [&](const LostReplica& lost) { return lost.key.group == group && lost.heir == replica; });
+    if (world_.host(hostId).up() && !awaited && !isNamed({group, replica})) gone.push_back(replica);
   }
   for (raft::ReplicaId replica : gone) {
     if (world_.dice.chance(600)) world_.wipeReplica({group, replica});

@@ -197,11 +197,12 @@ void SimHost::pause() {
 void SimHost::resume() {
   if (!paused_) return;
   paused_ = false;
-  for (uint64_t boot = boot_; ticksDue_ > 0 && boot == boot_; --ticksDue_) tickAll();
+  uint64_t boot = boot_;
+  for (; ticksDue_ > 0 && boot == boot_; --ticksDue_) tickAll();
   std::deque<Events::Act> backlog;
   std::swap(backlog, backlog_);
   for (Events::Act& act : backlog) {
-    if (up_) act();
+    if (boot == boot_) act();  // one of them may end this process
   }
 }
 
