@@ -70,7 +70,11 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
   auto twin = makeMachine(descriptor, {}, nullptr, {});
   if (!twin) return prefixed(file, twin.fault());
   Result<void> loaded = (*twin)->load(memory);
-  if (!loaded) return prefixed(file, loaded.fault());
+  if (!loaded) {
+    Fault fault = prefixed(file, loaded.fault());
+    fault.text += "; load must read what save wrote";
+    return fault;
+  }
   if ((*machine)->digest() != (*twin)->digest()) {
     return Fault{ErrorCode::badRequest,
                  "plugin " + file +

@@ -94,16 +94,22 @@ std::string membersProblem(const flotilla_descriptor& d) {
   if ((d.abilities & FLOTILLA_SNAPSHOT) == 0 || !saves) {
     return "cannot snapshot its machine; it needs capture, save, release and load";
   }
-  if ((d.abilities & FLOTILLA_DIGEST) != 0 && !d.digest) return "says it has a digest and has none";
+  if ((d.abilities & FLOTILLA_DIGEST) != 0 && !d.digest) {
+    return "says it has a digest and has none; give it one, or leave FLOTILLA_DIGEST out";
+  }
   if ((d.abilities & FLOTILLA_ON_DISK) != 0) {
-    return "keeps its state on disk, which ABI 1.0 does not know";
+    return "keeps its state on disk, which ABI 1.0 does not know; leave FLOTILLA_ON_DISK out";
   }
   if (d.methodCount == 0 || d.methods == nullptr) return "has no method; a machine needs one";
   if (d.methodCount > kMethodsMax) {
     return "has " + std::to_string(d.methodCount) + " methods; at most " +
-           std::to_string(kMethodsMax);
+           std::to_string(kMethodsMax) + " can be served, so split the interface";
   }
-  if (d.methods->size < sizeof(flotilla_method)) return "its method table's rows are too short";
+  if (d.methods->size < sizeof(flotilla_method)) {
+    return "its method table's rows have " + std::to_string(d.methods->size) +
+           " bytes, ABI 1.0 has " + std::to_string(sizeof(flotilla_method)) +
+           "; set each row's size";
+  }
   if (d.schema.start == nullptr || d.schema.size == 0) {
     return "has no schema; clients cannot call it without";
   }
@@ -129,13 +135,15 @@ std::string schemaProblem(const flotilla_descriptor& d) {
     KJ_IF_MAYBE (root, loader.tryGet(d.interfaceId)) {
       if (!root->getProto().isInterface()) {
         return "its root is " + std::string(root->getUnqualifiedName().cStr()) +
-               ", which is no interface";
+               ", which is no interface; set interfaceId to the interface's";
       }
       return methodsProblem(root->asInterface(), methodRows(d));
     }
-    return "its schema does not hold its root interface";
+    return "its schema does not hold its root interface; put the nodes of the interface and of all "
+           "its types in";
   } catch (const kj::Exception& exception) {
-    return std::string("its schema cannot be used: ") + exception.getDescription().cStr();
+    return std::string("its schema cannot be used: ") + exception.getDescription().cStr() +
+           "; give the bytes of a CodeGeneratorRequest, as capnp compile -o- writes them";
   }
 }
 

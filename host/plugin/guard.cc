@@ -24,8 +24,9 @@ std::string lineOf(flotilla_bytes bytes) {
 Reason::Reason()
     : callback_{sizeof callback_, this,
                 [](void* context, flotilla_bytes code, flotilla_bytes text) noexcept {
-                  std::string& to = static_cast<Reason*>(context)->text_;
-                  to = code.size > 0 ? lineOf(code) + ": " + lineOf(text) : lineOf(text);
+                  auto& to = *static_cast<Reason*>(context);
+                  to.coded_ = code.size > 0;
+                  to.text_ = to.coded_ ? lineOf(code) + ": " + lineOf(text) : lineOf(text);
                 }} {}
 
 AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count)
@@ -48,7 +49,8 @@ bool AnswerCheck::inOrder(uint64_t place) {
   if (!problem_.empty()) return false;
   if (place == next_ && next_ < count_ && !fault_) return true;
   problem_ = "answered place " + std::to_string(place) + " of a run of " + std::to_string(count_) +
-             " where place " + std::to_string(next_) + " was next";
+             " where place " + std::to_string(next_) +
+             " was next; places are answered in order, each once";
   return false;
 }
 
@@ -73,9 +75,9 @@ std::string AnswerCheck::problem(uint64_t claimed) const {
   if (!problem_.empty()) return problem_;
   if (claimed != next_) {
     return "says it answered " + std::to_string(claimed) + " commands and answered " +
-           std::to_string(next_);
+           std::to_string(next_) + "; apply returns how many were answered";
   }
-  if (next_ < count_ && !fault_) return "stopped without saying why";
+  if (next_ < count_ && !fault_) return "stopped without saying why; say a fault before";
   if (next_ == count_ && fault_) return "said a fault after the last answer: " + *fault_;
   return {};
 }

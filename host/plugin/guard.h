@@ -13,6 +13,8 @@
 
 namespace flotilla::plugin {
 
+constexpr const char* kCatch = "; catch all in the plugin, and say it as a fault";
+
 // Calls into a plugin. Empty where it came back; else what it threw, which it must not.
 template <typename Call>
 std::string guarded(Call&& call) {
@@ -20,9 +22,9 @@ std::string guarded(Call&& call) {
     call();
     return {};
   } catch (const std::exception& error) {
-    return std::string("threw across the boundary: ") + error.what();
+    return std::string("threw across the boundary: ") + error.what() + kCatch;
   } catch (...) {
-    return "threw across the boundary something that is no std::exception";
+    return std::string("threw across the boundary something that is no std::exception") + kCatch;
   }
 }
 
@@ -36,11 +38,13 @@ public:
   Reason& operator=(const Reason&) = delete;
 
   const flotilla_reason* callback() const { return &callback_; }
+  bool coded() const { return coded_; }  // the author has given a code, so it is meant as an answer
   std::string text() const { return text_.empty() ? "gave no reason" : text_; }
 
 private:
   flotilla_reason callback_;
   std::string text_;
+  bool coded_ = false;
 };
 
 // Hands a run's answers on, and sees that there is one for each command, in order.

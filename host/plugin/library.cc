@@ -16,18 +16,24 @@
 namespace flotilla::plugin {
 namespace {
 
+constexpr const char* kNoThrow = "; flotilla_plugin must not";
+
 Fault fault(const std::string& file, const std::string& text) {
   return {ErrorCode::badRequest, "plugin " + file + ": " + text, {}};
 }
 
 // dlerror's own words, out of what Boost wraps around them.
-std::string loaderWords(std::string_view text) {
+std::string loaderWords(const std::string& file, std::string_view text) {
   constexpr std::string_view kBefore = "dlerror system message: ";
   if (size_t at = text.find(kBefore); at != std::string_view::npos) {
     text.remove_prefix(at + kBefore.size());
     if (size_t end = text.rfind(')'); end != std::string_view::npos) text = text.substr(0, end);
   }
-  return std::string(text);
+  // It names the file as we do.
+  if (text.starts_with(file + ": ")) text.remove_prefix(file.size() + 2);
+  std::string words(text);
+  bool unresolved = text.find("undefined symbol") != std::string_view::npos;
+  return unresolved ? words + "; link what it needs: flotilla_add_plugin(… LIBS …)" : words;
 }
 
 // Says in plain words what the loader would say in its own.
@@ -72,11 +78,11 @@ Result<Library> Library::open(const std::string& file) try {
   return Library(descriptor);
 } catch (const boost::system::system_error& error) {
   // The throwing call, since the one that takes an error_code loses dlerror's own words.
-  return fault(file, loaderWords(error.what()));
+  return fault(file, loaderWords(file, error.what()));
 } catch (const std::exception& error) {
-  return fault(file, std::string("threw while it was loaded: ") + error.what());
+  return fault(file, std::string("threw while it was loaded: ") + error.what() + kNoThrow);
 } catch (...) {
-  return fault(file, "threw something while it was loaded");
+  return fault(file, std::string("threw something while it was loaded") + kNoThrow);
 }
 
 }  // namespace flotilla::plugin

@@ -175,7 +175,9 @@ public:
     std::string left =
         guarded([&] { capture = plugin_->descriptor->capture(machine_, reason.callback()); });
     if (!left.empty()) return breakWith(left);
-    if (capture == nullptr) return plugin_->fault("capture: " + reason.text());
+    if (capture == nullptr)
+      return plugin_->fault("capture: " + reason.text() +
+                            "; every state must be one that can be captured");
     return std::unique_ptr<group::Capture>(
         std::make_unique<PluginCapture>(plugin_, capture, marks_, replica_));
   }
@@ -318,6 +320,7 @@ Result<std::unique_ptr<group::Machine>> makeMachine(const flotilla_descriptor* d
         std::make_unique<PluginMachine>(std::move(plugin), machine, marks, replica));
   }
   std::string why = left.empty() ? reason.text() : left;
+  if (left.empty() && !reason.coded()) why += "; settings that it refuses are a flotilla::Error";
   return Fault{ErrorCode::badRequest, plugin->name + ": cannot be made: " + why, {}};
 }
 

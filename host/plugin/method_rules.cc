@@ -108,7 +108,9 @@ private:
                "; was it built from another schema?";
       }
       if (row.kind != FLOTILLA_COMMAND && row.kind != FLOTILLA_QUERY) {
-        return "method " + name + " is neither command nor query";
+        return "method " + name +
+               " is neither command nor query; its row's kind is FLOTILLA_COMMAND or "
+               "FLOTILLA_QUERY";
       }
       used_[i] = true;
       found = true;

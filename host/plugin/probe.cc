@@ -79,10 +79,13 @@ Result<std::string> judged(const std::string& file, const ChildEnd& end) {
     return badPlugin(who + "hung while " + stage + ", for more than " +
                      std::to_string(kCheckMs / 1000) + " s; nothing there may wait");
   }
-  if (end.signal != 0)
-    return badPlugin(who + "crashed while " + stage + " (" + signalName(end.signal) + ")");
+  if (end.signal != 0) {
+    return badPlugin(who + "crashed while " + stage + " (" + signalName(end.signal) +
+                     "); gdb -ex 'set follow-fork-mode child' -ex run --args "
+                     "flotilla-plugin-check FILE shows where");
+  }
   return badPlugin(who + "ended its process while " + stage + " (exit code " +
-                   std::to_string(end.exitCode) + ")");
+                   std::to_string(end.exitCode) + "); a plugin never calls exit");
 }
 
 Result<std::string> checkInOwnChild(const std::string& file) {
@@ -174,7 +177,7 @@ Result<PluginFacts> probe(const std::string& checker, const std::string& file, i
   if (!ran) return ran.fault();
   if (ran->timedOut) {
     return badPlugin("plugin " + file + ": its check did not end within " +
-                     std::to_string(timeoutMs) + " ms");
+                     std::to_string(timeoutMs) + " ms; nothing in it may wait while it is loaded");
   }
   if (ran->exitCode == 0) return factsOf(ran->out);
   std::string line = ran->err.substr(0, ran->err.find('\n'));

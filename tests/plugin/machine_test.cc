@@ -255,12 +255,21 @@ TEST_CASE("plugin/machine: whatever breaks the boundary stops the machine with a
     std::string text;
   };
   for (const Case& one : {
-           Case{"throw", "threw across the boundary: through the wall"},
-           Case{"throw int", "threw across the boundary something that is no std::exception"},
-           Case{"skip", "says it answered 2 commands and answered 1"},
-           Case{"silent", "stopped without saying why"},
-           Case{"twice", "answered place 1 of a run of 2 where place 2 was next"},
-           Case{"far", "answered place 99 of a run of 2 where place 1 was next"},
+           Case{"throw",
+                "threw across the boundary: through the wall; catch all in the plugin, and say it "
+                "as a fault"},
+           Case{"throw int",
+                "threw across the boundary something that is no std::exception; catch all in the "
+                "plugin, and say it as a fault"},
+           Case{"skip",
+                "says it answered 2 commands and answered 1; apply returns how many were answered"},
+           Case{"silent", "stopped without saying why; say a fault before"},
+           Case{"twice",
+                "answered place 1 of a run of 2 where place 2 was next; places are answered in "
+                "order, each once"},
+           Case{"far",
+                "answered place 99 of a run of 2 where place 1 was next; places are answered in "
+                "order, each once"},
            Case{"short", "gave a result of 7 bytes; a segment is whole words, at least one"},
            Case{"fault", "on purpose"},
        }) {

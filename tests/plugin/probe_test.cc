@@ -15,6 +15,8 @@ using flotilla::test::badFile;
 namespace {
 
 constexpr int kProbeMs = 40'000;
+const std::string kDebugger =
+    "; gdb -ex 'set follow-fork-mode child' -ex run --args flotilla-plugin-check FILE shows where";
 
 std::string checker() {
   return test::built("bin/flotilla-plugin-check");
@@ -75,6 +77,67 @@ TEST_CASE("plugin/probe: methods and handlers must agree") {
         "method get @1 has no handler; add it to the machine and to FLOTILLA_PLUGIN(...)");
   CHECK(refusal(badFile("bad_extra_handler")) ==
         "handler extra: interface Plain has no such method");
+  CHECK(refusal(badFile("bad_other_params")) ==
+        "handler put takes other parameters than method put");
+}
+
+TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that member") {
+  struct Case {
+    std::string name;
+    std::string text;
+  };
+  for (const Case& one : {
+           Case{"minor",
+                "built for ABI 1.99, this host has ABI 1.0; build it against this host's sdk/"},
+           Case{"size", "its descriptor has 16 bytes, ABI 1.0 has "},
+           Case{"null", "flotilla_plugin gave null; it must give its descriptor"},
+           Case{"name", "its name is \"Bad Name\"; needs [a-z0-9][a-z0-9._-]{0,62}"},
+           Case{"version", "its version is \"one two\"; needs something like 1.0.0"},
+           Case{"no_apply", "lacks create, destroy, apply or query; a machine needs all four"},
+           Case{"no_snapshot",
+                "cannot snapshot its machine; it needs capture, save, release and load"},
+           Case{"no_digest",
+                "says it has a digest and has none; give it one, or leave FLOTILLA_DIGEST out"},
+           Case{"on_disk",
+                "keeps its state on disk, which ABI 1.0 does not know; leave FLOTILLA_ON_DISK out"},
+           Case{"no_methods", "has no method; a machine needs one"},
+           Case{"many_methods",
+                "has 5000 methods; at most 4096 can be served, so split the interface"},
+           Case{"rows",
+                "its method table's rows have 8 bytes, ABI 1.0 has 32; set each row's size"},
+           Case{"two_handlers", "method get has two handlers; it needs one"},
+           Case{"kind",
+                "method get is neither command nor query; its row's kind is FLOTILLA_COMMAND "
+                "or FLOTILLA_QUERY"},
+           Case{"other_name",
+                "method get @1 is handled by fetch; was it built from another schema?"},
+           Case{"no_schema", "has no schema; clients cannot call it without"},
+           Case{"half_schema", "its schema cannot be used: "},
+           Case{"odd_schema", " bytes; needs whole words, at most 8388608"},
+           Case{"no_root",
+                "its schema does not hold its root interface; put the nodes of the "
+                "interface and of all its types in"},
+           Case{"root",
+                "its root is put$Params, which is no interface; set interfaceId to the "
+                "interface's"},
+           Case{"digest",
+                "an empty machine and its copy through a snapshot have other digests; "
+                "does load restore all that save wrote?"},
+           Case{"no_capture",
+                "machine bad_no_capture 1.0.0: capture: gave no reason; every state "
+                "must be one that can be captured"},
+           Case{"no_save",
+                "machine bad_no_save 1.0.0: load: snapshotDamaged: ends in the middle of "
+                "a value; load must read what save wrote"},
+           Case{"unresolved",
+                "undefined symbol: nowhereToBeFound; link what it needs: "
+                "flotilla_add_plugin(… LIBS …)"},
+       }) {
+    CAPTURE(one.name);
+    std::string text = refusal(badFile("bad_" + one.name));
+    CAPTURE(text);
+    CHECK(text.find(one.text) != std::string::npos);
+  }
 }
 
 TEST_CASE("plugin/probe: methods that cannot be replicated are refused by name") {
@@ -91,11 +154,19 @@ TEST_CASE("plugin/probe: methods that cannot be replicated are refused by name")
 }
 
 TEST_CASE("plugin/probe: constructors that crash, throw or leave kill only the child") {
-  CHECK(refusal(badFile("bad_constructor_crash")) == "crashed while it was loaded (SIGSEGV)");
-  CHECK(refusal(badFile("bad_machine_crash")) == "crashed while its machine was made (SIGSEGV)");
+  CHECK(refusal(badFile("bad_constructor_crash")) ==
+        "crashed while it was loaded (SIGSEGV)" + kDebugger);
+  CHECK(refusal(badFile("bad_machine_crash")) ==
+        "crashed while its machine was made (SIGSEGV)" + kDebugger);
   CHECK(refusal(badFile("bad_create_throws")) ==
-        "machine bad_create_throws 1.0.0: cannot be made: no machine today");
-  CHECK(refusal(badFile("bad_load_exit")) == "ended its process while it was loaded (exit code 0)");
+        "machine bad_create_throws 1.0.0: cannot be made: no machine today; settings that it "
+        "refuses are a flotilla::Error");
+  CHECK(refusal(badFile("bad_constructor_throws")) ==
+        "crashed while it was loaded (SIGABRT)" + kDebugger);
+  CHECK(refusal(badFile("bad_entry_throws")) ==
+        "threw something while it was loaded; flotilla_plugin must not");
+  CHECK(refusal(badFile("bad_load_exit")) ==
+        "ended its process while it was loaded (exit code 0); a plugin never calls exit");
 }
 
 TEST_CASE("plugin/probe: a member that no snapshot would hold is refused") {
@@ -110,7 +181,8 @@ TEST_CASE("plugin/probe: a plugin that hangs while it is loaded is given up") {
   auto facts = plugin::probe(checker(), badFile("bad_load_hang"), 1000);
   REQUIRE_FALSE(facts.ok());
   CHECK(facts.fault().text ==
-        "plugin " + badFile("bad_load_hang") + ": its check did not end within 1000 ms");
+        "plugin " + badFile("bad_load_hang") +
+            ": its check did not end within 1000 ms; nothing in it may wait while it is loaded");
 }
 
 TEST_CASE("plugin/probe: a checker that is not there is said to be missing") {

@@ -39,6 +39,11 @@ private:
 
 #if defined(BAD_CONSTRUCTOR_CRASH)
 static const int crashes = raise(SIGSEGV);
+#elif defined(BAD_CONSTRUCTOR_THROWS)
+static const int throws = [] {
+  if (std::getenv("PATH") != nullptr) throw std::runtime_error("no library today");
+  return 0;
+}();
 #elif defined(BAD_LOAD_HANG)
 static const int hangs = [] {
   for (;;) pause();
@@ -58,6 +63,11 @@ extern "C" const flotilla_descriptor* flotilla_plugin(void) {
 #elif defined(BAD_EXTRA_HANDLER)
   static flotilla_descriptor d = *flotilla::describe<Machine, Plain>(
       FLOTILLA_PLUGIN_NAME, "1.0.0", {FLOTILLA_HANDLERS(Machine, put, get, extra)});
+#elif defined(BAD_OTHER_PARAMS)
+  auto other = flotilla::handler<&Machine::put>("put");
+  other.paramsId = capnp::typeId<Plain::GetParams>();
+  static flotilla_descriptor d = *flotilla::describe<Machine, Plain>(
+      FLOTILLA_PLUGIN_NAME, "1.0.0", {other, flotilla::handler<&Machine::get>("get")});
 #elif defined(BAD_CAPABILITY)
   static flotilla_descriptor d = *flotilla::describe<Machine, WithCapability>(
       FLOTILLA_PLUGIN_NAME, "1.0.0",
@@ -82,14 +92,12 @@ extern "C" const flotilla_descriptor* flotilla_plugin(void) {
   static flotilla_descriptor d = *flotilla::describe<Machine, Plain>(
       FLOTILLA_PLUGIN_NAME, "1.0.0", {FLOTILLA_HANDLERS(Machine, put, get)});
 #endif
-#if defined(BAD_ABI)
-  d.abiMajor = 2;
-#elif defined(BAD_MAGIC)
-  d.magic = 1;
-#elif defined(BAD_CAPNP)
+#if defined(BAD_CAPNP)
   d.capnpVersion = 1'000'001;
 #elif defined(BAD_COMPILER)
   d.cxx11Abi = 0;
+#elif defined(BAD_NULL)
+  return nullptr;
 #endif
   return &d;
 }
