@@ -20,6 +20,12 @@ uint64_t seedOf(uint64_t group, Position position) {
   return base::Prng(ofEntry.next() ^ position.ordinal).next();
 }
 
+// Room for `more`, at once but not for each entry anew.
+void growBy(std::vector<Applied::Answer>& answers, size_t more) {
+  size_t wanted = answers.size() + more;
+  if (wanted > answers.capacity()) answers.reserve(std::max(wanted, 2 * answers.capacity()));
+}
+
 std::string nameOf(Position position) {
   return std::to_string(position.index) + "." + std::to_string(position.ordinal);
 }
@@ -168,6 +174,7 @@ bool Applier::applyEntry(const LogEntry& entry, Applied& applied) {
 }
 
 bool Applier::applyCommands(const LogEntry& entry, Applied& applied) {
+  if (answersWanted_) growBy(applied.answers, entry_.commands.size());
   for (uint32_t ordinal = 0; ordinal < entry_.commands.size(); ++ordinal) {
     if (run_.size() >= kRunCommandsMax && !applyRun(applied)) return false;
     if (!judgeCommand(entry_.commands[ordinal], {entry.index, ordinal}, applied)) return false;

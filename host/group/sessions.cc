@@ -28,7 +28,8 @@ std::string_view viewOf(capnp::Data::Reader bytes) {
 
 void Sessions::expire(int64_t nowUs) {
   while (!used_.empty() && used_.front().lastUsedUs <= nowUs - kSessionUnusedMaxUs) {
-    for (Answer& answer : used_.front().answers) forget(answer);
+    for (const Answer& answer : used_.front().answers) forget(answer);
+    last_ = nullptr;
     sessions_.erase(used_.front().id);
     used_.pop_front();
   }
@@ -42,15 +43,15 @@ bool Sessions::open(uint64_t session, int64_t nowUs) {
 }
 
 Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& answer) {
-  auto found = sessions_.find(stamp.session);
-  if (found == sessions_.end()) {
+  Place* found = find(stamp.session);
+  if (found == nullptr) {
     answer = refusal(ErrorCode::sessionExpired,
                      "session " + std::to_string(stamp.session) + ": not open; open another");
     return Verdict::answered;
   }
-  Session& session = *found->second;
+  Session& session = **found;
   session.lastUsedUs = nowUs;
-  used_.splice(used_.end(), used_, found->second);
+  used_.splice(used_.end(), used_, *found);
   acknowledge(session, stamp.acknowledgedBelow);
   if (stamp.sequence == 0 || stamp.sequence < session.acknowledgedBelow) {
     answer = refusal(ErrorCode::badRequest, nameOf(stamp) + " is below " +
@@ -58,15 +59,14 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
                                                 ", acknowledged already; use a new one");
     return Verdict::answered;
   }
-  auto at =
-      std::lower_bound(session.answers.begin(), session.answers.end(), stamp.sequence,
-                       [](const Answer& it, uint64_t sequence) { return it.sequence < sequence; });
-  if (at != session.answers.end() && at->sequence == stamp.sequence) {
-    if (!at->settled) return Verdict::pending;
-    answer = {.code = at->code,
-              .appCode = at->appCode,
-              .body = Bytes::copyOf(at->body),
-              .position = at->position,
+  size_t place = session.answers.placeOf(stamp.sequence);
+  if (place < session.answers.size() && session.answers[place].sequence == stamp.sequence) {
+    const Answer& kept = session.answers[place];
+    if (!kept.settled) return Verdict::pending;
+    answer = {.code = kept.code,
+              .appCode = std::string(kept.appCode.view()),
+              .body = Bytes::copyOf(kept.body.view()),
+              .position = kept.position,
               .leaderHint = 0};
     return Verdict::answered;
   }
@@ -79,39 +79,69 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
   }
   Answer pending;
   pending.sequence = stamp.sequence;
-  session.answers.insert(at, std::move(pending));
+  session.answers.insert(place, std::move(pending));
   ++answers_;
   return Verdict::fresh;
 }
 
 void Sessions::settle(const Stamp& stamp, const Outcome& answer) {
-  Session* session = find(stamp.session);
-  if (session == nullptr) return;  // expired by a later entry of the same run
-  auto at =
-      std::lower_bound(session->answers.begin(), session->answers.end(), stamp.sequence,
-                       [](const Answer& it, uint64_t sequence) { return it.sequence < sequence; });
+  Place* found = find(stamp.session);
+  if (found == nullptr) return;  // expired by a later entry of the same run
+  Kept& answers = (*found)->answers;
+  size_t place = answers.placeOf(stamp.sequence);
   // Acknowledged by a later command of the same run: nobody will ask.
-  if (at == session->answers.end() || at->sequence != stamp.sequence) return;
-  at->settled = true;
-  at->code = answer.code;
-  at->position = answer.position;
-  at->appCode = answer.appCode;
+  if (place == answers.size() || answers[place].sequence != stamp.sequence) return;
+  Answer& kept = answers[place];
+  kept.settled = true;
+  kept.code = answer.code;
+  kept.position = answer.position;
+  kept.appCode = answer.appCode;
   if (answer.body.size() > kAnswerBytesMax) {
-    at->code = ErrorCode::unknown;
-    at->body = nameOf(stamp) + " was applied; its answer of " + std::to_string(answer.body.size()) +
-               " bytes is longer than what is kept";
+    kept.code = ErrorCode::unknown;
+    kept.body = nameOf(stamp) + " was applied; its answer of " +
+                std::to_string(answer.body.size()) + " bytes is longer than what is kept";
   } else {
-    at->body = answer.body.view();
+    kept.body = answer.body.view();
   }
-  bytes_ += at->body.size();
+  bytes_ += kept.body.size();
 }
 
-Sessions::Session* Sessions::find(uint64_t session) {
+Sessions::Place* Sessions::find(uint64_t session) {
+  if (last_ != nullptr && (*last_)->id == session) return last_;
   auto found = sessions_.find(session);
-  return found == sessions_.end() ? nullptr : &*found->second;
+  if (found == sessions_.end()) return nullptr;
+  last_ = &found->second;  // a map's elements stay where they are
+  return last_;
 }
 
-void Sessions::forget(Answer& answer) {
+// Sequences nearly always follow each other: the place is where it would be without a gap.
+size_t Sessions::Kept::placeOf(uint64_t sequence) const {
+  if (empty() || sequence > back().sequence) return size();
+  uint64_t first = begin()->sequence;
+  if (sequence <= first) return 0;
+  uint64_t guess = sequence - first;
+  if (guess < size() && begin()[guess].sequence == sequence) return guess;
+  const Answer* at =
+      std::lower_bound(begin(), end(), sequence,
+                       [](const Answer& it, uint64_t wanted) { return it.sequence < wanted; });
+  return static_cast<size_t>(at - begin());
+}
+
+void Sessions::Kept::insert(size_t place, Answer answer) {
+  answers_.insert(answers_.begin() + static_cast<std::ptrdiff_t>(first_ + place),
+                  std::move(answer));
+}
+
+// Moves up once as much has gone as is left, so that each answer is moved about once.
+void Sessions::Kept::popFront() {
+  constexpr size_t kRoom = 64;
+  answers_[first_++] = Answer();
+  if (first_ < kRoom || first_ < size()) return;
+  answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(first_));
+  first_ = 0;
+}
+
+void Sessions::forget(const Answer& answer) {
   bytes_ -= answer.body.size();
   --answers_;
 }
@@ -120,7 +150,7 @@ void Sessions::acknowledge(Session& session, uint64_t below) {
   session.acknowledgedBelow = std::max(session.acknowledgedBelow, below);
   while (!session.answers.empty() && session.answers.front().sequence < below) {
     forget(session.answers.front());
-    session.answers.pop_front();
+    session.answers.popFront();
   }
 }
 
@@ -141,9 +171,9 @@ void Sessions::save(schema::GroupState::Builder to) const {
       kept.setIndex(answer.position.index);
       kept.setOrdinal(answer.position.ordinal);
       kept.setCode(static_cast<schema::ErrorCode>(answer.code));
-      kept.setAppCode(answer.appCode);
-      kept.setBody(
-          kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.data()), answer.body.size()));
+      kept.setAppCode(std::string(answer.appCode.view()));
+      kept.setBody(kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.view().data()),
+                                answer.body.size()));
     }
   }
 }
@@ -162,7 +192,7 @@ Result<void> Sessions::load(schema::GroupState::Reader from) {
       answer.settled = true;
       answer.code = static_cast<ErrorCode>(kept.getCode());
       answer.position = {kept.getIndex(), kept.getOrdinal()};
-      answer.appCode = kept.getAppCode().cStr();
+      answer.appCode = std::string_view(kept.getAppCode().cStr());
       answer.body = viewOf(kept.getBody());
       if (answer.sequence < session.acknowledgedBelow ||
           (!session.answers.empty() && answer.sequence <= session.answers.back().sequence)) {
@@ -170,7 +200,7 @@ Result<void> Sessions::load(schema::GroupState::Reader from) {
       }
       bytes_ += answer.body.size();
       ++answers_;
-      session.answers.push_back(std::move(answer));
+      session.answers.insert(session.answers.size(), std::move(answer));
     }
   }
   return {};

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <list>
-#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "flotilla/result.h"
 #include "host/group/ports.h"
+#include "host/group/short_text.h"
 #include "schemas/log.capnp.h"
 
 namespace flotilla::group {
@@ -64,23 +64,44 @@ private:
     bool settled = false;
     ErrorCode code = ErrorCode::none;
     Position position;
-    std::string appCode;
-    std::string body;
+    ShortText appCode;
+    ShortText body;
+  };
+  // By rising sequence, all at or above acknowledgedBelow. They come at the end and go at the
+  // front, nearly always: an array that is moved up now and then.
+  class Kept {
+  public:
+    size_t size() const { return answers_.size() - first_; }
+    bool empty() const { return size() == 0; }
+    Answer& operator[](size_t place) { return answers_[first_ + place]; }
+    const Answer* begin() const { return answers_.data() + first_; }
+    const Answer* end() const { return answers_.data() + answers_.size(); }
+    Answer& front() { return answers_[first_]; }
+    const Answer& back() const { return answers_.back(); }
+    // The place of the first whose sequence is not less.
+    size_t placeOf(uint64_t sequence) const;
+    void insert(size_t place, Answer answer);
+    void popFront();
+
+  private:
+    std::vector<Answer> answers_;
+    size_t first_ = 0;
   };
   struct Session {
     uint64_t id = 0;
     uint64_t acknowledgedBelow = 0;
     int64_t lastUsedUs = 0;
-    std::deque<Answer> answers;  // by rising sequence, all at or above acknowledgedBelow
+    Kept answers;
   };
   using Place = std::list<Session>::iterator;
 
-  Session* find(uint64_t session);
-  void forget(Answer& answer);
+  Place* find(uint64_t session);
+  void forget(const Answer& answer);
   void acknowledge(Session& session, uint64_t below);
 
   std::list<Session> used_;  // the longest unused first
   std::unordered_map<uint64_t, Place> sessions_;
+  Place* last_ = nullptr;  // found last, for commands of one session come together; null: none
   uint64_t answers_ = 0;
   uint64_t bytes_ = 0;
 };

@@ -5,6 +5,8 @@
 
 #include "flotilla/table.h"
 #include "host/base/prng.h"
+#include "host/group/applier.h"
+#include "host/group/entry.h"
 #include "tests/plugin/kv_calls.h"
 
 namespace flotilla::test {
@@ -52,6 +54,38 @@ void putThrough(group::Machine& machine, uint64_t keys, size_t runs, const char*
               static_cast<unsigned long long>(counting.errors));
 }
 
+// The whole of what a replica does with committed entries: decoding, sessions, the machine,
+// answers.
+void putThroughApplier(const flotilla_descriptor* descriptor, uint64_t keys, bool answers) {
+  group::Applier applier({1, 1}, [descriptor]() {
+    return plugin::makeMachine(descriptor, {}, nullptr, {1, 1});
+  });
+  if (auto begun = applier.begin(); !begun) std::printf("%s\n", begun.fault().text.c_str());
+  applier.apply({0, {{1, 1, group::encodeOpenSession(1, 1)}}, false});
+  base::Prng prng(7);
+  std::string value(kValueBytes, 'v');
+  double spent = 0;
+  uint64_t sequence = 0;
+  constexpr size_t kEntries = 2000;
+  for (raft::Index index = 2; index < kEntries + 2; ++index) {
+    std::vector<group::Call> calls;
+    for (size_t i = 0; i < kRun / 2; ++i) {
+      group::Call& call = calls.emplace_back();
+      call.stamp = {1, ++sequence, sequence > 2 * kRun ? sequence - 2 * kRun : 0};
+      call.params = putParams("key-" + std::to_string(prng.below(keys)), value);
+      call.interfaceId = capnp::typeId<Kv>();
+    }
+    Bytes payload = group::encodeCommands(static_cast<int64_t>(index), calls);
+    double start = now();
+    auto applied = applier.apply({0, {{index, 1, std::move(payload)}}, answers});
+    spent += now() - start;
+    if (applied.fault) std::printf("%s\n", applied.fault->text.c_str());
+  }
+  std::printf("%-40s %8llu keys  %6.3f us/put\n",
+              answers ? "applier, stamped, answers wanted" : "applier, stamped",
+              static_cast<unsigned long long>(keys), spent * 1e6 / kEntries / (kRun / 2));
+}
+
 template <typename Write>
 void compare(const char* what, uint64_t keys, Write&& write) {
   base::Prng prng(9);
@@ -80,6 +114,9 @@ int main(int argc, char** argv) {
     auto machine = plugin::makeMachine(library->descriptor(), {}, nullptr, {1, 1});
     test::putThrough(**machine, keys, 1000, "kv apply, first million");
     test::putThrough(**machine, keys, 1000, "kv apply, second million");
+  }
+  for (bool answers : {true, false}) {
+    test::putThroughApplier(library->descriptor(), 100'000, answers);
   }
   std::string value(128, 'v');
   for (uint64_t keys : {10'000ULL, 1'000'000ULL}) {
