@@ -27,7 +27,8 @@ interface Peer {
   # A piece of a plugin's file, at most 4 MiB; `noSuchGroup`'s sibling here is `badRequest` for an unknown hash.
 
   status @5 (groups :List(UInt64)) -> (host :Admin.HostStatus, replicas :List(ReplicaStatus));
-  # What this host last published of itself and of its replicas of these groups; an empty list asks for the host alone.
+  # What this host last published of its replicas of these groups; an empty list asks for what it says of itself, which
+  # costs more the more replicas it has.
 
   control @6 (group :UInt64, verb :Verb, argument :UInt64) -> (value :UInt64);
   # An operator's word to this host's replica of a group.

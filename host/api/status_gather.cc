@@ -125,7 +125,7 @@ std::shared_ptr<const HostWord> HostWord::ofOurselves(runtime::Host& host,
   auto word = std::make_shared<HostWord>();
   auto message = kj::heap<capnp::MallocMessageBuilder>();
   auto results = message->initRoot<schema::Peer::StatusResults>();
-  host.fillHostStatus(results.initHost());
+  if (groups.empty()) host.fillHostStatus(results.initHost());
   std::vector<uint64_t> here;
   for (uint64_t group : groups) {
     if (host.hasReplica(group)) here.push_back(group);

@@ -23,6 +23,7 @@ namespace flotilla::api {
 class HostWord {
 public:
   bool reachable() const { return reachable_; }
+  // Empty where it was asked of groups.
   schema::HostStatus::Reader host() const { return host_; }
   // Nothing where it has no replica of the group.
   kj::Maybe<schema::ReplicaStatus::Reader> replica(uint64_t group) const;
@@ -44,7 +45,8 @@ private:
 
 using HostWords = std::map<uint64_t, std::shared_ptr<const HostWord>>;  // by host id
 
-// Asks these hosts of these groups' replicas, all at once. Never fails.
+// Asks these hosts of these groups' replicas, all at once; a host with none of them, of itself.
+// Never fails.
 kj::Promise<HostWords> gather(runtime::Host& host,
                               std::map<uint64_t, std::vector<uint64_t>> groups);
 // Asks every host that has a replica of one of these groups.

@@ -143,6 +143,7 @@ public:
   // Never touches the machine or the disk.
   Status status() const;
   bool leads() const { return core_.role() == raft::Role::leader; }
+  const std::optional<Fault>& fault() const { return fault_; }  // as Status::fault, without a copy
   raft::ReplicaId leader() const { return core_.leader(); }
   raft::Index appliedIndex() const { return feed_.applied(); }
   const raft::Core& core() const { return core_; }  // for the simulator's invariants

@@ -14,7 +14,7 @@ namespace flotilla::runtime {
 namespace {
 
 constexpr auto kPassEvery = 1 * kj::SECONDS;
-constexpr uint32_t kPieceBytes = 1 << 20;
+constexpr int64_t kPassShare = 4;  // passes have a fifth of the loop at most
 constexpr uint64_t kReportMs = 5000;
 constexpr std::size_t kReportMax = 1000;
 
@@ -132,6 +132,10 @@ kj::Promise<void> CatalogKeeper::run() {
   }
   woken_ = false;
   return pass()
+      .then([this]() {
+        // With many groups a pass is long: what comes meanwhile shares the next one.
+        return parts_.timer.afterDelay(passTook_ * kPassShare);
+      })
       .then([this]() -> kj::Promise<void> {
         if (woken_) return kj::READY_NOW;
         auto paf = kj::newPromiseAndFulfiller<void>();
@@ -146,7 +150,9 @@ kj::Promise<void> CatalogKeeper::pass() {
       .then([this]() { return registerHost(); })
       .then([this]() -> kj::Promise<void> {
         if (!view_.complete()) return kj::READY_NOW;
+        int64_t began = parts_.clock.monotonicUs();
         catalog::Reconciled wanted = catalog::reconcile(view_, local());
+        passTook_ = (parts_.clock.monotonicUs() - began) * kj::MICROSECONDS;
         if (wanted.idle()) settled_ = true;
         return carryOut(std::move(wanted));
       })
@@ -259,8 +265,8 @@ kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
   for (auto& each : wanted.fetch) {
     begun.add(guard([&]() { return fetch(each); }, "plugin " + each.plugin->nameAndVersion()));
   }
-  for (auto& each : wanted.start) {
-    begun.add(guard([&]() { return start(each); }, "group " + each.group->spec.name));
+  if (!wanted.start.empty()) {
+    begun.add(guard([&]() { return start(std::move(wanted.start)); }, "new replicas"));
   }
   for (auto& each : wanted.wipe) {
     begun.add(guard([&]() { return wipe(each); }, "group id:" + std::to_string(each.group)));
@@ -275,7 +281,23 @@ kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
   });
 }
 
-kj::Promise<void> CatalogKeeper::start(catalog::StartReplica wanted) {
+// All records in one synced batch, then the replicas.
+kj::Promise<void> CatalogKeeper::start(std::vector<catalog::StartReplica> wanted) {
+  std::vector<StoredReplica> records;
+  std::vector<store::MetaChange> batch;
+  for (const catalog::StartReplica& each : wanted) {
+    records.push_back(recordOf(each));
+    batch.push_back({replicaKey(records.back().key), encode(records.back())});
+  }
+  auto work = [this, batch = std::move(batch)]() { return parts_.meta->apply(batch); };
+  return parts_.files.run(std::move(work))
+      .then([this, records = std::move(records)](Result<void> put) mutable {
+        if (!put) kj::throwFatalException(net::refusal(put.fault()));
+        for (StoredReplica& record : records) openReplica(std::move(record));
+      });
+}
+
+StoredReplica CatalogKeeper::recordOf(const catalog::StartReplica& wanted) const {
   const catalog::GroupRecord& group = *wanted.group;
   StoredReplica record;
   record.key = {group.id, wanted.replica};
@@ -292,11 +314,7 @@ kj::Promise<void> CatalogKeeper::start(catalog::StartReplica wanted) {
     record.members.push_back({each.id, each.host, parts_.host.addressOf(each.host)});
   }
   if (!group.replicas.empty()) record.preferredLeader = group.replicas.front().id;
-  auto work = [this, record]() { return parts_.meta->put(replicaKey(record.key), encode(record)); };
-  return parts_.files.run(std::move(work)).then([this, record](Result<void> put) {
-    if (!put) kj::throwFatalException(net::refusal(put.fault()));
-    openReplica(record);
-  });
+  return record;
 }
 
 // Tombstone first; from then on the replica is gone whatever happens, and the rest can be repeated.
@@ -351,78 +369,6 @@ kj::Promise<void> CatalogKeeper::drop(std::vector<catalog::DropTombstone> wanted
       wiped_.erase({each.group, each.replica});
     }
   });
-}
-
-kj::Promise<void> CatalogKeeper::fetch(catalog::FetchPlugin wanted) {
-  uint64_t from = 0;
-  for (uint64_t host : wanted.from) {
-    if (parts_.host.hostUp(host)) from = host;
-  }
-  if (from == 0) {
-    kj::throwFatalException(
-        net::refusal(ErrorCode::unavailable,
-                     "its file is not here, and no host that has it is up to fetch it from"));
-  }
-  auto bytes = kj::heap<kj::Vector<kj::byte>>();
-  auto& into = *bytes;
-  return fetchFrom(from, wanted.plugin->sha256, into)
-      .then([this, bytes = kj::mv(bytes), sha256 = wanted.plugin->sha256]() mutable {
-        return parts_.files.run([this, bytes = kj::mv(bytes), sha256]() -> Result<void> {
-          std::string_view view(reinterpret_cast<const char*>(bytes->begin()), bytes->size());
-          if (plugin::sha256Of(view) != sha256) {
-            return Fault{ErrorCode::corrupt, "what was fetched is not the file of that SHA-256",
-                         ""};
-          }
-          auto added = parts_.plugins->add(view);
-          if (!added) return added.fault();
-          return {};
-        });
-      })
-      .then([this, from, wanted](Result<void> added) {
-        if (!added) kj::throwFatalException(net::refusal(added.fault()));
-        base::logInfo("plugin " + wanted.plugin->nameAndVersion() + ": fetched from host " +
-                      std::to_string(from));
-        fetched_.insert(wanted.plugin->sha256);
-      });
-}
-
-// A replica whose plugin's file was gone or damaged begins anew, once, when the file is back. One
-// that its machine has brought down does not: that is for `flotilla group retry`.
-void CatalogKeeper::retryFetched() {
-  if (fetched_.empty()) return;
-  for (const auto& [group, replica] : parts_.replicas.all()) {
-    if (replica->broken() || fetched_.count(replica->record().pluginSha256) == 0) continue;
-    group::Status status = replica->group().status();
-    if (!status.fault || status.fault->code == ErrorCode::faulted) continue;
-    if (!retried_.insert(replica->record().key).second) continue;
-    base::logInfo("group " + replica->record().name + ": its plugin is here again; begins anew");
-    replica->group().retry();
-    replica->touch();
-  }
-}
-
-kj::Promise<void> CatalogKeeper::fetchFrom(uint64_t host, std::string sha256,
-                                           kj::Vector<kj::byte>& into) {
-  return parts_.host.peer(host)
-      .then([sha256, offset = into.size()](schema::Peer::Client peer) {
-        auto request = peer.fetchPluginRequest();
-        request.setSha256(sha256);
-        request.setOffset(offset);
-        request.setLimit(kPieceBytes);
-        return request.send();
-      })
-      .then([this, host, sha256, &into](auto response) -> kj::Promise<void> {
-        auto piece = response.getBytes();
-        if (response.getTotal() > plugin::PluginFiles::kFileBytesMax) {
-          kj::throwFatalException(net::refusal(ErrorCode::tooLarge, "the file is over 48 MiB"));
-        }
-        into.addAll(piece);
-        if (into.size() >= response.getTotal()) return kj::READY_NOW;
-        if (piece.size() == 0) {
-          kj::throwFatalException(net::refusal(ErrorCode::unavailable, "the file came short"));
-        }
-        return fetchFrom(host, sha256, into);
-      });
 }
 
 // In the background, one at a time: what is wanted here goes on without the catalog's quorum.

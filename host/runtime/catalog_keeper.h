@@ -49,7 +49,8 @@ private:
   kj::Promise<void> refresh();
   kj::Promise<void> registerHost();
   kj::Promise<void> carryOut(catalog::Reconciled wanted);
-  kj::Promise<void> start(catalog::StartReplica wanted);
+  kj::Promise<void> start(std::vector<catalog::StartReplica> wanted);
+  StoredReplica recordOf(const catalog::StartReplica& wanted) const;
   kj::Promise<void> wipe(catalog::WipeReplica wanted);
   kj::Promise<void> drop(std::vector<catalog::DropTombstone> wanted, uint64_t floor);
   kj::Promise<void> fetch(catalog::FetchPlugin wanted);
@@ -78,6 +79,7 @@ private:
       troubles_;  // what was logged of an action last, to say it once
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wake_;
   bool woken_ = false;
+  kj::Duration passTook_ = 0 * kj::SECONDS;  // the loop's time for the last one
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
 };
 

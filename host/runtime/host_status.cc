@@ -194,7 +194,7 @@ kj::Promise<uint64_t> Host::control(uint64_t group, schema::Peer::Verb verb, uin
     case schema::Peer::Verb::SNAPSHOT:
       return snapshotNow(*replica);
     case schema::Peer::Verb::RETRY: {
-      bool faulted = replica->group().status().fault.has_value();
+      bool faulted = replica->group().fault().has_value();
       if (!faulted) return uint64_t{0};
       parts_->marks->forget(replica->record().key);
       replica->group().retry();

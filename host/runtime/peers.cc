@@ -126,7 +126,7 @@ kj::Promise<void> Peers::fetchPlugin(FetchPluginContext context) {
 kj::Promise<void> Peers::status(StatusContext context) {
   auto asked = context.getParams().getGroups();
   auto results = context.getResults();
-  parts_.host.fillHostStatus(results.initHost());
+  if (asked.size() == 0) parts_.host.fillHostStatus(results.initHost());
   std::vector<uint64_t> here;
   for (uint64_t group : asked) {
     if (parts_.host.hasReplica(group) && here.size() < kStatusGroupsMax) here.push_back(group);

@@ -220,7 +220,7 @@ void Replica::campaignIfPreferred() {
 
 MachineState Replica::machineState() const {
   if (broken_) return MachineState::faulted;
-  if (group_->status().fault) return MachineState::faulted;
+  if (group_->fault()) return MachineState::faulted;
   int64_t busy = around_.pool.busyUs(*lane_);
   if (busy > static_cast<int64_t>(options_.applyTimeoutMs) * 1000) return MachineState::stuck;
   if (!lane_->loaded()) return MachineState::loading;

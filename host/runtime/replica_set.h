@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include <kj/async.h>
@@ -35,7 +36,7 @@ public:
   void remove(uint64_t group);
   Replica* find(uint64_t group) const;
   Replica* find(group::ReplicaKey key) const;
-  const std::map<uint64_t, std::shared_ptr<Replica>>& all() const { return replicas_; }
+  const std::unordered_map<uint64_t, std::shared_ptr<Replica>>& all() const { return replicas_; }
 
   // For ever: ticks every replica, and looks after slow machines.
   kj::Promise<void> tickLoop(kj::Timer& timer);
@@ -63,7 +64,7 @@ private:
   IoThread& files_;
   ApplyPool& pool_;
   net::PeerNetwork* network_ = nullptr;
-  std::map<uint64_t, std::shared_ptr<Replica>> replicas_;
+  std::unordered_map<uint64_t, std::shared_ptr<Replica>> replicas_;  // by group id
   std::map<group::ReplicaKey, kj::Own<kj::PromiseFulfiller<void>>> forgetting_;
   std::map<std::pair<group::ReplicaKey, raft::ReplicaId>, kj::Promise<void>> snapshots_;
 };

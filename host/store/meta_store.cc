@@ -193,19 +193,27 @@ Result<void> MetaStore::applyLocked(const std::vector<MetaChange>& batch) {
     if (auto loaded = load(); !loaded) return loaded;
     reopen_ = false;
   }
-  std::map<std::string, std::string> records = records_;
   uint64_t digest = digest_;
+  size_t count = records_.size();
   leveldb::WriteBatch changes;
+  // What the batch leaves of each key; nothing: it is gone. A key may come twice.
+  std::map<std::string_view, const std::string*> left;
   for (const MetaChange& change : batch) {
     std::string key = storedKey(change.key);
-    auto old = records.find(change.key);
-    if (old != records.end()) {
-      digest ^= shareOf(key, old->second);
-      records.erase(old);
+    const std::string* old = nullptr;
+    if (auto earlier = left.find(change.key); earlier != left.end()) {
+      old = earlier->second;
+    } else if (auto stored = records_.find(change.key); stored != records_.end()) {
+      old = &stored->second;
     }
+    if (old != nullptr) {
+      digest ^= shareOf(key, *old);
+      --count;
+    }
+    left[change.key] = change.value ? &*change.value : nullptr;
     if (change.value) {
       digest ^= shareOf(key, *change.value);
-      records.emplace(change.key, *change.value);
+      ++count;
       changes.Put(key, wrap(key, *change.value));
     } else {
       changes.Delete(key);
@@ -213,7 +221,7 @@ Result<void> MetaStore::applyLocked(const std::vector<MetaChange>& batch) {
   }
   std::string head;
   putFixed64(head, sequence_ + 1);
-  putFixed64(head, records.size());
+  putFixed64(head, count);
   putFixed64(head, digest);
   changes.Put(kHeadKey, wrap(kHeadKey, head));
   leveldb::WriteOptions how;
@@ -224,7 +232,13 @@ Result<void> MetaStore::applyLocked(const std::vector<MetaChange>& batch) {
     reopen_ = fault.code == ErrorCode::diskFull;
     return fault;
   }
-  records_ = std::move(records);
+  for (const MetaChange& change : batch) {
+    if (change.value) {
+      records_.insert_or_assign(change.key, *change.value);
+    } else {
+      records_.erase(change.key);
+    }
+  }
   digest_ = digest;
   return mark_->set(++sequence_);
 }
