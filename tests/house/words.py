@@ -7,7 +7,7 @@ from tree import COMMENTED
 TOP = {
     "CMakeLists.txt", "CMakePresets.json", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
     "LICENSE", ".clang-format", ".clang-tidy", ".ci", ".gitignore", "host", "sdk", "plugins",
-    "schemas", "admin", "tests", "examples",
+    "schemas", "admin", "tests", "examples", "docs",
 }
 
 BANNED = {"util", "utils", "common", "manager", "helper", "helpers", "impl", "data", "info",

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Installs with apt what is missing of packages.txt: `prepare.sh build`, or `prepare.sh checks` for CI's tools too.
+# Installs with apt what is missing of packages.txt: `prepare.sh build`; `prepare.sh checks` adds CI's tools,
+# `prepare.sh compare` what tests/bench/compare.sh measures us beside.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 case "${1:-build}" in
   build) sets='^build$' ;;
   checks) sets='^(build|checks)$' ;;
-  *) echo "prepare.sh: \"$1\" is no set of packages; write build or checks" >&2; exit 2 ;;
+  compare) sets='^(build|compare)$' ;;
+  *) echo "prepare.sh: \"$1\" is no set of packages; write build, checks or compare" >&2; exit 2 ;;
 esac
 
 mapfile -t wanted < <(awk -v sets="$sets" '$1 ~ sets {print $2}' "$here/packages.txt")
