@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -64,7 +63,7 @@ private:
   std::optional<std::vector<LogEntry>> fromMemory(raft::Message& message, const Tail& tail) const;
 
   Limits limits_;
-  std::deque<Waits> waiting_;
+  std::vector<Waits> waiting_;
 };
 
 // True where `entries` begin as the append's runs say: the same indices and terms, one at least.

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 
+#include "host/base/fifo.h"
 #include "host/raft/types.h"
 
 namespace flotilla::group {
@@ -48,7 +48,7 @@ private:
   };
   raft::Index fed_;
   raft::Index applied_;
-  std::deque<Request> requests_;
+  base::Fifo<Request> requests_;
   uint64_t bytesSinceSnapshot_ = 0;
 };
 

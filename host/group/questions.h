@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <vector>
 
+#include "host/base/fifo.h"
 #include "host/group/ports.h"
 #include "host/raft/types.h"
 
@@ -63,9 +63,9 @@ private:
   Callers& callers_;
   Machines& machines_;
   std::vector<Question> gathered_;
-  std::deque<Round> rounds_;
+  base::Fifo<Round> rounds_;
   std::vector<std::vector<Question>> spare_;
-  std::deque<AtMachine> atMachine_;  // the machine knows them by number, from firstNumber_ on
+  base::Fifo<AtMachine> atMachine_;  // the machine knows them by number, from firstNumber_ on
   uint64_t firstNumber_ = 1;
   uint64_t waitingRounds_ = 0;     // questions in rounds_
   uint64_t waitingAtMachine_ = 0;  // questions in atMachine_ not yet answered

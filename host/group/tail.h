@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <vector>
 
+#include "host/base/fifo.h"
 #include "host/group/ports.h"
 #include "host/raft/types.h"
 
@@ -33,7 +33,7 @@ public:
 private:
   uint64_t bytesMax_;
   uint64_t bytes_ = 0;
-  std::deque<LogEntry> entries_;
+  base::Fifo<LogEntry> entries_;
 };
 
 }  // namespace flotilla::group

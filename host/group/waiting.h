@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <vector>
 
+#include "host/base/fifo.h"
 #include "host/group/ports.h"
 #include "host/raft/types.h"
 
@@ -56,7 +56,7 @@ private:
   void drop(size_t place);
 
   Callers& callers_;
-  std::deque<Batch> batches_;
+  base::Fifo<Batch> batches_;
   std::vector<std::vector<CallId>> spare_;
   uint64_t count_ = 0;
   uint64_t bytes_ = 0;
