@@ -24,6 +24,12 @@ public:
     values_.insert_or_assign(std::move(key), std::move(value));
   }
 
+  // Null where it was not given; known from now on either way.
+  const std::string* given(const std::string& key) const {
+    asked_.insert(key);
+    auto it = values_.find(key);
+    return it == values_.end() ? nullptr : &it->second;
+  }
   std::string text(const std::string& key, std::string fallback) const {
     asked_.insert(key);
     auto it = values_.find(key);

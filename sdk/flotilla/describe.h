@@ -125,6 +125,9 @@ public:
     capnp::InterfaceSchema schema = capnp::Schema::from<Interface>();
     for (const Handler<Machine>& handler : handlers_) addRow(schema, handler);
     schema_ = SchemaNodes::of(schema);
+    if constexpr (TakesOptions<Machine>) {
+      configSchema_ = SchemaNodes::of(capnp::Schema::from<typename Machine::Options>());
+    }
     fill(name, version, schema.getProto().getId());
   }
   Description(const Description&) = delete;
@@ -174,6 +177,7 @@ private:
     d.methods = rows_.data();
     d.methodCount = rows_.size();
     d.schema = {schema_.begin(), schema_.size() * sizeof(capnp::word)};
+    d.configSchema = {configSchema_.begin(), configSchema_.size() * sizeof(capnp::word)};
     d.abilities = FLOTILLA_SNAPSHOT;
     if (!CapturesItself<Machine> || DigestsItself<Machine>) d.abilities |= FLOTILLA_DIGEST;
     d.create = Calls::create;
@@ -193,6 +197,7 @@ private:
   static inline std::vector<Handler<Machine>> handlers_;  // one description a class and interface
   std::vector<flotilla_method> rows_;
   kj::Array<capnp::word> schema_;
+  kj::Array<capnp::word> configSchema_;  // its first node is the struct of the machine's options
   std::string problem_;
   flotilla_descriptor descriptor_{};
 };

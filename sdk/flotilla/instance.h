@@ -12,6 +12,7 @@
 #include "flotilla/config.h"
 #include "flotilla/error.h"
 #include "flotilla/handler.h"
+#include "flotilla/options.h"
 #include "flotilla/replicated.h"
 #include "flotilla/run.h"
 #include "flotilla/snapshot_stream.h"
@@ -51,7 +52,13 @@ class Instance {
 public:
   Instance(std::span<const Handler<Machine>> handlers, const Config& config) : handlers_(handlers) {
     Members::Construction signingUp(&members_);
-    if constexpr (std::is_constructible_v<Machine, const Config&>) {
+    if constexpr (TakesOptions<Machine>) {
+      capnp::MallocMessageBuilder message;
+      auto options = message.template initRoot<typename Machine::Options>();
+      OptionFiller(config, capnp::toDynamic(options)).fill();
+      config.refuseUnknown();
+      machine_ = std::make_unique<Machine>(options.asReader());
+    } else if constexpr (std::is_constructible_v<Machine, const Config&>) {
       machine_ = std::make_unique<Machine>(config);
     } else {
       machine_ = std::make_unique<Machine>();

@@ -18,8 +18,8 @@
 // and, where it helps, `void prepare(Kv::PutParams::Reader) const`, called ahead for each command
 // of a run so that Tables can prefetch. Its members are flotilla::Table, Single and Fixed; then
 // snapshots, digests and undoing a failed command come with it. A machine that keeps its state
-// otherwise has capture() and load() (instance.h). It is constructed from nothing or from a
-// `const flotilla::Config&`.
+// otherwise has capture() and load() (instance.h). It is constructed from nothing, from a
+// `const flotilla::Config&`, or from its `Options`, a struct of its schema (options.h).
 //
 // FLOTILLA_PLUGIN(Machine, Interface, "1.0.0", put, get) ends the source and exports the one
 // symbol. The plugin's name is that of the target: flotilla_add_plugin(NAME …) defines

@@ -20,7 +20,13 @@ namespace flotilla {
 class SchemaNodes {
 public:
   // A message with segment table: CodeGeneratorRequest, `nodes` and `capnpVersion` filled.
-  static kj::Array<capnp::word> of(capnp::InterfaceSchema root) {
+  static kj::Array<capnp::word> of(capnp::InterfaceSchema root) { return gathered(root); }
+  // The same of a struct, which is the first node.
+  static kj::Array<capnp::word> of(capnp::StructSchema root) { return gathered(root); }
+
+private:
+  template <typename Root>
+  static kj::Array<capnp::word> gathered(Root root) {
     SchemaNodes nodes;
     nodes.add(root);
     capnp::MallocMessageBuilder message;
@@ -34,7 +40,6 @@ public:
     return capnp::messageToFlatArray(message);
   }
 
-private:
   bool isNew(capnp::Schema schema) {
     auto node = schema.getProto();
     if (!seen_.insert(node.getId()).second) return false;

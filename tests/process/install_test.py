@@ -80,6 +80,7 @@ class Install(unittest.TestCase):
         refused = self.run_("flotilla", "--json", "plugin", "check", wavering.format("restore_order"), code=1).stderr
         self.assertIn("restored from a snapshot before call", json.loads(refused)["error"]["text"])
 
+        self.guide()
         self.addCleanup(self.run_, "flotilla", "playground", "stop")
         self.run_("flotilla", "playground", "start", "--base-port", self.base)
         self.run_("flotilla", "plugin", "push", plugin)
@@ -92,6 +93,28 @@ class Install(unittest.TestCase):
         self.assertIn("what is to be counted?", refused)
 
         self.client()
+
+    def guide(self):
+        """The worked example of the author's guide, as the guide writes it."""
+        with open(f"{self.prefix}/share/doc/flotilla/plugins.md", encoding="utf-8") as file:
+            blocks = re.findall(r"^```(capnp|cpp)\n(.*?)^```$", file.read(), re.M | re.S)
+        self.assertEqual(["capnp", "cpp", "cpp"], [kind for kind, _ in blocks])
+        interface, machine, test = (text for _, text in blocks)
+        self.run_("flotilla", "plugin", "new", "stock")
+        for name, begins, text in (("stock.capnp", "interface Stock", interface), ("stock.cc", "", machine),
+                                   ("stock_test.cc", "int main()", test)):
+            with open(os.path.join(self.place, "stock", name), "r+", encoding="utf-8") as file:
+                kept = file.read().split(begins)[0] if begins else ""
+                file.seek(0)
+                file.write(kept + text)
+                file.truncate()
+        self.build("stock")
+        self.run_("ctest", "--test-dir", "stock/build", "--no-tests=error")
+        checked = self.run_("flotilla", "plugin", "check", "stock/build/plugins/stock.so", "--config", "goodsMax=5")
+        self.assertIn("answers and digests equal", checked.stdout)
+        refused = self.run_("flotilla", "plugin", "check", "stock/build/plugins/stock.so", "--config", "goodsMax=many",
+                            code=1).stderr
+        self.assertIn('config goodsMax "many": needs a whole number from 0 to 4294967295', refused)
 
     def client(self):
         """An application against Flotilla::client, and the same with pkg-config's words alone."""
