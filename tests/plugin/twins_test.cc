@@ -2,6 +2,7 @@
 #include "host/plugin/twins.h"
 
 #include <fstream>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -61,8 +62,12 @@ TEST_CASE("plugin/twins: sound plugins come to the same, whatever the seed") {
 }
 
 TEST_CASE("plugin/twins: clocks, random numbers, addresses and uninitialized memory are found") {
-  for (const char* name :
-       {"wavering_clock", "wavering_random", "wavering_pointer_order", "wavering_uninitialized"}) {
+  std::vector<const char*> names{"wavering_clock", "wavering_random"};
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // A sanitizer brings an allocator of its own, which the twins do not know how to shuffle.
+  names.insert(names.end(), {"wavering_pointer_order", "wavering_uninitialized"});
+#endif
+  for (const char* name : names) {
     CAPTURE(name);
     std::string text = found(name);
     CAPTURE(text);
