@@ -50,6 +50,8 @@ public:
 
   // What the group's plugin offers; asked for once. Throws as `service` calls do.
   kj::Promise<std::shared_ptr<const Description>> describe();
+  // The same where it is known by now; else null.
+  const Description* described() const { return description_.get(); }
 
   // The plugin's own interface; a failed call's exception is read by faultOf. It holds on to this.
   capnp::Capability::Client service();
