@@ -63,13 +63,12 @@ kj::Promise<void> CallLines::run() {
 }
 
 kj::Promise<void> CallLines::readMore() {
+  // Lines that had no room when they came in may have it by now, and no more may ever follow them.
+  takeLines(false);
   if (slots_.size() >= kLinesInFlightMax) {
     auto pair = kj::newPromiseAndFulfiller<void>();
     room_ = kj::mv(pair.fulfiller);
-    return pair.promise.then([this]() {
-      takeLines(false);
-      return readMore();
-    });
+    return pair.promise.then([this]() { return readMore(); });
   }
   if (!readable()) {
     return KJ_ASSERT_NONNULL(observer_)->whenBecomesReadable().then(
@@ -81,7 +80,6 @@ kj::Promise<void> CallLines::readMore() {
     // More whole lines are left than may be under way at once.
     return kj::evalLast([this]() { return readMore(); });
   }
-  takeLines(false);
   return kj::evalLater([this]() { return readMore(); });
 }
 
