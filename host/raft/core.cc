@@ -26,7 +26,7 @@ CoreConfig settled(CoreConfig config) {
 
 }  // namespace
 
-Core::Core(const CoreConfig& config, HardState hard, LogShape shape)
+Core::Core(const CoreConfig& config, HardState hard, LogShape shape, uint64_t logBytes)
     : config_(settled(config)),
       prng_(config.seed ^ (config.self * 0xd6e8feb86659fd93ULL)),
       hard_(hard),
@@ -36,6 +36,8 @@ Core::Core(const CoreConfig& config, HardState hard, LogShape shape)
   // The commit index is written along with other things and may lag, also behind the base.
   hard_.commit = std::clamp(hard_.commit, shape_.base().index, shape_.lastIndex());
   apply_ = hard_.commit;
+  Index entries = shape_.lastIndex() - shape_.base().index;
+  sizes_.restart(shape_.lastIndex(), entries == 0 ? 0 : logBytes / entries);
   // Before this start we may have promised a leader not to vote for an election timeout.
   heard_ = config_.leaseReads && hard_.term > 0;
   resetElectionTimer();
@@ -46,14 +48,23 @@ void Core::step(const Input& input, Effects& effects) {
   finish(effects);
 }
 
-void Core::on(const Tick&, Effects& effects) {
+void Core::on(const Tick& tick, Effects& effects) {
+  busy_ = tick.busy;
+  if (role_ == Role::leader && busy_) stir(effects);
+  if (asleep_) return;
   ++now_;
   expireReads(effects);
   if (role_ == Role::leader) {
     tickLeader(effects);
   } else if (now_ >= electionAt_) {
     campaign(Stand::asked, effects);
-    if (now_ >= electionAt_) resetElectionTimer();
+    if (now_ >= electionAt_) {
+      resetElectionTimer();
+      // A learner that has missed the order to sleep cannot stand; it asks.
+      if (config_.sleepTicks != 0) callLeader(effects);
+    }
+  } else if (calling_ && now_ >= callAt_) {
+    callLeader(effects);
   }
 }
 
@@ -61,8 +72,9 @@ void Core::on(const Receive& receive, Effects& effects) {
   const Message& message = receive.message;
   bool strange = message.to != config_.self || message.from == config_.self || message.from == 0 ||
                  message.term >= kTermMax;
-  if (strange || !agreeOnTerm(message, effects)) return;
-  dispatch(message, effects);
+  if (strange) return;
+  if (asleep_ && disturbs(message)) wakeUp(effects);
+  if (agreeOnTerm(message, effects) && !asleep_) dispatch(receive, effects);
 }
 
 void Core::on(const Persisted& persisted, Effects& effects) {
@@ -78,7 +90,8 @@ void Core::on(const Compact& compact, Effects&) {
   baseChanged_ = true;
 }
 
-void Core::on(const Unreachable& unreachable, Effects&) {
+void Core::on(const Unreachable& unreachable, Effects& effects) {
+  if (asleep_ && unreachable.peer == leader_) wakeUp(effects);
   Progress* peer = find(unreachable.peer);
   if (peer == nullptr || peer->state != ProgressState::replicate) return;
   peer->state = ProgressState::probe;
@@ -88,6 +101,7 @@ void Core::on(const Unreachable& unreachable, Effects&) {
 
 void Core::on(const Campaign&, Effects& effects) {
   if (role_ == Role::leader) return;
+  if (asleep_) wakeUp(effects);
   // With lease reads, standing early would break what a leader counts on.
   if (config_.leaseReads && inLease()) return;
   campaign(Stand::asked, effects);
@@ -141,7 +155,8 @@ void Core::answerOldTerm(const Message& old, Effects& effects) {
   }
 }
 
-void Core::dispatch(const Message& message, Effects& effects) {
+void Core::dispatch(const Receive& receive, Effects& effects) {
+  const Message& message = receive.message;
   switch (message.kind) {
     case MessageKind::preVote:
       return onPreVote(message, effects);
@@ -151,7 +166,7 @@ void Core::dispatch(const Message& message, Effects& effects) {
     case MessageKind::voteReply:
       return onVoteReply(message, effects);
     case MessageKind::append:
-      return onAppend(message, effects);
+      return onAppend(receive, effects);
     case MessageKind::appendReply:
       return onAppendReply(message, effects);
     case MessageKind::heartbeat:
@@ -168,6 +183,9 @@ void Core::dispatch(const Message& message, Effects& effects) {
       return onReadIndexReply(message, effects);
     case MessageKind::removed:
       return onRemoved(effects);
+    case MessageKind::wake:
+      if (role_ == Role::leader) stir(effects);
+      return;
   }
   // A kind that a later version knows: as if lost.
 }
@@ -187,6 +205,8 @@ void Core::enterTerm(Term term, Effects& effects) {
 void Core::becomeFollower(ReplicaId leader, Effects& effects) {
   if (leader != leader_) failReads(effects);
   leader_ = leader;
+  asleep_ = calling_ = false;
+  heardRound_ = 0;
   if (role_ == Role::follower) return;
   role_ = Role::follower;
   votes_.clear();
@@ -241,7 +261,7 @@ void Core::releaseHeld(Effects& effects) {
   if (own == effects.sends.end()) return;
   Message vote = std::move(*own);  // there is never more than one: a new term drops the old ones
   effects.sends.erase(own);
-  if (vote.term == hard_.term) dispatch(vote, effects);
+  if (vote.term == hard_.term) dispatch(Receive{std::move(vote)}, effects);
 }
 
 void Core::entriesChanged(Index from) {

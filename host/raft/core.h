@@ -35,6 +35,10 @@ struct CoreConfig {
   // has handed in all Ticks that are due before it hands in a Read.
   bool leaseReads = false;
   uint32_t leaseDriftPermille = 100;
+  // After so long without anything to do, a group whose voters all have everything falls asleep: no
+  // heartbeats, no lease, no Ticks wanted. Whoever runs it must then give Wake where the leader's
+  // host may be gone, or may not know of the sleep. 0: never.
+  uint32_t sleepTicks = 0;
   uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
 };
 
@@ -55,8 +59,8 @@ struct CoreConfig {
 class Core {
 public:
   // As read from disk; a replica that was never written is {} and an empty shape, or, where it
-  // founds its group, LogShape({}, configuration).
-  Core(const CoreConfig& config, HardState hard, LogShape shape);
+  // founds its group, LogShape({}, configuration). `logBytes`: of the log's entries together.
+  Core(const CoreConfig& config, HardState hard, LogShape shape, uint64_t logBytes = 0);
 
   // Takes one input and adds what it calls for to `effects`, which the caller hands in empty.
   void step(const Input& input, Effects& effects);
@@ -72,6 +76,7 @@ public:
   // In force as soon as it is in the log, committed or not.
   const Configuration& configuration() const { return shape_.latestConfiguration().configuration; }
   bool leads(Term term) const { return role_ == Role::leader && hard_.term == term; }
+  bool asleep() const { return asleep_; }  // Ticks change nothing until an input wakes it
   ReplicaId transferee() const { return transferee_; }  // 0: no transfer is under way
   uint64_t uncommittedBytes() const;
   std::vector<PeerProgress> progress() const;  // of all members but ourselves; empty unless leading
@@ -92,10 +97,11 @@ private:
   void on(const Installed& installed, Effects& effects);
   void on(const SnapshotSent& sent, Effects& effects);
   void on(const Unreachable& unreachable, Effects& effects);
+  void on(const Wake& wake, Effects& effects);
   void on(const Campaign& campaign, Effects& effects);
   bool agreeOnTerm(const Message& message, Effects& effects);
   void answerOldTerm(const Message& message, Effects& effects);
-  void dispatch(const Message& message, Effects& effects);
+  void dispatch(const Receive& receive, Effects& effects);
   void enterTerm(Term term, Effects& effects);
   void becomeFollower(ReplicaId leader, Effects& effects);
   void finish(Effects& effects);
@@ -106,9 +112,9 @@ private:
 
   // follower.cc
   bool hearLeader(ReplicaId leader, Effects& effects);
-  void onAppend(const Message& message, Effects& effects);
+  void onAppend(const Receive& receive, Effects& effects);
   Index agreedUpTo(LogPoint after, const std::vector<TermRun>& runs) const;
-  void takeEntries(const Message& message, Index agreed);
+  void takeEntries(const Receive& receive, Index agreed);
   void refuseAppend(const Message& message);
   void acknowledge(ReplicaId to, Index match);
   void onHeartbeat(const Message& message, Effects& effects);
@@ -154,6 +160,7 @@ private:
 
   // reads.cc
   void beginRound(Effects& effects);
+  Message heartbeatFor(const Progress& peer) const;
   void addRead(WaitingRead read, Effects& effects);
   void confirmReads(Effects& effects);
   uint64_t quorumRound() const;
@@ -163,6 +170,15 @@ private:
   void answerRead(const WaitingRead& read, bool ok, Effects& effects) const;
   void failReads(Effects& effects);
   void expireReads(Effects& effects);
+
+  // sleep.cc
+  void stir(Effects& effects);
+  bool restful() const;
+  bool mayRest(const Message& heartbeat) const;
+  void considerSleep(Effects& effects);
+  void wakeUp(Effects& effects);
+  bool disturbs(const Message& message) const;
+  void callLeader(Effects& effects);
 
   // reconfiguration.cc
   std::optional<RefusedWhy> refusalOf(const Configuration& wanted) const;
@@ -191,6 +207,13 @@ private:
   uint64_t heardAt_ = 0;     // ... then: no vote within electionTicks of it, but a forced one
   std::optional<Install> installing_;  // the log stands still until Installed
   ReadQueue reads_;
+  EntrySizes sizes_;
+
+  bool asleep_ = false;
+  bool busy_ = false;        // as of the last Tick
+  bool calling_ = false;     // awake without word from our leader, we ask it for a sign of life
+  uint64_t callAt_ = 0;      // when we ask again
+  uint64_t heardRound_ = 0;  // the newest round heard of from leader_
 
   struct Vote {
     ReplicaId voter = 0;
@@ -206,8 +229,9 @@ private:
   uint64_t round_ = 0;  // the last heartbeat round begun: tick << 16 | number in it
   ReplicaId transferee_ = 0;
   uint64_t transferUntil_ = 0;
-  bool leaseOff_ = false;  // a timeoutNow of this term is out: votes may break the lease
-  EntrySizes sizes_;
+  bool leaseOff_ = false;   // a timeoutNow of this term is out: votes may break the lease
+  uint64_t stirredAt_ = 0;  // when there was last something to do
+  uint64_t restRound_ = 0;  // the first round since then that asked whether all may rest; 0: none
 };
 
 }  // namespace flotilla::raft

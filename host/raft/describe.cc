@@ -69,9 +69,11 @@ std::string describeBody(const Message& it) {
     case MessageKind::appendReply:
       return describeAppendReply(it);
     case MessageKind::heartbeat:
-      return "heartbeat commit=" + text(it.commit) + " round=" + round(it.context);
+      return "heartbeat commit=" + text(it.commit) + " round=" + round(it.context) +
+             (it.granted ? " rest?" : "") + (it.force ? " sleep" : "");
     case MessageKind::heartbeatReply:
-      return "heartbeatReply round=" + round(it.context) + " last=" + text(it.index);
+      return "heartbeatReply round=" + round(it.context) + " last=" + text(it.index) +
+             (it.granted ? " rests" : "");
     case MessageKind::snapshot:
       return "snapshot at=" + describe(it.after) + list(it.configurations);
     case MessageKind::timeoutNow:
@@ -83,6 +85,8 @@ std::string describeBody(const Message& it) {
              answer(it.granted);
     case MessageKind::removed:
       return "removed";
+    case MessageKind::wake:
+      return "wake";
   }
   return "kind " + text(static_cast<uint64_t>(it.kind));
 }
@@ -146,7 +150,7 @@ std::string describe(const Message& message) {
 std::string describe(const Input& input) {
   return std::visit(
       base::Match{
-          [](const Tick&) -> std::string { return "tick"; },
+          [](const Tick& it) -> std::string { return it.busy ? "tick busy" : "tick"; },
           [](const Receive& it) { return "receive " + describe(it.message); },
           [](const Propose& it) {
             return "propose " + text(it.proposal) + " bytes=" + text(it.bytes);
@@ -166,6 +170,7 @@ std::string describe(const Input& input) {
             return "snapshotSent to=" + text(it.to) + " at=" + describe(it.point) + answer(it.ok);
           },
           [](const Unreachable& it) { return "unreachable " + text(it.peer); },
+          [](const Wake&) -> std::string { return "wake"; },
           [](const Campaign&) -> std::string { return "campaign"; },
       },
       input);

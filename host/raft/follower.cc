@@ -47,11 +47,13 @@ bool Core::hearLeader(ReplicaId leader, Effects& effects) {
   if (role_ != Role::follower || leader_ != leader) becomeFollower(leader, effects);
   heard_ = true;
   heardAt_ = now_;
+  calling_ = false;
   resetElectionTimer();
   return true;
 }
 
-void Core::onAppend(const Message& append, Effects& effects) {
+void Core::onAppend(const Receive& receive, Effects& effects) {
+  const Message& append = receive.message;
   if (!sound(append) || !hearLeader(append.from, effects)) return;
   if (installing_) return;  // the log is about to be replaced; the leader will ask again
   Index last = append.lastOfRuns();
@@ -68,8 +70,9 @@ void Core::onAppend(const Message& append, Effects& effects) {
   }
   Index agreed = agreedUpTo(after, append.runs);
   if (agreed < hard_.commit) return;  // it contradicts what is committed: no leader can send that
-  if (agreed < last) takeEntries(append, agreed);
+  if (agreed < last) takeEntries(receive, agreed);
   hard_.commit = std::max(hard_.commit, std::min(append.commit, last));
+  sizes_.release(hard_.commit);
   acknowledge(append.from, last);
 }
 
@@ -87,14 +90,19 @@ Index Core::agreedUpTo(LogPoint after, const std::vector<TermRun>& runs) const {
   return agreed;
 }
 
-void Core::takeEntries(const Message& append, Index agreed) {
+void Core::takeEntries(const Receive& receive, Index agreed) {
+  const Message& append = receive.message;
   if (agreed < shape_.lastIndex()) {
     shape_.truncateAfter(agreed);
     holdback_.truncateAfter(agreed);
+    sizes_.truncateAfter(agreed);
   }
   for (const TermRun& run : append.runs) {
     if (run.last > agreed) shape_.append(run.last, run.term);
   }
+  // Only the sum of its entries' bytes is known: each counts alike.
+  uint64_t share = receive.bytes / (append.lastOfRuns() - append.after.index);
+  for (Index index = agreed; index < shape_.lastIndex(); ++index) sizes_.add(share);
   for (const ConfigurationAt& at : append.configurations) {
     if (at.index > agreed) shape_.addConfiguration(at);
   }
@@ -126,9 +134,15 @@ void Core::onHeartbeat(const Message& heartbeat, Effects& effects) {
   if (!installing_) {
     hard_.commit = std::max(hard_.commit, std::min(heartbeat.commit, shape_.lastIndex()));
   }
+  bool rests = mayRest(heartbeat);
+  heardRound_ = std::max(heardRound_, heartbeat.context);
+  asleep_ = rests && heartbeat.force;
+  if (asleep_) return;  // as its leader does
+  if (heartbeat.force) return callLeader(effects);
   Message reply = message(MessageKind::heartbeatReply, heartbeat.from);
   reply.context = heartbeat.context;
   reply.index = shape_.lastIndex();
+  reply.granted = rests;
   hold(std::move(reply));
 }
 
@@ -159,6 +173,7 @@ void Core::on(const Installed& installed, Effects&) {
   ASSERT(hard_.commit < install.point.index);
   shape_.reset(install.point, std::move(install.configuration));
   holdback_.reset();
+  sizes_.restart(install.point.index, 0);
   hard_.commit = install.point.index;
   apply_ = install.point.index;
   logReset_ = true;

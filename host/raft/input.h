@@ -9,12 +9,16 @@
 
 namespace flotilla::raft {
 
-struct Tick {};  // one unit of time has passed
+// One unit of time has passed. A sleeping replica may be left without: its time stands still.
+struct Tick {
+  bool busy = false;  // something is pending here that sleep would hold up: a timer, a caller
+};
 
 // A message from a peer. For an append, Group keeps the entries' bytes beside it during the step.
 // A `snapshot` is received only once its file is whole, checked and synced on this host.
 struct Receive {
   Message message;
+  uint64_t bytes = 0;  // an append's: of its entries together
 };
 
 // One entry of `bytes` bytes to be appended, if we lead.
@@ -74,10 +78,14 @@ struct Unreachable {
   ReplicaId peer = 0;
 };
 
+// The host has reason to doubt that this group's sleep is undisturbed: its leader's host is gone,
+// was started anew, or names other sleeping groups than we do.
+struct Wake {};
+
 // Stand for election now (scripts, the simulator, a founding group's first replica).
 struct Campaign {};
 
 using Input = std::variant<Tick, Receive, Propose, ProposeConfiguration, Persisted, Read, Transfer,
-                           Compact, Installed, SnapshotSent, Unreachable, Campaign>;
+                           Compact, Installed, SnapshotSent, Unreachable, Wake, Campaign>;
 
 }  // namespace flotilla::raft

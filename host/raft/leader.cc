@@ -17,9 +17,9 @@ void Core::becomeLeader(Effects& effects) {
   votes_.clear();
   heartbeatAt_ = now_ + config_.heartbeatTicks;
   quorumCheckAt_ = now_ + config_.electionTicks;
-  round_ = 0;
+  round_ = restRound_ = 0;
+  stirredAt_ = now_;
   leaseOff_ = false;
-  sizes_.restart(shape_.lastIndex());
   alignProgress();
   for (Progress& peer : progress_) peer.active = false;
 
@@ -48,7 +48,7 @@ std::vector<PeerProgress> Core::progress() const {
   std::vector<PeerProgress> peers;
   for (const Progress& peer : progress_) {
     if (peer.replica == config_.self) continue;
-    peers.push_back({peer.replica, peer.match, peer.next, peer.state, peer.active});
+    peers.push_back({peer.replica, peer.match, peer.next, peer.state, peer.active, peer.rests});
   }
   return peers;
 }
@@ -59,6 +59,7 @@ void Core::on(const Propose& propose, Effects& effects) {
   };
   if (role_ != Role::leader) return refuse(RefusedWhy::notLeader);
   if (transferee_ != 0) return refuse(RefusedWhy::transferring);
+  stir(effects);
   // One entry is let through however large it is, or it never would be.
   uint64_t uncommitted = uncommittedBytes();
   bool over = propose.bytes > config_.uncommittedBytesMax ||
@@ -127,7 +128,10 @@ void Core::onHeartbeatReply(const Message& reply, Effects& effects) {
   Progress* peer = find(reply.from);
   if (peer == nullptr || reply.context > round_) return;
   peer->active = true;
-  peer->confirmedRound = std::max(peer->confirmedRound, reply.context);
+  if (reply.context >= peer->confirmedRound) {
+    peer->confirmedRound = reply.context;
+    peer->rests = reply.granted;
+  }
   if (peer->state == ProgressState::probe) {
     peer->paused = false;  // the probe or its answer may be lost
     sendTo(*peer, effects);
@@ -137,6 +141,7 @@ void Core::onHeartbeatReply(const Message& reply, Effects& effects) {
     if (sendable && !sendMore(*peer, effects)) sendAppend(*peer, peer->next - 1, effects);
   }
   confirmReads(effects);
+  considerSleep(effects);
 }
 
 void Core::on(const SnapshotSent& sent, Effects& effects) {
@@ -199,6 +204,7 @@ void Core::on(const Transfer& transfer, Effects& effects) {
   ReplicaId to = transfer.to != 0 ? transfer.to : furthestVoter();
   if (to == config_.self || (to != 0 && to == transferee_)) return;
   if (!contains(configuration().voters, to)) return refuse(RefusedWhy::notMember);
+  stir(effects);
   transferee_ = to;
   transferUntil_ = now_ + config_.electionTicks;
   Progress& heir = *find(to);

@@ -15,13 +15,14 @@ enum class MessageKind : uint8_t {
   voteReply,       // granted
   append,          // after, runs, configurations, commit
   appendReply,     // granted: index = match; refused: index = after.index, hint
-  heartbeat,       // commit, context
-  heartbeatReply,  // context, index = last
+  heartbeat,       // commit, context, index = last; granted: may you rest? force: sleep now
+  heartbeatReply,  // context, index = last; granted: nothing keeps us from sleeping
   snapshot,        // after = the snapshot's last point, configurations = its configuration
   timeoutNow,      // leader transfer: stand for election at once
   readIndex,       // context = ReadId of the asker
   readIndexReply,  // context, index; granted=false: not leading, ask again
   removed,         // "you are not in the group any more", to one that campaigns after removal
+  wake,            // to the leader of one's sleep: give a sign of life
 };
 
 // One message. Fields that a kind does not name above are 0. A message carries the shape of

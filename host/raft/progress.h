@@ -24,6 +24,7 @@ struct Progress {
   bool active = false;          // heard of since the last quorum check
   uint64_t confirmedRound = 0;  // the newest heartbeat round it answered
   Index commitSent = 0;         // the highest commit index it was told
+  bool rests = false;           // its answer to confirmedRound: nothing keeps it from sleeping
 };
 
 // What a leader tells its group of one peer.
@@ -33,6 +34,7 @@ struct PeerProgress {
   Index next = 0;
   ProgressState state = ProgressState::probe;
   bool active = false;
+  bool rests = false;  // while asleep: it has agreed to that
 };
 
 }  // namespace flotilla::raft

@@ -20,6 +20,7 @@ void Core::on(const Read& read, Effects& effects) {
   waiting.until = now_ + config_.electionTicks;
   if (role_ == Role::leader) return addRead(waiting, effects);
   if (leader_ == 0 || reads_.full()) return answerRead(waiting, false, effects);
+  if (asleep_) wakeUp(effects);
   // A name nobody can have guessed or remembered: an answer that comes after our restart must not
   // be taken for one to a new read.
   waiting.context = prng_.next();
@@ -40,6 +41,7 @@ void Core::onReadIndex(const Message& ask, Effects& effects) {
 
 void Core::addRead(WaitingRead read, Effects& effects) {
   if (reads_.full()) return answerRead(read, false, effects);
+  stir(effects);
   // Before an entry of our term commits we do not know what older leaders committed.
   bool known = hard_.commit >= termStart_;
   if (known) read.index = hard_.commit;
@@ -56,14 +58,23 @@ void Core::beginRound(Effects& effects) {
   if (next >> kRoundBits > now_) return;  // this tick's numbers are used up; the next tick goes on
   round_ = next;
   reads_.giveRound(round_);
+  restRound_ = !restful() ? 0 : restRound_ == 0 ? round_ : restRound_;
   for (const Progress& peer : progress_) {
     if (peer.replica == config_.self) continue;
-    Message heartbeat = message(MessageKind::heartbeat, peer.replica);
-    heartbeat.commit = std::min(hard_.commit, peer.match);
-    heartbeat.context = round_;
+    Message heartbeat = heartbeatFor(peer);
+    heartbeat.granted = restRound_ != 0;
     effects.sends.push_back(std::move(heartbeat));
   }
   confirmReads(effects);
+  considerSleep(effects);
+}
+
+Message Core::heartbeatFor(const Progress& peer) const {
+  Message heartbeat = message(MessageKind::heartbeat, peer.replica);
+  heartbeat.commit = std::min(hard_.commit, peer.match);
+  heartbeat.context = round_;
+  heartbeat.index = shape_.lastIndex();
+  return heartbeat;
 }
 
 // The newest round that a quorum has answered; with us alone, the newest.

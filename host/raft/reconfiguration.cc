@@ -19,6 +19,7 @@ void Core::on(const ProposeConfiguration& propose, Effects& effects) {
     effects.refused.push_back({propose.proposal, *why, leader_});
     return;
   }
+  stir(effects);
   appendConfiguration(
       stepTowards(configuration(), std::move(wanted.voters), std::move(wanted.learners)), effects);
   effects.accepted.push_back({propose.proposal, shape_.last()});
@@ -35,11 +36,13 @@ std::optional<RefusedWhy> Core::refusalOf(const Configuration& wanted) const {
                   hard_.commit < termStart_;
   if (changing) return RefusedWhy::changing;
   if (wanted == configuration()) return RefusedWhy::noChange;
-  for (ReplicaId learner : configuration().learners) {
-    if (!contains(wanted.voters, learner)) continue;
-    const Progress& peer = *find(learner);
-    bool near = peer.state == ProgressState::replicate &&
-                peer.match + config_.promotionLagMax >= shape_.lastIndex();
+  for (ReplicaId voter : wanted.voters) {
+    if (contains(configuration().voters, voter)) continue;
+    // A stranger has nothing yet, and a learner that does not answer may never catch up.
+    const Progress* known = find(voter);
+    bool answers = known == nullptr || known->state == ProgressState::replicate;
+    Index match = known == nullptr ? 0 : known->match;
+    bool near = answers && match + config_.promotionLagMax >= shape_.lastIndex();
     if (!near) return RefusedWhy::notCaughtUp;
   }
   return std::nullopt;

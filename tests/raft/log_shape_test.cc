@@ -101,7 +101,7 @@ TEST_CASE("raft/log_shape: what a disk gives back is checked") {
 
 TEST_CASE("raft/entry_sizes: ranges add up, also after forgetting") {
   EntrySizes sizes;
-  sizes.restart(10);
+  sizes.restart(10, 0);
   for (uint64_t i = 1; i <= 5000; ++i) sizes.add(i % 7);
   auto plain = [](Index after, Index last) {
     uint64_t sum = 0;

@@ -69,6 +69,7 @@ void RaftScript::addCore(const Command& command, raft::ReplicaId self) {
   config.inflightBytesMax = command.number("inflightBytesMax", 16 << 20);
   config.uncommittedBytesMax = command.number("uncommittedBytesMax", 64 << 20);
   config.promotionLagMax = static_cast<uint32_t>(command.number("promotionLagMax", 256));
+  config.sleepTicks = static_cast<uint32_t>(command.number("sleepTicks"));
   config.priority = static_cast<uint32_t>(command.number("priority", 100));
   config.preVote = command.value("preVote") != "off";
   config.checkQuorum = command.value("checkQuorum") != "off";
@@ -83,8 +84,11 @@ void RaftScript::addCore(const Command& command, raft::ReplicaId self) {
 
 void RaftScript::addInputWords() {
   words_["tick"] = [this](const Command& it) {
-    for (uint64_t i = it.number("times", 1); i > 0; --i) take(it.word(0), raft::Tick{});
+    for (uint64_t i = it.number("times", 1); i > 0; --i) {
+      take(it.word(0), raft::Tick{it.has("busy")});
+    }
   };
+  words_["wake"] = [this](const Command& it) { take(it.word(0), raft::Wake{}); };
   words_["campaign"] = [this](const Command& it) { take(it.word(0), raft::Campaign{}); };
   words_["propose"] = [this](const Command& it) {
     take(it.word(0), raft::Propose{it.number("id", 1), it.number("bytes", 100)});
@@ -113,7 +117,9 @@ void RaftScript::addInputWords() {
     replica.installing.reset();
     take(it.word(0), raft::Installed{point, !it.has("no")});
   };
-  words_["receive"] = [this](const Command& it) { take(it.word(0), raft::Receive{forged(it)}); };
+  words_["receive"] = [this](const Command& it) {
+    take(it.word(0), raft::Receive{forged(it), it.number("bytes")});
+  };
 }
 
 void RaftScript::addWorldWords() {
@@ -188,12 +194,12 @@ void RaftScript::show(raft::ReplicaId replica, const raft::Effects& effects) {
 
 std::string RaftScript::status(raft::ReplicaId replica) const {
   const raft::Core& core = *fleet_.all().at(replica).core;
-  std::string out = "n" + std::to_string(replica) + " " + raft::describe(core.role()) + " t" +
-                    std::to_string(core.term()) + " vote=" + std::to_string(core.hard().vote) +
-                    " leader=" + std::to_string(core.leader()) +
-                    " commit=" + std::to_string(core.commit()) +
-                    " apply=" + std::to_string(core.applicable()) +
-                    " last=" + raft::describe(core.shape().last());
+  std::string out =
+      "n" + std::to_string(replica) + " " + raft::describe(core.role()) + " t" +
+      std::to_string(core.term()) + " vote=" + std::to_string(core.hard().vote) +
+      " leader=" + std::to_string(core.leader()) + " commit=" + std::to_string(core.commit()) +
+      " apply=" + std::to_string(core.applicable()) +
+      " last=" + raft::describe(core.shape().last()) + (core.asleep() ? " asleep" : "");
   return out;
 }
 
@@ -282,7 +288,7 @@ raft::Message RaftScript::forged(const Command& command) const {
   raft::Message message;
   REQUIRE_MESSAGE(command.words.size() >= 2, "script: receive N KIND …");
   bool known = false;
-  for (uint8_t kind = 0; kind <= static_cast<uint8_t>(raft::MessageKind::removed); ++kind) {
+  for (uint8_t kind = 0; kind <= static_cast<uint8_t>(raft::MessageKind::wake); ++kind) {
     message.kind = static_cast<raft::MessageKind>(kind);
     known = kindOf(message) == command.words[1];
     if (known) break;

@@ -24,12 +24,16 @@ namespace flotilla::test {
 //
 // and goes on, N a replica:
 //
-//   tick N [times=]   campaign N   propose N [id=] [bytes=]   configure N voters= [learners=]
-//   read N id=        transfer N [to=]   compact N to=   unreachable N peer=   persisted N [write=]
-//   installed N [no]  sent N to= at=INDEX@TERM [no]   crash N   state [N]   pool
+//   tick N [times=] [busy]
+//   wake N    campaign N    crash N    state [N]    pool
+//   propose N [id=] [bytes=]
+//   configure N voters= [learners=]
+//   read N id=    transfer N [to=]    compact N to=
+//   unreachable N peer=    persisted N [write=]
+//   installed N [no]    sent N to= at=INDEX@TERM [no]
 //   receive N KIND from= term= [after=] [last=] [hint=] [commit=] [index=] [context=]
-//   [to=LAST@TERM,…]
-//             [voters=] [outgoing=] [learners=] [at=INDEX] [granted] [force]
+//             [to=LAST@TERM,…] [voters=] [outgoing=] [learners=] [at=INDEX] [granted] [force]
+//             [bytes=]
 //   deliver | repeat | drop [from=] [to=] [kind=] [count=] [backwards]   of what is in the pool
 //   cut N M   heal    what crosses a cut is lost
 //   stabilize         delivers, persists, sends snapshots until nothing more happens

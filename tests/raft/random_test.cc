@@ -35,6 +35,7 @@ struct Witness {
   size_t readsDone = 0;
   size_t installs = 0;
   size_t changes = 0;
+  size_t sleeps = 0;
 
   Index lastCommitted() const { return committed.empty() ? 0 : committed.rbegin()->first; }
 };
@@ -47,6 +48,7 @@ public:
   explicit RandomRun(uint64_t seed) : seed_(seed), prng_(seed) {
     raft::Configuration founders;
     ReplicaId voters = prng_.chance(500) ? 3 : 5;
+    bool sleeps = prng_.chance(500);
     for (ReplicaId id = 1; id <= voters; ++id) founders.voters.push_back(id);
     for (ReplicaId id = 1; id <= kReplicas; ++id) {
       raft::CoreConfig config;
@@ -58,6 +60,8 @@ public:
       config.preVote = prng_.chance(800);
       config.checkQuorum = !config.preVote || prng_.chance(800);  // neither: anyone disrupts
       config.uncommittedBytesMax = 5000;
+      config.sleepTicks =
+          sleeps && !prng_.chance(50) ? 1 + static_cast<uint32_t>(prng_.below(3)) : 0;
       bool founds = id <= voters;
       fleet_.add(config, {}, founds ? raft::LogShape({}, founders) : raft::LogShape());
     }
@@ -76,7 +80,8 @@ private:
   void stormStep() {
     uint64_t dice = prng_.below(1000);
     if (dice < 560) return deliverOne();
-    if (dice < 640) return take(anyone(), raft::Tick{});
+    if (dice < 638) return take(anyone(), raft::Tick{prng_.chance(50)});
+    if (dice < 640) return take(anyone(), raft::Wake{});
     if (dice < 800) return persistSome(anyone());
     if (dice < 880) return take(anyone(), raft::Propose{++proposal_, prng_.below(300)});
     if (dice < 910) return read(anyone());
@@ -147,6 +152,7 @@ private:
       take(id, raft::Tick{});
       snapshots(id, true);
     }
+    wakeTheForgotten();
     for (int i = 0; i < 2000; ++i) {
       bool quiet = true;
       for (ReplicaId id = 1; id <= kReplicas; ++id) {
@@ -162,6 +168,16 @@ private:
         quiet = false;
       }
       if (quiet) break;
+    }
+  }
+
+  // What a host does that hears which groups the leader's host lets sleep.
+  void wakeTheForgotten() {
+    for (const auto& [id, replica] : fleet_.all()) {
+      const raft::Core& core = *replica.core;
+      if (!core.asleep() || core.leader() == id) continue;
+      const raft::Core& leader = *fleet_.at(core.leader()).core;
+      if (!leader.asleep() || !leader.leads(core.term())) take(id, raft::Wake{});
     }
   }
 
@@ -235,6 +251,8 @@ private:
     REQUIRE(core.commit() <= shape.lastIndex());
     REQUIRE(replica.applied <= core.commit());
     Seen& seen = seen_[id];
+    if (core.asleep() && !seen.asleep) ++witness_.sleeps;
+    if (core.asleep()) checkSleep(core);
     if (seen.core == replica.core.get()) {
       REQUIRE_MESSAGE(core.term() >= seen.term, told("term went back"));
       REQUIRE_MESSAGE(core.commit() >= seen.commit, told("commit went back"));
@@ -246,7 +264,7 @@ private:
       REQUIRE_MESSAGE(at->second == term, told("two entries committed at one index"));
       if (fresh) checkDurable(core, index, term);
     }
-    seen = {replica.core.get(), core.term(), core.commit()};
+    seen = {replica.core.get(), core.term(), core.commit(), core.asleep()};
     for (const raft::ConfigurationAt& at : shape.configurations()) {
       if (at.index < shape.firstIndex()) continue;
       auto key = std::make_pair(at.index, *shape.termAt(at.index));
@@ -254,6 +272,17 @@ private:
       REQUIRE_MESSAGE(known->second == at.configuration, told("configurations differ"));
     }
     if (++checks_ % 64 == 0) checkLogsMatch();
+  }
+
+  // Who sleeps has all that is committed, and a leader that sleeps knows that all voters have it.
+  void checkSleep(const raft::Core& core) {
+    REQUIRE(core.commit() == core.shape().lastIndex());
+    if (core.role() != raft::Role::leader) return;
+    for (const raft::PeerProgress& peer : core.progress()) {
+      if (!raft::isVoter(core.configuration(), peer.replica)) continue;
+      REQUIRE_MESSAGE(peer.match == core.shape().lastIndex(),
+                      "seed " << seed_ << ": the leader sleeps, n" << peer.replica << " lags");
+    }
   }
 
   void checkDurable(const raft::Core& core, Index index, Term term) {
@@ -287,6 +316,7 @@ private:
     const raft::Core* core = nullptr;
     Term term = 0;
     Index commit = 0;
+    bool asleep = false;
   };
 
   uint64_t seed_;
@@ -315,16 +345,18 @@ TEST_CASE("raft/core: no seed breaks a promise, and after the faults the group m
     all.readsDone += run.witness().readsDone;
     all.installs += run.witness().installs;
     all.changes += run.witness().changes;
+    all.sleeps += run.witness().sleeps;
     all.committed[all.committed.size()] = run.witness().lastCommitted();
   }
   MESSAGE("commands ", all.commands, ", reads ", all.readsDone, ", installs ", all.installs,
-          ", changes ", all.changes);
+          ", changes ", all.changes, ", sleeps ", all.sleeps);
   // A run in which nothing happened shows nothing.
   CHECK(all.commands > 30 * count);
   CHECK(all.readsDone > 3 * count);
   if (one == nullptr) {
     CHECK(all.installs > count / 2);
     CHECK(all.changes > count);
+    CHECK(all.sleeps > count);
   }
 }
 
