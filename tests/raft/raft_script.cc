@@ -114,7 +114,7 @@ void RaftScript::addInputWords() {
       REQUIRE_MESSAGE(replica.installing, "script: nothing is being installed");
       point = replica.installing->point;
     }
-    replica.installing.reset();
+    if (replica.installing && replica.installing->point == point) replica.installing.reset();
     take(it.word(0), raft::Installed{point, !it.has("no")});
   };
   words_["receive"] = [this](const Command& it) {
