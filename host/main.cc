@@ -41,7 +41,7 @@ base::LogLevel levelOf(const std::string& name) {
 // once all that must be safe is on disk.
 [[noreturn]] void leave(int code) {
   base::closeLog();
-  std::fflush(nullptr);
+  std::fflush(stdout);  // stderr keeps nothing back; whoever waits for its reader has it locked
   ::_exit(code);
 }
 

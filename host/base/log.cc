@@ -1,8 +1,13 @@
 // The host's own log: spdlog behind one door.
 #include "host/base/log.h"
 
+#include <atomic>
+#include <chrono>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <thread>
+#include <utility>
 
 #include <spdlog/async.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -13,6 +18,7 @@ namespace flotilla::base {
 namespace {
 
 constexpr std::size_t kLinesWaitingMax = 8192;
+constexpr std::chrono::seconds kCloseMax{2};
 
 // The output is written by one thread of spdlog's; a full queue overruns its oldest lines, so a
 // blocked reader of stderr never blocks a loop.
@@ -20,6 +26,7 @@ struct Output {
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
   std::mutex mutex;
+  std::atomic<bool> silent = false;  // closed while nobody read: what comes later is not said
 };
 
 Output& output() {
@@ -76,9 +83,21 @@ bool openLog(const std::string& file, LogLevel level) {
 void closeLog() {
   Output& out = output();
   std::lock_guard lock(out.mutex);
-  if (out.logger) out.logger->flush();
   out.logger.reset();
-  out.pool.reset();
+  if (!out.pool) return;
+  // The pool ends with its last line, and never where nobody reads that: then it is left behind.
+  std::promise<void> said;
+  std::future<void> ended = said.get_future();
+  std::thread closing([pool = std::exchange(out.pool, nullptr), said = std::move(said)]() mutable {
+    pool.reset();
+    said.set_value();
+  });
+  if (ended.wait_for(kCloseMax) == std::future_status::ready) {
+    closing.join();
+  } else {
+    closing.detach();
+    out.silent = true;
+  }
 }
 
 bool logs(LogLevel level) {
@@ -90,7 +109,7 @@ void log(LogLevel level, std::string_view line) {
   auto it = logger();
   if (it) {
     it->log(levelOf(level), spdlog::string_view_t(line.data(), line.size()));
-  } else if (level >= LogLevel::info) {
+  } else if (level >= LogLevel::info && !output().silent) {
     std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
   }
 }

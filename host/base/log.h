@@ -15,7 +15,7 @@ enum class LogLevel { trace, debug, info, warn, error };
 // Thread: any.
 // Errors: openLog answers false where the file cannot be opened.
 bool openLog(const std::string& file, LogLevel level);  // file "" is stderr
-void closeLog();
+void closeLog();  // after the last line; without it where nobody has read for two seconds
 bool logs(LogLevel level);
 void log(LogLevel level, std::string_view line);
 
