@@ -70,6 +70,38 @@ TEST_CASE("group/group: a full disk refuses commands, answers queries, and comes
   CHECK(trio.run(leader, mapCall(0, "a=3")).ok());
 }
 
+TEST_CASE("group/group: a follower whose disk is full takes no entries until there is room") {
+  Trio trio(3);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId full = leader % 3 + 1;
+  REQUIRE(trio.run(leader, mapCall(0, "a=1")).ok());
+  trio.tickAll(3);
+  raft::Index last = trio.groupAt(full).status().lastIndex;
+  trio.groupAt(full).volumeFull(true);
+  CHECK(trio.run(leader, mapCall(0, "a=2")).ok());
+  trio.tickAll(3);
+  CHECK(trio.groupAt(full).status().lastIndex == last);
+  trio.groupAt(full).volumeFull(false);
+  trio.tickAll(5);
+  CHECK(trio.groupAt(full).status().lastIndex == trio.groupAt(leader).status().lastIndex);
+  CHECK(trio.machineAt(full).values.at("a") == "2");
+}
+
+TEST_CASE("group/group: what an earlier machine says of itself stops no later one") {
+  Trio trio(3);
+  raft::ReplicaId leader = trio.elect();
+  REQUIRE(trio.run(leader, mapCall(0, "a=1")).ok());
+  group::Status status = trio.groupAt(leader).status();
+  group::Applied late;
+  late.generation = status.generation + 1;  // any but the present one's
+  late.index = status.applied;
+  late.fault = Fault{ErrorCode::faulted, "of another life", {}};
+  late.faultAt = {status.applied + 1, 0};
+  trio.groupAt(leader).applied(late);
+  CHECK(!trio.groupAt(leader).status().fault);
+  CHECK(trio.run(leader, mapCall(0, "a=2")).ok());
+}
+
 TEST_CASE("group/group: a fault costs the replica its machine, and says where") {
   Trio trio(3);
   raft::ReplicaId leader = trio.elect();
