@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "sdk/client/gathering_stream.h"
+
 namespace flotilla::client {
 namespace {
 
@@ -24,7 +26,7 @@ public:
           // Small requests leave at once; gathering them is Lane's work.
           int on = 1;
           stream->setsockopt(IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-          return stream;
+          return gathering(kj::mv(stream));
         });
   }
 

@@ -1,5 +1,5 @@
 // A byte stream that reads by the bufferful and writes once a turn of the loop.
-#include "host/net/gathering_stream.h"
+#include "sdk/client/gathering_stream.h"
 
 #include <algorithm>
 #include <cstring>
@@ -7,7 +7,7 @@
 
 #include <kj/debug.h>
 
-namespace flotilla::net {
+namespace flotilla::client {
 namespace {
 
 constexpr size_t kIdleCapacityBytes = 64 << 10;  // what an idle stream keeps of its write buffers
@@ -182,4 +182,4 @@ kj::Own<kj::AsyncIoStream> gathering(kj::Own<kj::AsyncIoStream> inner) {
   return kj::heap<GatheringStream>(kj::mv(inner));
 }
 
-}  // namespace flotilla::net
+}  // namespace flotilla::client

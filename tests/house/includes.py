@@ -18,7 +18,7 @@ ALLOWED = {
     "host/raft": ["host/base"],
     "host/group": ["host/raft", "host/base"] + GROUND,
     "host/store": BELOW,
-    "host/net": BELOW,
+    "host/net": BELOW + ["sdk/client/gathering_stream.h"],
     "host/plugin": BELOW,
     "host/catalog": GROUND + ["host/base"],
     "host/runtime": BELOW + BESIDE + ["host/catalog"],
