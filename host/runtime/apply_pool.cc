@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace flotilla::runtime {
 namespace {
@@ -14,9 +15,18 @@ int64_t nowUs() {
 
 }  // namespace
 
+// One worker, while it waits.
+struct ApplyPool::Idle {
+  std::condition_variable ready;
+  bool called = false;
+};
+
 struct ApplyPool::Shared {
   std::mutex mutex;
-  std::condition_variable ready;
+  std::deque<Idle> places;  // a worker's each; they stay until all are gone
+  // The last to have come is called first: with little to do one worker stays warm, and with it
+  // what it has in its caches of the machine it was in.
+  std::vector<Idle*> idle;
   std::condition_variable home;
   std::deque<std::shared_ptr<Lane>> queue;
   std::vector<Lane*> inside;  // lanes that a worker is in
@@ -42,9 +52,15 @@ void ApplyPool::addWorker() {
 
 void ApplyPool::workerLoop(std::shared_ptr<Shared> shared) {
   std::unique_lock lock(shared->mutex);
+  Idle& me = shared->places.emplace_back();
   while (true) {
-    shared->ready.wait(lock, [&]() { return shared->stopping || !shared->queue.empty(); });
-    if (shared->queue.empty()) break;  // stopping, and nothing is left to do
+    if (shared->queue.empty()) {
+      if (shared->stopping) break;  // nothing is left to do
+      me.called = false;
+      shared->idle.push_back(&me);
+      me.ready.wait(lock, [&]() { return me.called; });
+      continue;
+    }
     std::shared_ptr<Lane> lane = std::move(shared->queue.front());
     shared->queue.pop_front();
     lane->state_ = Lane::State::working;
@@ -71,13 +87,26 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared) {
 }
 
 void ApplyPool::schedule(const std::shared_ptr<Lane>& lane) {
-  std::lock_guard lock(shared_->mutex);
+  Idle* called = nullptr;
+  {
+    std::lock_guard lock(shared_->mutex);
+    called = enqueue(lane);
+  }
+  if (called != nullptr) called->ready.notify_one();  // who wakes finds the lock free
+}
+
+// The worker to wake; null where one will come by itself.
+ApplyPool::Idle* ApplyPool::enqueue(const std::shared_ptr<Lane>& lane) {
   switch (lane->state_) {
-    case Lane::State::idle:
+    case Lane::State::idle: {
       lane->state_ = Lane::State::queued;
       shared_->queue.push_back(lane);
-      shared_->ready.notify_one();
-      break;
+      if (shared_->idle.empty()) return nullptr;
+      Idle* called = shared_->idle.back();
+      shared_->idle.pop_back();
+      called->called = true;
+      return called;
+    }
     case Lane::State::working:
       lane->state_ = Lane::State::workingAndQueued;
       break;
@@ -85,6 +114,7 @@ void ApplyPool::schedule(const std::shared_ptr<Lane>& lane) {
     case Lane::State::workingAndQueued:
       break;
   }
+  return nullptr;
 }
 
 int64_t ApplyPool::busyUs(const Lane& lane) const {
@@ -110,7 +140,10 @@ bool ApplyPool::stop(int64_t waitUs) {
   {
     std::unique_lock lock(shared_->mutex);
     shared_->stopping = true;
-    shared_->ready.notify_all();
+    for (Idle* worker : std::exchange(shared_->idle, {})) {
+      worker->called = true;
+      worker->ready.notify_one();
+    }
     home = shared_->home.wait_for(lock, std::chrono::microseconds(waitUs),
                                   [&]() { return shared_->workers == 0; });
   }

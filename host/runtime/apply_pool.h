@@ -63,6 +63,8 @@ public:
 private:
   // Shared with the workers, for an abandoned one may outlive the pool.
   struct Shared;
+  struct Idle;
+  Idle* enqueue(const std::shared_ptr<Lane>& lane);
   static void workerLoop(std::shared_ptr<Shared> shared);
   void addWorker();
 
