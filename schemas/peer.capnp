@@ -33,6 +33,10 @@ interface Peer {
   control @6 (group :UInt64, verb :Verb, argument :UInt64) -> (value :UInt64);
   # An operator's word to this host's replica of a group.
 
+  beat @7 (boot :UInt64, sleeping :UInt64) -> ();
+  # Told again and again: our boot number, and a digest of the groups that sleep under our lead together with a member on
+  # the called host (host/group/sleepers.h).
+
   enum Verb {
     transfer @0;   # argument: replica to hand leadership to; refused with notLeader
     snapshot @1;   # saves one now; value: its index

@@ -55,6 +55,7 @@ std::string metricsText(const runtime::Figures& figures, bool ready) {
       family("ready", "1 once the host serves what it held at its start", kGauge, ready ? 1 : 0),
       family("replicas", "replicas on this host", kGauge, figures.replicas),
       family("replicas_leading", "replicas that lead their group", kGauge, figures.leading),
+      family("replicas_asleep", "replicas whose group sleeps", kGauge, figures.asleep),
       family("replicas_faulted", "replicas that have stopped", kGauge, figures.faulted),
       family("workers_stuck", "apply workers that a machine holds up", kGauge, figures.stuck),
       family("commands_answered_total", "calls answered", kCounter, figures.commandsAnswered),

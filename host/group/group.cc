@@ -29,7 +29,7 @@ raft::Index lostUpTo(const Recovered& recovered) {
 Group::Group(GroupOptions options, Recovered recovered, Ports ports)
     : options_(std::move(options)),
       ports_(ports),
-      core_(options_.core, withinLog(recovered), recovered.state.shape),
+      core_(options_.core, withinLog(recovered), recovered.state.shape, recovered.logBytes),
       tail_(options_.limits.tailBytesMax),
       waiting_(ports_.callers),
       questions_(ports_.callers, ports_.machines),
@@ -40,7 +40,8 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
       generation_(recovered.state.generation),
       lastGeneration_(recovered.state.generation),
       muteBelow_(lostUpTo(recovered)),
-      readyAt_(recovered.state.hard.commit) {
+      readyAt_(recovered.state.hard.commit),
+      logBytes_(recovered.logBytes) {
   ASSERT(options_.core.self == options_.key.replica);
   ASSERT(options_.limits.commandBytesMax <= kPayloadBytesMax / 2);
   ASSERT(options_.limits.entryBytesMax <= kPayloadBytesMax / 4);
@@ -97,8 +98,9 @@ void Group::query(CallId caller, Call call, Freshness freshness) {
   if (freshness.maxAgeUs == 0 || isFreshEnough(freshness)) {
     return questions_.submit(caller, std::move(call), generation_, deadline());
   }
-  // A leader is only as fresh as its last quorum's word: it asks.
-  if (leads()) return questions_.gather(caller, std::move(call));
+  // A leader is only as fresh as its last quorum's word, and a sleeping group as its last awake
+  // moment: they ask.
+  if (leads() || core_.asleep()) return questions_.gather(caller, std::move(call));
   answer(caller, notLeader());
 }
 
@@ -261,10 +263,25 @@ void Group::tick() {
   waiting_.expire(ticks_);
   questions_.expire(ticks_);
   if (logFault_) return;
-  if (!isMute()) take(raft::Tick{});
+  if (!isMute()) take(raft::Tick{isBusy()});
   handOverIfFaulted();
   considerSnapshot();
   feed();
+}
+
+// Something here counts in ticks, or is under way whose end may want the group awake.
+bool Group::isBusy() const {
+  bool callers = waiting_.count() + questions_.count() + gatheredCalls_.size() +
+                     gatheredSessions_.size() + snapshotCallers_.size() + snapshotWanted_.size() >
+                 0;
+  bool machine = saving_ || installing_ || applyFetch_ != 0 || feed_.requests() > 0 ||
+                 (!fault_ && feed_.fed() < core_.applicable());
+  bool handsOver = fault_ && leads() && handOvers_ < kHandOversMax;
+  return callers || machine || handsOver;
+}
+
+void Group::wake() {
+  if (!logFault_) take(raft::Wake{});
 }
 
 void Group::queried(Queried queried) {
@@ -322,6 +339,7 @@ Status Group::status() const {
   status.installing = installing_.has_value();
   status.stopping = stopping_;
   status.diskFull = volumeFull_;
+  status.asleep = core_.asleep();
   status.mute = isMute();
   status.ready = !fault_ && !installing_ && !stopping_ && !status.mute &&
                  feed_.applied() >= readyAt_ && core_.leader() != 0;

@@ -49,6 +49,7 @@ struct GroupOptions {
 struct Recovered {
   ReplicaState state;
   raft::LogPoint machineAt;  // where the machine at Machines stands already; index 0: empty
+  uint64_t logBytes = 0;     // of the log's entries, roughly
 };
 
 // All of them outlive the Group.
@@ -84,6 +85,7 @@ struct Status {
   bool installing = false;  // a snapshot is being loaded
   bool stopping = false;
   bool diskFull = false;
+  bool asleep = false;        // nothing to do: no ticks are wanted, the group's hosts beat instead
   bool mute = false;          // the log has lost what the machine holds: no vote until it is back
   uint64_t logBytes = 0;      // of entries in the log, roughly
   uint64_t waitingCalls = 0;  // commands and queries that wait here
@@ -133,6 +135,7 @@ public:
   void snapshotSent(raft::SnapshotSent sent);
   void unreachable(raft::ReplicaId peer);
   void volumeFull(bool full);
+  void wake();  // the group's sleep may not be what its leader's host believes: see sleepers.h
   // A faulted machine is built anew from the newest snapshot and the log.
   void retry();
   // The end of the loop's turn.
@@ -145,6 +148,8 @@ public:
   bool leads() const { return core_.role() == raft::Role::leader; }
   const std::optional<Fault>& fault() const { return fault_; }  // as Status::fault, without a copy
   raft::ReplicaId leader() const { return core_.leader(); }
+  // Ticks would change nothing: the owner may leave them out until the next call or event.
+  bool idle() const { return core_.asleep() && !isBusy(); }
   raft::Index appliedIndex() const { return feed_.applied(); }
   const raft::Core& core() const { return core_; }  // for the simulator's invariants
 
@@ -184,6 +189,7 @@ private:
   void sendAppends();
   void sendSnapshot(raft::ReplicaId to);
   void stopForLog(Fault fault);
+  bool isBusy() const;
   bool isMute() const;
 
   // group_machine.cc: applying, snapshots, installs
@@ -240,6 +246,7 @@ private:
   std::optional<Fault> fault_;
   Position faultAt_;
   bool logFault_ = false;
+  static constexpr uint32_t kHandOversMax = 3;  // of a leader whose machine has stopped
   uint32_t handOvers_ = 0;
   uint64_t handOverAt_ = 0;  // tick
   bool stopping_ = false;

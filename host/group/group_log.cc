@@ -24,7 +24,9 @@ void Group::receive(PeerMessage message) {
     message.entries.clear();
   }
   effects_.clear();
-  core_.step(raft::Receive{head}, effects_);
+  uint64_t bytes = 0;
+  for (const LogEntry& entry : message.entries) bytes += entry.payload.size();
+  core_.step(raft::Receive{head, bytes}, effects_);
   bool fromLeader =
       head.kind == raft::MessageKind::append || head.kind == raft::MessageKind::heartbeat;
   if (fromLeader && core_.leader() == head.from && core_.term() == head.term) {

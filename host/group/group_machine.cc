@@ -8,7 +8,6 @@
 namespace flotilla::group {
 namespace {
 
-constexpr uint32_t kHandOversMax = 3;  // of a leader whose machine has stopped
 constexpr uint64_t kHandOverEveryTicks = 50;
 constexpr uint64_t kSaveAgainTicks = 100;  // after a snapshot that was not saved
 constexpr size_t kSnapshotCallersMax = 1024;

@@ -11,6 +11,7 @@
 #include "flotilla/bytes.h"
 #include "flotilla/result.h"
 #include "host/group/ports.h"
+#include "host/group/sleepers.h"
 #include "schemas/peer.capnp.h"
 
 namespace flotilla::net {
@@ -87,6 +88,7 @@ public:
   virtual void up(uint64_t host, const Handshake& theirs) = 0;
   virtual void down(uint64_t host) = 0;
 
+  virtual void heardBeat(uint64_t host, group::Beat beat) = 0;
   virtual void received(uint64_t host, std::vector<group::PeerMessage> messages) = 0;
   // A peer wants to send this snapshot; a Fault refuses it.
   virtual Result<kj::Own<SnapshotFile>> snapshotOffered(uint64_t host,

@@ -13,6 +13,7 @@ namespace flotilla::net {
 namespace {
 
 constexpr uint64_t kWatchesPerAnswer = 4;
+constexpr uint32_t kBeatsUnansweredMax = 4;  // the next ones wait until one of them is
 constexpr int64_t kSayAgainMs = 10'000;
 constexpr uint64_t kFrameHeadBytes = 128;  // the call around the messages
 
@@ -35,6 +36,7 @@ struct PeerLink::Stream {
   kj::TimePoint since;
   uint64_t watches = 0;                  // how often the watch has looked
   std::deque<uint64_t> unansweredSince;  // of each frame in flight: `watches` when it left
+  uint32_t beatsUnanswered = 0;
   kj::Canceler greetings;
   kj::TaskSet calls;
 };
@@ -199,6 +201,24 @@ void PeerLink::send(group::PeerMessage message) {
   }
   queue_.add(std::move(message));
   pumpSoon();
+}
+
+// Beside the frames' credits. A host of an older version knows no beats; it knows no sleep either.
+void PeerLink::sendBeat(group::Beat beat) {
+  KJ_IF_MAYBE (found, stream_) {
+    Stream& stream = **found;
+    if (stream.beatsUnanswered >= kBeatsUnansweredMax) return;
+    ++stream.beatsUnanswered;
+    auto request = stream.channel->peer.beatRequest();
+    request.setBoot(beat.boot);
+    request.setSleeping(beat.digest);
+    stream.calls.add(request.send().ignoreResult().then(
+        [&stream] { --stream.beatsUnanswered; },
+        [](kj::Exception&& exception) {
+          bool older = exception.getType() == kj::Exception::Type::UNIMPLEMENTED;
+          if (!older) kj::throwRecoverableException(kj::mv(exception));
+        }));
+  }
 }
 
 // When the loop has nothing else to do: what was sent in this turn of the loop goes together.

@@ -12,6 +12,7 @@
 
 #include "host/base/prng.h"
 #include "host/group/ports.h"
+#include "host/group/sleepers.h"
 #include "host/net/address.h"
 #include "host/net/peer_channel.h"
 #include "host/net/peer_events.h"
@@ -41,6 +42,7 @@ public:
   void retire();  // ends everything but itself; down() is told where it was up
 
   void send(group::PeerMessage message);
+  void sendBeat(group::Beat beat);
   kj::Promise<void> sendSnapshot(group::PeerMessage head, PeerNetwork::OpenSnapshot open);
   kj::Promise<schema::Peer::Client> forwards();
   kj::Promise<Handshake> greet();

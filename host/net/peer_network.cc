@@ -59,6 +59,10 @@ void PeerNetwork::send(uint64_t host, group::PeerMessage message) {
   if (PeerLink* link = find(host)) link->send(std::move(message));
 }
 
+void PeerNetwork::sendBeat(uint64_t host, group::Beat beat) {
+  if (PeerLink* link = find(host)) link->sendBeat(beat);
+}
+
 kj::Promise<void> PeerNetwork::sendSnapshot(uint64_t host, group::PeerMessage head,
                                             OpenSnapshot open) {
   if (PeerLink* link = find(host)) return link->sendSnapshot(std::move(head), kj::mv(open));
@@ -78,6 +82,12 @@ kj::Promise<Handshake> PeerNetwork::greet(uint64_t host) {
 bool PeerNetwork::isUp(uint64_t host) const {
   const PeerLink* link = find(host);
   return link != nullptr && link->isUp();
+}
+
+std::vector<uint64_t> PeerNetwork::hosts() const {
+  std::vector<uint64_t> all;
+  for (const auto& [host, link] : links_) all.push_back(host);
+  return all;
 }
 
 std::vector<PeerStatus> PeerNetwork::status() const {

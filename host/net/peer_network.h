@@ -11,6 +11,7 @@
 #include <kj/timer.h>
 
 #include "host/group/ports.h"
+#include "host/group/sleepers.h"
 #include "host/net/connection.h"
 #include "host/net/peer_events.h"
 #include "schemas/peer.capnp.h"
@@ -73,6 +74,7 @@ public:
 
   // Everything sent in one turn of the loop goes as one frame.
   void send(uint64_t host, group::PeerMessage message);
+  void sendBeat(uint64_t host, group::Beat beat);
 
   // Ends well when the receiver has the file whole and synced and handed to its group. `head` is
   // the Raft message that group then receives. `open` is called when the transfer's turn comes.
@@ -85,6 +87,7 @@ public:
   kj::Promise<Handshake> greet(uint64_t host);
 
   bool isUp(uint64_t host) const;
+  std::vector<uint64_t> hosts() const;  // that are known, up or not
   std::vector<PeerStatus> status() const;
 
 private:

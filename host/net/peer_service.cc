@@ -40,6 +40,7 @@ public:
 protected:
   kj::Promise<void> hello(HelloContext context) override;
   kj::Promise<void> frame(FrameContext context) override;
+  kj::Promise<void> beat(BeatContext context) override;
   kj::Promise<void> openSnapshot(OpenSnapshotContext context) override;
   kj::Promise<void> group(GroupContext context) override;
   kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
@@ -82,6 +83,13 @@ kj::Promise<void> PeerService::frame(FrameContext context) {
   DecodedFrame frame = decode(context.getParams().getFrame());
   context.releaseParams();
   events_.received(host_, std::move(frame.messages));
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> PeerService::beat(BeatContext context) {
+  needHello();
+  auto params = context.getParams();
+  events_.heardBeat(host_, {params.getBoot(), params.getSleeping()});
   return kj::READY_NOW;
 }
 

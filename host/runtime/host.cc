@@ -71,7 +71,7 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       inbox(theIo.unixEventPort),
       files(inbox),
       pool(config.applyWorkers),
-      replicas(files, pool),
+      replicas(config.hostId, files, pool),
       volumes(config, inbox, replicas),
       peers(*this),
       founder(*this),
@@ -216,7 +216,7 @@ Result<void> Host::openNetwork() {
                         [this](kj::Exception&& exception) {
                           fail(Fault{ErrorCode::io, exception.getDescription().cStr(), ""});
                         }));
-  p.tasks.add(p.replicas.tickLoop(p.timer));
+  p.tasks.add(p.replicas.tickLoop(p.timer, p.bootNumber));
   p.tasks.add(p.founder.found().then([&p]() { return p.keeper.run(); }));
   base::logInfo("host " + std::to_string(p.config.hostId) + ": started, listen=" + p.config.listen +
                 " boot=" + std::to_string(p.bootNumber) +

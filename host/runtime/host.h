@@ -49,7 +49,7 @@ struct ProbedPlugin {
 
 // The figures /metrics shows; counters only rise.
 struct Figures {
-  uint64_t replicas = 0, leading = 0, faulted = 0, stuck = 0;
+  uint64_t replicas = 0, leading = 0, asleep = 0, faulted = 0, stuck = 0;
   uint64_t commandsAnswered = 0, queriesAnswered = 0, callsRefused = 0;
   uint64_t diskFrames = 0, diskSyncs = 0, diskBytes = 0, diskQueuedBytes = 0;
   uint64_t peerFramesSent = 0, peerMessagesDropped = 0;

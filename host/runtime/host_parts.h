@@ -92,7 +92,8 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             replicas,
             clock,
             bootNumber,
-            [this]() { keeper.wake(); }};
+            [this]() { keeper.wake(); },
+            [this](Replica& replica) { replicas.turned(replica); }};
   }
   std::optional<Surroundings> shared;  // once plugins are open
 

@@ -154,6 +154,7 @@ Figures Host::figures() const {
     MachineState state = replica->machineState();
     if (state == MachineState::faulted) ++now.faulted;
     if (!replica->broken() && replica->group().leads()) ++now.leading;
+    if (!replica->broken() && replica->group().core().asleep()) ++now.asleep;
   }
   now.stuck = p.pool.stuck(kStuckUs);
   now.commandsAnswered = p.calls.answered();

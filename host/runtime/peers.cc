@@ -66,12 +66,17 @@ Result<void> Peers::admit(const net::Handshake& theirs, uint64_t dialled) {
   return {};
 }
 
-void Peers::up(uint64_t, const net::Handshake&) {
+void Peers::up(uint64_t host, const net::Handshake&) {
+  parts_.replicas.hostUp(host);
   parts_.keeper.wake();
 }
 
 void Peers::down(uint64_t host) {
   parts_.replicas.hostDown(host);
+}
+
+void Peers::heardBeat(uint64_t host, group::Beat beat) {
+  parts_.replicas.heardBeat(host, beat);
 }
 
 void Peers::received(uint64_t host, std::vector<group::PeerMessage> messages) {

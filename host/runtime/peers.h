@@ -21,6 +21,7 @@ public:
   Result<void> admit(const net::Handshake& theirs, uint64_t dialled) override;
   void up(uint64_t host, const net::Handshake& theirs) override;
   void down(uint64_t host) override;
+  void heardBeat(uint64_t host, group::Beat beat) override;
   void received(uint64_t host, std::vector<group::PeerMessage> messages) override;
   Result<kj::Own<net::SnapshotFile>> snapshotOffered(uint64_t host, const group::PeerMessage& head,
                                                      uint64_t bytes) override;

@@ -39,6 +39,9 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.core.preVote = options.preVote;
   to.core.checkQuorum = options.checkQuorum;
   to.core.leaseReads = options.leaseReads;
+  // The catalog is what hosts are told by: it stays awake.
+  bool sleeps = options.sleepAfterMs != 0 && !record.pluginSha256.empty();
+  to.core.sleepTicks = sleeps ? ticksOf(options.sleepAfterMs) : 0;
   to.callTimeoutTicks = ticksOf(kCallTimeoutMs);
   to.snapshotEveryBytes = options.snapshotEveryBytes;
   to.keepEntries = options.keepEntries;
@@ -103,6 +106,7 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered) {
   group::Recovered state;
   if (recovered) {
     state.state = std::move(recovered->state);
+    state.logBytes = recovered->logBytes;
   } else {
     state.state.shape = raft::LogShape({}, initialConfiguration(record_));
   }
@@ -176,6 +180,7 @@ void Replica::tick() {
 void Replica::flush() {
   if (!group_) return;
   group_->flush();
+  around_.turned(*this);
   if (hadLeader_ || group_->leader() == 0) return;
   hadLeader_ = true;
   if (around_.leaderFound) around_.leaderFound();

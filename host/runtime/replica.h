@@ -26,6 +26,7 @@ class Inbox;
 class IoThread;
 class MachineLane;
 class PluginRoom;
+class Replica;
 class Turn;
 
 // What all replicas of a host share.
@@ -39,8 +40,9 @@ struct Surroundings {
   plugin::CrashMarks* marks;  // null in tests that run several hosts in one process
   group::Outbox& outbox;
   group::Clock& clock;
-  uint64_t boot;                      // of this process: no two starts draw the same numbers
-  std::function<void()> leaderFound;  // a replica has its first leader
+  uint64_t boot;                         // of this process: no two starts draw the same numbers
+  std::function<void()> leaderFound;     // a replica has its first leader
+  std::function<void(Replica&)> turned;  // a replica's turn has ended
 };
 
 // How its machine fares, for the watchdog and for status.
@@ -92,7 +94,8 @@ public:
   // The catalog's replica tells its keeper that something was applied.
   std::function<void()> onApplied;
 
-  bool marked = false;  // Turn's: this turn's flush is due
+  bool marked = false;   // Turn's: this turn's flush is due
+  bool ticking = false;  // ReplicaSet's: it is given ticks
 
 private:
   Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,

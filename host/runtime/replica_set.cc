@@ -10,6 +10,20 @@ namespace {
 
 constexpr int64_t kRelieveUs = 500'000;  // a worker held for longer is not counted on
 
+group::Sleeper sleeperOf(const Replica& replica) {
+  const raft::Core& core = replica.group().core();
+  const StoredReplica& record = replica.record();
+  group::Sleeper sleeper;
+  sleeper.incarnation = record.incarnation;
+  sleeper.last = core.shape().last();
+  sleeper.term = core.term();
+  sleeper.leader = record.hostOf(core.leader());
+  for (const raft::PeerProgress& peer : core.progress()) {
+    (peer.rests ? sleeper.along : sleeper.awaiting).push_back(record.hostOf(peer.replica));
+  }
+  return sleeper;
+}
+
 }  // namespace
 
 void ReplicaSet::add(std::shared_ptr<Replica> replica) {
@@ -21,6 +35,8 @@ void ReplicaSet::remove(uint64_t group) {
   auto at = replicas_.find(group);
   if (at == replicas_.end()) return;
   if (!at->second->broken()) at->second->group().stop();
+  sleepers_.woke(group);
+  std::erase(ticking_, at->second);
   replicas_.erase(at);
 }
 
@@ -34,12 +50,47 @@ Replica* ReplicaSet::find(group::ReplicaKey key) const {
   return replica != nullptr && replica->record().key == key ? replica : nullptr;
 }
 
-kj::Promise<void> ReplicaSet::tickLoop(kj::Timer& timer) {
-  return timer.afterDelay(Replica::kTickMs * kj::MILLISECONDS).then([this, &timer]() {
-    for (auto& [group, replica] : replicas_) replica->tick();
+kj::Promise<void> ReplicaSet::tickLoop(kj::Timer& timer, uint64_t boot) {
+  return timer.afterDelay(Replica::kTickMs * kj::MILLISECONDS).then([this, &timer, boot]() {
+    tick(boot);
     pool_.relieve(kRelieveUs);
-    return tickLoop(timer);
+    return tickLoop(timer, boot);
   });
+}
+
+// A sleeping group costs nothing here.
+void ReplicaSet::tick(uint64_t boot) {
+  for (uint64_t group : sleepers_.tick()) {
+    Replica* replica = find(group);
+    if (replica == nullptr || replica->broken()) continue;
+    replica->group().wake();
+    replica->touch();
+  }
+  std::swap(ticking_, ticked_);
+  for (std::shared_ptr<Replica>& replica : ticked_) {
+    bool here = find(replica->record().key) == replica.get();
+    if (here) replica->tick();
+    replica->ticking = here && !replica->group().idle();
+    if (replica->ticking) ticking_.push_back(std::move(replica));
+  }
+  ticked_.clear();
+  if (++ticks_ % group::Sleepers::kBeatTicks != 0 || network_ == nullptr) return;
+  for (uint64_t host : network_->hosts()) {
+    network_->sendBeat(host, {boot, sleepers_.digestFor(host)});
+  }
+}
+
+void ReplicaSet::turned(Replica& replica) {
+  const group::Group& group = replica.group();
+  uint64_t id = replica.record().key.group;
+  if (group.core().asleep()) {
+    sleepers_.sleeps(id, sleeperOf(replica));
+  } else if (sleepers_.count() > 0) {
+    sleepers_.woke(id);
+  }
+  if (replica.ticking || group.idle()) return;
+  replica.ticking = true;
+  ticking_.push_back(replica.shared_from_this());
 }
 
 void ReplicaSet::received(uint64_t host, std::vector<group::PeerMessage> messages) {
@@ -57,9 +108,10 @@ void ReplicaSet::received(uint64_t host, std::vector<group::PeerMessage> message
 }
 
 void ReplicaSet::hostDown(uint64_t host) {
+  sleepers_.gone(host);
   for (auto& [group, replica] : replicas_) {
     raft::ReplicaId peer = replica->record().replicaOn(host);
-    if (peer == 0 || replica->broken()) continue;
+    if (peer == 0 || replica->broken() || replica->group().core().asleep()) continue;
     replica->group().unreachable(peer);
     replica->touch();
   }

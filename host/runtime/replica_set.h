@@ -12,6 +12,7 @@
 #include <kj/timer.h>
 
 #include "host/group/ports.h"
+#include "host/group/sleepers.h"
 #include "host/net/peer_network.h"
 #include "host/runtime/replica.h"
 #include "host/runtime/volumes.h"
@@ -26,7 +27,8 @@ namespace flotilla::runtime {
 // Errors: what comes for nobody here is dropped: Raft asks again. A failed disk goes to `onFailed`.
 class ReplicaSet final : public DiskListener, public group::Outbox {
 public:
-  ReplicaSet(IoThread& files, ApplyPool& pool) : files_(files), pool_(pool) {}
+  ReplicaSet(uint64_t host, IoThread& files, ApplyPool& pool)
+      : files_(files), pool_(pool), sleepers_(host) {}
 
   void setNetwork(net::PeerNetwork* network) { network_ = network; }
   // Waits for a removed replica's log to be dead; see forget.
@@ -38,12 +40,17 @@ public:
   Replica* find(group::ReplicaKey key) const;
   const std::unordered_map<uint64_t, std::shared_ptr<Replica>>& all() const { return replicas_; }
 
-  // For ever: ticks every replica, and looks after slow machines.
-  kj::Promise<void> tickLoop(kj::Timer& timer);
+  // For ever: ticks every replica that has something to do, sends beats under this boot number, and
+  // looks after slow machines.
+  kj::Promise<void> tickLoop(kj::Timer& timer, uint64_t boot);
+  // After each turn of a replica.
+  void turned(Replica& replica);
 
   // From a peer.
   void received(uint64_t host, std::vector<group::PeerMessage> messages);
   void hostDown(uint64_t host);
+  void hostUp(uint64_t host) { sleepers_.back(host); }
+  void heardBeat(uint64_t host, group::Beat beat) { sleepers_.heard(host, beat); }
 
   // group::Outbox
   void send(group::PeerMessage message) override;
@@ -59,12 +66,17 @@ private:
   void volumeFull(VolumeRoom& room, bool full) override;
   void diskFailed(Fault fault) override;
 
+  void tick(uint64_t boot);
   void snapshotEnded(group::ReplicaKey from, raft::ReplicaId to, raft::LogPoint point, bool ok);
 
   IoThread& files_;
   ApplyPool& pool_;
   net::PeerNetwork* network_ = nullptr;
   std::unordered_map<uint64_t, std::shared_ptr<Replica>> replicas_;  // by group id
+  std::vector<std::shared_ptr<Replica>> ticking_;
+  std::vector<std::shared_ptr<Replica>> ticked_;  // in this tick; kept for its memory
+  group::Sleepers sleepers_;
+  uint64_t ticks_ = 0;
   std::map<group::ReplicaKey, kj::Own<kj::PromiseFulfiller<void>>> forgetting_;
   std::map<std::pair<group::ReplicaKey, raft::ReplicaId>, kj::Promise<void>> snapshots_;
 };

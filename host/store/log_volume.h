@@ -72,6 +72,7 @@ struct RecoveredReplica {
   group::ReplicaKey key;
   group::ReplicaState state;
   std::optional<Fault> fault;
+  uint64_t logBytes = 0;  // roughly, of its entries
 };
 
 enum class VolumeState : uint8_t { open, full, failed };

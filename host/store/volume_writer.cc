@@ -79,7 +79,7 @@ Result<void> VolumeWriter::openRow(std::vector<RecoveredReplica>& recovered) {
 void VolumeWriter::judge(const std::vector<std::pair<uint64_t, uint32_t>>& bad,
                          std::vector<RecoveredReplica>& recovered) const {
   for (const auto& [key, log] : index_.replicas()) {
-    RecoveredReplica replica{.key = key, .state = {}, .fault = {}};
+    RecoveredReplica replica{.key = key, .state = {}, .fault = {}, .logBytes = log.bytes};
     std::string why;
     auto state = decodeState(log.state);
     if (state) {

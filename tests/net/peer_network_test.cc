@@ -130,6 +130,27 @@ TEST_CASE("net/peer_network: frames keep their order past the frames in flight")
   for (uint64_t i = 0; i < 200; ++i) CHECK(pair.two.messages[i].group == i);
 }
 
+TEST_CASE("net/peer_network: beats arrive beside frames, under their sender's name") {
+  Pair pair;
+  pair.one.network->sendBeat(2, {1, 2});  // not connected yet: as if lost
+  pair.meet();
+  CHECK(pair.one.network->hosts() == std::vector<uint64_t>{2});
+  pair.one.network->sendBeat(2, {7, 0x1234});
+  pair.loop.settle();
+  pair.one.network->sendBeat(2, {7, 0x5678});
+  pair.loop.settle();
+  using Beats = std::vector<std::pair<uint64_t, group::Beat>>;
+  CHECK(pair.two.beats == Beats{{1, {7, 0x1234}}, {1, {7, 0x5678}}});
+}
+
+TEST_CASE("net/peer_network: a peer that answers no beat is sent no more of them") {
+  Pair pair;
+  pair.meet();
+  for (uint64_t i = 0; i < 100; ++i) pair.one.network->sendBeat(2, {7, i});
+  pair.loop.settle();
+  CHECK(pair.two.beats.size() == 4);
+}
+
 TEST_CASE("net/peer_network: a host of another cluster is refused by name") {
   Loop loop;
   Wires wires;

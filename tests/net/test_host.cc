@@ -164,6 +164,10 @@ void TestHost::down(uint64_t host) {
   events.push_back("down h" + std::to_string(host));
 }
 
+void TestHost::heardBeat(uint64_t host, group::Beat beat) {
+  beats.emplace_back(host, beat);
+}
+
 void TestHost::received(uint64_t, std::vector<group::PeerMessage> arrived) {
   frameSizes.push_back(arrived.size());
   for (group::PeerMessage& message : arrived) messages.push_back(std::move(message));

@@ -62,6 +62,7 @@ public:
   Result<void> admit(const net::Handshake& theirs, uint64_t dialled) override;
   void up(uint64_t host, const net::Handshake& theirs) override;
   void down(uint64_t host) override;
+  void heardBeat(uint64_t host, group::Beat beat) override;
   void received(uint64_t host, std::vector<group::PeerMessage> messages) override;
   Result<kj::Own<net::SnapshotFile>> snapshotOffered(uint64_t host, const group::PeerMessage& head,
                                                      uint64_t bytes) override;
@@ -80,6 +81,7 @@ public:
   std::vector<std::string> events;         // "up h2", "down h2"
   std::vector<group::PeerMessage> messages;
   std::vector<size_t> frameSizes;
+  std::vector<std::pair<uint64_t, group::Beat>> beats;  // by whom
   std::vector<std::unique_ptr<Received>> snapshots;
   std::string refuseSnapshots;  // why; empty: they are taken
   bool holdSnapshots = false;   // their writes never end

@@ -117,19 +117,19 @@ std::string idleness(const Report& all) {
     Count count;
     uint64_t ofHundred;  // for each hundred seeds
   };
-  constexpr Least kLeast[] = {{Count::commands, 10'000},  {Count::queries, 3000},
-                              {Count::elections, 500},    {Count::crashes, 200},
-                              {Count::lostWrites, 100},   {Count::cuts, 100},
-                              {Count::pauses, 40},        {Count::stalls, 40},
-                              {Count::syncErrors, 10},    {Count::fullDisks, 10},
-                              {Count::machineFaults, 5},  {Count::snapshots, 300},
-                              {Count::installs, 50},      {Count::membershipChanges, 100},
-                              {Count::transfers, 40},     {Count::fetches, 100},
-                              {Count::retries, 300},      {Count::judged, 10'000},
-                              {Count::joints, 20},        {Count::leadersRemoved, 10},
-                              {Count::shrinks, 5},        {Count::grows, 5},
-                              {Count::disksLost, 10},     {Count::replaced, 10},
-                              {Count::lostMessages, 1000}};
+  constexpr Least kLeast[] = {{Count::commands, 10'000},   {Count::queries, 3000},
+                              {Count::elections, 500},     {Count::crashes, 200},
+                              {Count::lostWrites, 100},    {Count::cuts, 100},
+                              {Count::pauses, 40},         {Count::stalls, 40},
+                              {Count::syncErrors, 10},     {Count::fullDisks, 10},
+                              {Count::machineFaults, 5},   {Count::snapshots, 300},
+                              {Count::installs, 50},       {Count::membershipChanges, 100},
+                              {Count::transfers, 40},      {Count::fetches, 100},
+                              {Count::retries, 300},       {Count::judged, 10'000},
+                              {Count::joints, 20},         {Count::leadersRemoved, 10},
+                              {Count::shrinks, 5},         {Count::grows, 5},
+                              {Count::disksLost, 10},      {Count::replaced, 10},
+                              {Count::lostMessages, 1000}, {Count::sleeps, 300}};
   uint64_t seeds = all[Count::seeds];
   if (seeds < 50) return "";
   for (const Least& least : kLeast) {

@@ -88,6 +88,7 @@ void Nemesis::mendLater(int64_t us) {
     for (uint64_t a = 1; a <= world_.hosts.size(); ++a) {
       for (uint64_t b = 1; b <= world_.hosts.size(); ++b) world_.network.mend(a, b);
     }
+    world_.connectAnew();
   });
 }
 

@@ -75,6 +75,14 @@ void drawNetwork(base::Prng& dice, Options& to) {
   to.applyUsMax = dice.chance(800) ? 300 : 20'000;
 }
 
+// From dice of its own: a seed without sleep is the world it was before there was any.
+void drawSleep(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 2);
+  if (!dice.chance(400)) return;
+  to.sleepTicks = 1 + static_cast<uint32_t>(dice.below(dice.chance(500) ? 4 : 20));
+  if (dice.chance(500)) to.thinkUsMax = 200'000 + static_cast<int64_t>(dice.below(1'500'000));
+}
+
 // A fault of this kind happens in so many seeds of a thousand, about so many times in each.
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times) {
   if (!dice.chance(seeds)) return 0;
@@ -121,6 +129,7 @@ Options optionsOf(uint64_t seed) {
   drawNetwork(dice, to);
   drawFaults(dice, to);
   drawClients(dice, to);
+  drawSleep(to);
   return to;
 }
 
@@ -133,6 +142,7 @@ std::string describe(const Options& o) {
   add("stormMs", o.stormUs / 1000), add("electionTicks", o.electionTicks);
   add("heartbeatTicks", o.heartbeatTicks), add("preVote", o.preVote);
   add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads), add("mixed", o.mixed);
+  add("sleepTicks", o.sleepTicks);
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);
   add("uncommittedBytesMax", o.uncommittedBytesMax), add("promotionLagMax", o.promotionLagMax);
   add("entryCommandsMax", o.entryCommandsMax), add("tailBytesMax", o.tailBytesMax);

@@ -24,6 +24,7 @@ struct Options {
   bool checkQuorum = true;
   bool leaseReads = false;
   bool mixed = false;  // every other host has other settings, as while an upgrade rolls
+  uint32_t sleepTicks = 0;
   uint32_t appendEntriesMax = 64;
   uint32_t inflightMax = 128;
   uint64_t uncommittedBytesMax = 64 << 20;

@@ -43,6 +43,7 @@ enum class Count : size_t {
   leadersRemoved,
   disksLost,
   replaced,  // replicas of lost disks
+  sleeps,    // of replicas
   judged,    // operations in histories that were found linearizable
   count
 };
@@ -81,6 +82,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "leadersRemoved",
     "disksLost",
     "replaced",
+    "sleeps",
     "judged",
 };
 

@@ -20,6 +20,7 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   to.core.preVote = from.preVote;
   to.core.checkQuorum = from.checkQuorum;
   to.core.leaseReads = from.leaseReads;
+  to.core.sleepTicks = from.sleepTicks;
   to.core.appendEntriesMax = from.appendEntriesMax;
   to.core.inflightMax = from.inflightMax;
   to.core.uncommittedBytesMax = from.uncommittedBytesMax;
@@ -78,7 +79,8 @@ SimHost::SimHost(World& world, uint64_t id, uint32_t ratePermille, int64_t wallU
       id_(id),
       clock_(world.events, ratePermille, wallUs),
       disk_(world.events, world.dice, world.options, *this),
-      judgedDisk_(std::make_unique<JudgedDisk>(world, disk_)) {}
+      judgedDisk_(std::make_unique<JudgedDisk>(world, disk_)),
+      sleepers_(id) {}
 
 SimHost::~SimHost() = default;
 
@@ -93,6 +95,7 @@ void SimHost::wipe(group::ReplicaKey key) {
   records_.erase(key);
   if (Replica* replica = at(key)) replica->group->stop();
   replicas_.erase(key);
+  sleepers_.woke(key.group);
   disk_.forget(key);
   ++world_.report[Count::wipes];
 }
@@ -173,6 +176,7 @@ void SimHost::crash() {
   calls_.clear();
   replicas_.clear();
   marked_.clear();
+  sleepers_ = group::Sleepers(id_);
   flushDue_ = false;
   ticksDue_ = 0;
   size_t lost = disk_.crash();
@@ -228,10 +232,31 @@ void SimHost::tickLater() {
 }
 
 void SimHost::tickAll() {
+  if (world_.options.sleepTicks != 0) tickSleepers();
   for (auto& [key, replica] : replicas_) {
+    if (replica.group->idle()) continue;
     replica.group->tick();
     touch(replica);
   }
+}
+
+// As runtime's ReplicaSet::tick.
+void SimHost::tickSleepers() {
+  for (uint64_t group : sleepers_.tick()) {
+    onGroup(group, [](group::Group& its) { its.wake(); });
+  }
+  if (++ticks_ % group::Sleepers::kBeatTicks != 0) return;
+  for (auto& other : world_.hosts) {
+    if (other.get() == this || !world_.network.passes(id_, other->id())) continue;
+    group::Beat beat{boot_, sleepers_.digestFor(other->id())};
+    SimHost* to = other.get();
+    world_.events.in(world_.network.delayUs(),
+                     [to, from = id_, beat]() { to->heardBeat(from, beat); });
+  }
+}
+
+void SimHost::heardBeat(uint64_t host, group::Beat beat) {
+  if (up_) post(0, [this, host, beat]() { sleepers_.heard(host, beat); });
 }
 
 // After every input: the judge looks, and the turn's end is asked for.
@@ -252,7 +277,26 @@ void SimHost::flush() {
     replica->marked = false;
     replica->group->flush();
     world_.judge.look(key, *replica->group);
+    bool sleeps = replica->group->core().asleep();
+    if (sleeps && !replica->slept) ++world_.report[Count::sleeps];
+    replica->slept = sleeps;
+    if (sleeps) {
+      sleepers_.sleeps(key.group, sleeperOf(*replica));
+    } else {
+      sleepers_.woke(key.group);
+    }
   }
+}
+
+group::Sleeper SimHost::sleeperOf(const Replica& replica) const {
+  const raft::Core& core = replica.group->core();
+  uint64_t group = replica.record.key.group;
+  group::Sleeper sleeper{
+      1, core.shape().last(), core.term(), world_.hostOf({group, core.leader()}), {}, {}};
+  for (const raft::PeerProgress& peer : core.progress()) {
+    (peer.rests ? sleeper.along : sleeper.awaiting).push_back(world_.hostOf({group, peer.replica}));
+  }
+  return sleeper;
 }
 
 void SimHost::onGroup(uint64_t group, const std::function<void(group::Group&)>& act) {
@@ -371,11 +415,16 @@ void SimHost::takeSnapshot(group::ReplicaKey key, const raft::Message& head, Sim
   });
 }
 
+void SimHost::peerBack(uint64_t host) {
+  post(0, [this, host]() { sleepers_.back(host); });
+}
+
 void SimHost::peerDown(uint64_t host) {
   post(0, [this, host]() {
+    sleepers_.gone(host);
     for (auto& [key, replica] : replicas_) {
       raft::ReplicaId peer = world_.replicaOn(key.group, host);
-      if (peer == 0) continue;
+      if (peer == 0 || replica.group->core().asleep()) continue;
       replica.group->unreachable(peer);
       touch(replica);
     }

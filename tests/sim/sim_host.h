@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "host/group/group.h"
+#include "host/group/sleepers.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_lane.h"
@@ -57,6 +58,8 @@ public:
   // A snapshot's file has arrived whole.
   void takeSnapshot(group::ReplicaKey key, const raft::Message& head, SimDisk::File file);
   void peerDown(uint64_t host);
+  void peerBack(uint64_t host);
+  void heardBeat(uint64_t host, group::Beat beat);
 
   // Runs on the group's loop as soon as the process runs; never, if it ends before.
   void post(int64_t delayUs, Events::Act act);
@@ -73,6 +76,7 @@ private:
     std::unique_ptr<SimLane> lane;
     std::unique_ptr<group::Group> group;
     bool marked = false;
+    bool slept = false;  // at the end of its last turn
   };
 
   // DiskListener
@@ -87,11 +91,13 @@ private:
   void answer(group::CallId call, group::Outcome outcome) override;
 
   Replica* at(group::ReplicaKey key);
+  group::Sleeper sleeperOf(const Replica& replica) const;
   void open(const ReplicaRecord& record);
   void touch(Replica& replica);
   void flush();
   void tickLater();
   void tickAll();
+  void tickSleepers();
   void snapshotEnded(group::ReplicaKey from, raft::SnapshotSent sent);
 
   World& world_;
@@ -110,6 +116,8 @@ private:
   std::vector<group::ReplicaKey> marked_;
   bool flushDue_ = false;
   uint32_t ticksDue_ = 0;
+  uint64_t ticks_ = 0;
+  group::Sleepers sleepers_;
   std::deque<Events::Act> backlog_;
   std::map<group::CallId, Answer> calls_;
 };

@@ -172,9 +172,19 @@ bool World::breaksNow(uint64_t host, group::ReplicaKey) {
   return !calm_ && breaking_.erase(host) > 0;
 }
 
+void World::connectAnew() {
+  if (options.sleepTicks == 0) return;
+  for (auto& each : hosts) {
+    for (auto& other : hosts) {
+      if (each != other) each->peerBack(other->id());
+    }
+  }
+}
+
 void World::calm() {
   calm_ = true;
   network.calm();
+  connectAnew();
   trace.note(nowUs(), {6}, []() { return "calm"; });
   for (auto& each : hosts) {
     each->clock().runAt(1000);

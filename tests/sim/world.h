@@ -68,7 +68,8 @@ public:
   void crash(SimHost& host);       // its peers may hear of it
   bool breaksNow(uint64_t host, group::ReplicaKey replica);
   void breakSoon(uint64_t host) { breaking_.insert(host); }
-  void calm();  // faults are over: everything is up, connected and in step
+  void connectAnew();  // what was cut is connected again, and hosts hear of it
+  void calm();         // faults are over: everything is up, connected and in step
   bool isCalm() const { return calm_; }
   group::CallId newCall() { return ++lastCall_; }
 
