@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What of host/raft the scripts alone reach, line by line; and with 500 seeds of random clusters beside them, branch by
-# branch (gcov, without the branches of exceptions). Outside CI: it builds host/raft once more, in build/coverage.
+# branch (gcov; without the branches of exceptions, and of ASSERTs, whose other way nothing may take). Outside CI: it
+# builds host/raft once more, in build/coverage.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -33,9 +34,12 @@ for path in glob.glob(folder + "/*.json.gz"):
         name = file["file"].replace(root + "/", "")
         if not name.startswith("host/raft/"):
             continue
+        source = open(root + "/" + name, encoding="utf-8").read().split("\n")
         for line in file["lines"]:
             key = line["line_number"]
             lines[name][key] = lines[name].get(key, 0) + line["count"]
+            if "ASSERT(" in source[key - 1]:
+                continue
             for place, branch in enumerate(b for b in line["branches"] if not b["throw"]):
                 at = (key, line.get("function_name"), place)
                 branches[name][at] = branches[name].get(at, 0) + branch["count"]
