@@ -45,7 +45,11 @@ private:
 // Holds what a core wants done against what it says of itself.
 class Watch {
 public:
-  explicit Watch(Dice dice) : dice_(dice), core_(configOf(dice_), {}, shapeOf(dice_)) {
+  explicit Watch(Dice dice)
+      : dice_(dice),
+        config_(configOf(dice_)),
+        shape_(shapeOf(dice_)),
+        core_(config_, {shape_.lastTerm() + dice_.below(2), 0, 0}, shape_) {
     for (Index index = core_.shape().firstIndex(); index <= core_.shape().lastIndex(); ++index) {
       entries_[index] = *core_.shape().termAt(index);
     }
@@ -80,9 +84,11 @@ private:
     Configuration configuration;
     ReplicaId voters = dice.below(4);
     for (ReplicaId id = 1; id <= voters; ++id) configuration.voters.push_back(id);
-    LogShape shape({dice.below(3), 0}, configuration);
+    Index base = dice.below(3);
+    LogShape shape({base, base == 0 ? Term{0} : Term{1}}, configuration);
     for (uint64_t count = dice.below(4); count > 0; --count) {
-      shape.append(shape.lastIndex() + 1, shape.lastTerm() + dice.below(2) + (count == 1 ? 1 : 0));
+      Term term = std::max<Term>(shape.lastTerm(), 1) + dice.below(2);
+      shape.append(shape.lastIndex() + 1, term);
     }
     return shape;
   }
@@ -225,6 +231,8 @@ private:
   }
 
   Dice dice_;
+  const CoreConfig config_;
+  const LogShape shape_;  // it began with
   Core core_;
   std::map<Index, Term> entries_;  // as the writes named them
   WriteId writes_ = 0;
