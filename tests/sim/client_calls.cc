@@ -27,8 +27,7 @@ void Clients::openSession(size_t number) {
   if (client.opening != 0 || client.session != 0) return;
   uint64_t attempt = client.opening = ++lastAttempt_;
   SimHost& host = chooseHost(client);
-  world_.events.in(world_.options.answerUsMax,
-                   [this, number, attempt]() { sessionEnded(number, attempt, 0); });
+  world_.events.in(patienceUs(), [this, number, attempt]() { sessionEnded(number, attempt, 0); });
   if (!world_.isCalm() && world_.dice.chance(world_.options.loss)) return;
   world_.events.in(world_.network.delayUs(), [this, number, attempt, &host]() {
     if (!host.up()) return;
@@ -69,7 +68,7 @@ void Clients::attempt(Place place) {
   if (ask.method == KvMethod::get) ask.begun = ++moment_;
   group::Stamp stamp;
   if (ask.stamped) stamp = {client.session, ask.sequence, *client.outstanding.begin()};
-  world_.events.in(world_.options.answerUsMax, [this, place, ask]() { timeOut(place, ask); });
+  world_.events.in(patienceUs(), [this, place, ask]() { timeOut(place, ask); });
   SimHost& host = chooseHost(client);
   if (!world_.isCalm() && world_.dice.chance(world_.options.loss)) return;
   world_.events.in(world_.network.delayUs(),

@@ -28,6 +28,11 @@ void Clients::begin() {
   }
 }
 
+// In the calm a slow group is not drowned in repeats of what it is at work on.
+int64_t Clients::patienceUs() const {
+  return world_.options.answerUsMax * (world_.isCalm() ? 20 : 1);
+}
+
 bool Clients::isPoisoned(uint64_t group) const {
   return world_.judge.facts(group).poisonedAt.has_value();
 }

@@ -76,6 +76,7 @@ private:
     size_t lane = 0;
   };
 
+  int64_t patienceUs() const;
   bool isPoisoned(uint64_t group) const;
   void next(Place place);
   void nextLater(Place place);

@@ -19,6 +19,15 @@ std::optional<std::string> wrongWith(const Stored& stored) {
   return std::nullopt;
 }
 
+raft::LogPoint newestSnapshot(const SimDisk::Shelf& shelf, const raft::LogShape& shape) {
+  raft::LogPoint newest = shape.base();
+  for (const auto& [index, file] : shelf) {
+    bool fits = shape.termAt(index) == file.point.term;
+    if (fits && index >= newest.index) newest = file.point;
+  }
+  return newest;
+}
+
 void SimDisk::put(const Item& item, Image& to) {
   if (!item.write) {
     to.erase(item.replica);

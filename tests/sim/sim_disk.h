@@ -106,4 +106,8 @@ private:
   uint64_t boot_ = 0;  // answers to a process that is gone are dropped
 };
 
+// As runtime's Replica::newestSnapshot: the newest file that the log goes on from; its base, where
+// none is newer.
+raft::LogPoint newestSnapshot(const SimDisk::Shelf& shelf, const raft::LogShape& shape);
+
 }  // namespace flotilla::sim

@@ -44,16 +44,6 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   return to;
 }
 
-// As runtime's Replica::newestSnapshot: the newest file that the log goes on from.
-raft::LogPoint newestSnapshot(const SimDisk::Shelf& shelf, const raft::LogShape& shape) {
-  raft::LogPoint newest = shape.base();
-  for (const auto& [index, file] : shelf) {
-    bool fits = shape.termAt(index) == file.point.term;
-    if (fits && index >= newest.index) newest = file.point;
-  }
-  return newest;
-}
-
 }  // namespace
 
 // Owner:  SimHost. Thread: one. Errors: the judge's.

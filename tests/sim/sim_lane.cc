@@ -160,12 +160,12 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
       // As runtime's Replica::snapshotSaved: the one before the newest stays.
       SimDisk::Shelf& shelf = around_.disk.shelf(key_);
       shelf.erase(shelf.begin(), shelf.lower_bound(before));
-      // After a crash the replica would begin with what its record on the disk names.
+      // A crash would bring back the record on the disk: its log must go on from what is left.
       const Stored* safe = around_.disk.safe(key_);
-      raft::Index named = safe == nullptr ? 0 : safe->state.snapshot.index;
-      if (named != 0 && !shelf.contains(named)) {
-        around_.judge.fail(nameOf(key_), "removes snapshot " + std::to_string(named) +
-                                             ", which its record on the disk names");
+      raft::LogPoint base = safe == nullptr ? raft::LogPoint{} : safe->state.shape.base();
+      if (base.index != 0 && !shelf.contains(newestSnapshot(shelf, safe->state.shape).index)) {
+        around_.judge.fail(nameOf(key_), "removes the snapshots that its log on the disk, after " +
+                                             std::to_string(base.index) + ", goes on from");
       }
     });
   });
