@@ -83,7 +83,8 @@ Result<std::unique_ptr<SchemaBook>> SchemaBook::open(const client::Description& 
 
 Result<void> SchemaBook::load() {
   capnp::FlatArrayMessageReader message(
-      kj::arrayPtr(description_.schema.data(), description_.schema.size()));
+      kj::arrayPtr(reinterpret_cast<const capnp::word*>(description_.schema.data()),
+                   description_.schema.size()));
   for (auto node : message.getRoot<capnp::schema::CodeGeneratorRequest>().getNodes()) {
     loader_.load(node);
   }

@@ -45,7 +45,9 @@ void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::Tim
   Call call{.method = method, .deadline = deadline, .done = kj::mv(done)};
   call.firstWord = words.size();
   call.wordCount = params.size();
-  words.insert(words.end(), params.begin(), params.end());
+  words.resize(words.size() + params.size());
+  std::copy_n(params.asBytes().begin(), params.asBytes().size(),
+              reinterpret_cast<kj::byte*>(words.data() + call.firstWord));
   calls.push_back(std::move(call));
 }
 

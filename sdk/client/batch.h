@@ -36,9 +36,9 @@ struct Call {
 // Errors: none.
 struct Batch {
   std::vector<Call> calls;
-  std::vector<capnp::word> words;
-  Freshness freshness;  // of queries
-  uint64_t serial = 0;  // older ones are lower
+  std::vector<uint64_t> words;  // of all parameters, end to end
+  Freshness freshness;          // of queries
+  uint64_t serial = 0;          // older ones are lower
 
   bool empty() const { return calls.empty(); }
   void add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,

@@ -32,9 +32,9 @@ Description describe(schema::PluginDescription::Reader plugin) {
                            .query = method.getKind() == schema::MethodKind::QUERY});
   }
   capnp::Data::Reader schema = plugin.getSchema();
-  out.schema.resize(schema.size() / sizeof(capnp::word));
+  out.schema.resize(schema.size() / sizeof(uint64_t));
   if (!out.schema.empty()) {
-    std::memcpy(out.schema.data(), schema.begin(), out.schema.size() * sizeof(capnp::word));
+    std::memcpy(out.schema.data(), schema.begin(), out.schema.size() * sizeof(uint64_t));
   }
   return out;
 }

@@ -26,7 +26,7 @@ struct Description {
   uint64_t interfaceId = 0;
   uint32_t stateVersion = 0;
   std::vector<MethodDescription> methods;
-  std::vector<capnp::word> schema;  // a message: CodeGeneratorRequest with `nodes`
+  std::vector<uint64_t> schema;  // words of a message: CodeGeneratorRequest with `nodes`
 
   // null where there is none.
   const MethodDescription* find(MethodId id) const;

@@ -67,7 +67,7 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
   }
 
   bool full = open_.calls.size() >= batchCallsMax() ||
-              open_.words.size() * sizeof(capnp::word) + bytes > options_.batchBytesMax;
+              open_.words.size() * sizeof(open_.words[0]) + bytes > options_.batchBytesMax;
   if (!open_.empty() && (full || open_.freshness != freshness)) close();
   open_.freshness = freshness;
   open_.add(method, params, timer_.now() + options_.callTimeoutMs * kj::MILLISECONDS, kj::mv(done));

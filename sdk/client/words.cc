@@ -49,7 +49,9 @@ kj::Array<capnp::word> flatten(capnp::AnyPointer::Reader value) {
   message.getRoot<capnp::AnyPointer>().set(value);
   auto segments = message.getSegmentsForOutput();
   KJ_ASSERT(segments.size() == 1);
-  return kj::heapArray(segments[0]);
+  auto words = kj::heapArray<capnp::word>(segments[0].size());
+  std::memcpy(words.begin(), segments[0].begin(), words.asBytes().size());
+  return words;
 }
 
 FlatMessage::FlatMessage(Bytes bytes)

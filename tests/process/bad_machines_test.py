@@ -43,7 +43,9 @@ class BadMachines(unittest.TestCase):
             self.assertRegex(one["fault"], r"\d", "a fault names its position")
         self.assertEqual(1, len({(one["faultIndex"], one["faultOrdinal"]) for one in found}), found)
         place = f"at {found[0]['faultIndex']}/{found[0]['faultOrdinal']}: "
-        self.assertEqual(3, self.cluster.run("group", "show", group).out.count(": faulted: " + place))
+        # A host that was restarted may not see all the others yet.
+        waitFor(lambda: self.cluster.run("group", "show", group).out.count(": faulted: " + place) == 3, 10,
+                f"group show of {group}: three lines with {place}")
         return found
 
     def serving(self):
