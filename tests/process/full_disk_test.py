@@ -20,7 +20,7 @@ class FullDisk(unittest.TestCase):
         cluster.mounts.append(place)
 
     def fill(self, cluster, n):
-        with open(cluster.state(n, "filler"), "wb") as file:
+        with open(cluster.state(n, "filler"), "wb", buffering=0) as file:
             try:
                 while True:
                     file.write(b"\0" * 65536)
