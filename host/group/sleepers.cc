@@ -45,6 +45,10 @@ void Sleepers::count(uint64_t group, const Sleeper& sleeper, bool in) {
 }
 
 void Sleepers::sleeps(uint64_t group, Sleeper sleeper) {
+  // Said again after every input: what is asked of a sleeper must put off neither the silence that
+  // is being counted nor the wake that is due.
+  auto found = sleepers_.find(group);
+  if (found != sleepers_.end() && found->second == sleeper) return;
   woke(group);
   count(group, sleeper, true);
   sleepers_.insert_or_assign(group, std::move(sleeper));

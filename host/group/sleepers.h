@@ -28,6 +28,8 @@ struct Sleeper {
   uint64_t leader = 0;             // the host whose replica leads; our own id where it is ours
   std::vector<uint64_t> along;     // where it is ours: hosts whose members sleep along,
   std::vector<uint64_t> awaiting;  // and hosts whose members were silent
+
+  bool operator==(const Sleeper&) const = default;
 };
 
 // A sleeping group hears nothing, so it cannot notice that its leader is gone. One beat a pair of
@@ -47,7 +49,7 @@ public:
 
   explicit Sleepers(uint64_t self) : self_(self) {}
 
-  void sleeps(uint64_t group, Sleeper sleeper);
+  void sleeps(uint64_t group, Sleeper sleeper);  // may be said again and again
   void woke(uint64_t group);  // or is not here any more; one that did not sleep is passed over
   size_t count() const { return sleepers_.size(); }
 

@@ -62,6 +62,24 @@ TEST_CASE("group/sleepers: a host that falls silent wakes what sleeps under its 
   CHECK(woken(pair.one, 100).empty());  // a leader expects nobody
 }
 
+// Found by flotilla-sim, seed 601816: clients went on asking a group whose leader was gone, each
+// call said again that it sleeps, and so it slept for good.
+TEST_CASE("group/sleepers: a sleeper that is asked again and again is woken none the later") {
+  Pair pair;
+  auto asked = [&] {
+    for (uint64_t group : {5U, 6U}) pair.two.sleeps(group, followed());
+  };
+  for (uint32_t i = 1; i < Sleepers::kSilentTicks; ++i) {
+    asked();
+    CHECK(woken(pair.two).empty());
+  }
+  asked();
+  CHECK(woken(pair.two) == std::vector<uint64_t>{5, 6});
+  pair.two.gone(1);
+  asked();
+  CHECK(woken(pair.two) == std::vector<uint64_t>{5, 6});
+}
+
 TEST_CASE("group/sleepers: a broken connection wakes at once") {
   Pair pair;
   pair.two.gone(3);
