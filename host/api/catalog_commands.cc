@@ -123,35 +123,42 @@ std::vector<uint64_t> CatalogCommands::stillThere(uint64_t id) const {
 }
 
 kj::Promise<bool> CatalogCommands::removeGroup(const std::string& nameOrId, uint64_t timeoutMs) {
-  bool byId = nameOrId.starts_with("id:");
-  catalog::GroupPointer known = byId ? host_.catalog().groupByText(nameOrId) : nullptr;
-  if (byId && !known) return false;
+  kj::TimePoint deadline = deadlineOf(timeoutMs);
+  if (!nameOrId.starts_with("id:")) return removeKnown(0, nameOrId, deadline);
+  return find(nameOrId).then(
+      [this, nameOrId, deadline](catalog::GroupPointer group) -> kj::Promise<bool> {
+        if (!group) return false;
+        return removeKnown(group->id, nameOrId, deadline);
+      });
+}
+
+kj::Promise<bool> CatalogCommands::removeKnown(uint64_t id, const std::string& nameOrId,
+                                               kj::TimePoint deadline) {
   auto params =
       runtime::flatWords<Catalog::RemoveGroupParams>([&](Catalog::RemoveGroupParams::Builder to) {
-        if (known) {
-          to.setId(known->id);
+        if (id != 0) {
+          to.setId(id);
         } else {
           to.setName(nameOrId);
         }
       });
-  kj::TimePoint deadline = deadlineOf(timeoutMs);
   return host_.catalogCall(kRemoveGroup, std::move(params), msUntil(deadline))
       .then([this, deadline, nameOrId](group::Outcome outcome) {
         return use<Catalog::RemoveGroupResults>(outcome, [&](auto results) -> kj::Promise<bool> {
-          uint64_t id = results.getId();
+          uint64_t removed = results.getId();
           bool existed = results.getExisted();
-          if (id == 0) return false;
-          auto seen = [this, id]() {
+          if (removed == 0) return false;
+          auto seen = [this, removed]() {
             const catalog::CatalogView& view = host_.catalog();
-            catalog::GroupPointer group = view.group(id);
-            if (!group) return view.complete() && view.lastGroup() >= id;
-            return group->phase == catalog::GroupPhase::removing && stillThere(id).empty();
+            catalog::GroupPointer group = view.group(removed);
+            if (!group) return view.complete() && view.lastGroup() >= removed;
+            return group->phase == catalog::GroupPhase::removing && stillThere(removed).empty();
           };
-          return until(seen, deadline).then([this, id, existed, nameOrId](bool done) {
+          return until(seen, deadline).then([this, removed, existed, nameOrId](bool done) {
             if (done) return existed;
             kj::throwFatalException(exceptionOf(
                 ErrorCode::timeout, "group " + nameOrId + ": its name is free, but hosts " +
-                                        listed(stillThere(id)) +
+                                        listed(stillThere(removed)) +
                                         " have yet to wipe their replicas; they go on"));
           });
         });
@@ -173,16 +180,25 @@ kj::Promise<catalog::GroupPointer> CatalogCommands::find(std::string nameOrId) {
       .timeoutAfter(kFindTime, host_.router().query(kCatalogGroup, std::move(calls), {}, true))
       .then(
           [this, deadline](runtime::Outcomes outcomes) -> kj::Promise<bool> {
-            // Without a quorum of the catalog, what this host knows has to do.
-            if (!outcomes.front().ok()) return true;
+            if (!outcomes.front().ok()) return false;
             runtime::FlatReader words(outcomes.front().body);
             uint64_t revision = words.root<Catalog::ChangesResults>().getChanges().getRevision();
             return until([this, revision]() { return host_.catalog().revision() >= revision; },
                          deadline);
           },
-          [](kj::Exception&&) -> kj::Promise<bool> { return true; })
-      .then([this, nameOrId = std::move(nameOrId)](bool) {
-        return host_.catalog().groupByText(nameOrId);
+          [](kj::Exception&&) -> kj::Promise<bool> { return false; })
+      .then([this,
+             nameOrId = std::move(nameOrId)](bool current) -> kj::Promise<catalog::GroupPointer> {
+        auto group = host_.catalog().groupByText(nameOrId);
+        // A host that has just begun may not have heard of it yet: only the catalog can say that
+        // there is none.
+        if (!group && !current) {
+          return exceptionOf(ErrorCode::unavailable,
+                             "group " + nameOrId + ": not known to host " +
+                                 std::to_string(host_.id()) +
+                                 ", and the catalog does not answer now; try again");
+        }
+        return group;
       });
 }
 

@@ -36,7 +36,8 @@ public:
   // replica; false where there was none.
   kj::Promise<bool> removeGroup(const std::string& nameOrId, uint64_t timeoutMs);
   // The group of that name. Where this host knows of none it first makes sure, by asking the
-  // catalog's leader, that it has not merely been slow to hear of it. Null: there is none.
+  // catalog's leader, that it has not merely been slow to hear of it. Null: there is none;
+  // `unavailable` where the catalog does not answer, for then nobody can say so.
   kj::Promise<catalog::GroupPointer> find(std::string nameOrId);
   // Stores, probes and announces a plugin's file. Ends when a majority of the hosts has the file.
   struct Pushed {
@@ -54,6 +55,7 @@ private:
   kj::Promise<Pushed> announced(runtime::ProbedPlugin plugin, kj::TimePoint deadline);
   uint64_t msUntil(kj::TimePoint deadline) const;
   // Hosts that are up and have yet to wipe their replica of the group.
+  kj::Promise<bool> removeKnown(uint64_t id, const std::string& nameOrId, kj::TimePoint deadline);
   std::vector<uint64_t> stillThere(uint64_t id) const;
 
   runtime::Host& host_;

@@ -144,11 +144,17 @@ class WithoutCatalog(unittest.TestCase):
             cluster.putAll("alone", {"c": "and after a restart"}, via=[1])
             refused = cluster.run("group", "create", "new", "--plugin", "kv", "--timeout-ms", 2000, "--json", via=[1])
             self.assertIn(refused.code, (1, 4), refused)
+            # What it has not heard of may still be there: without the catalog nobody can say that it is not.
+            for word in (("group", "show", "new"), ("call", "new", "get", "key=a"), ("group", "remove", "id:900")):
+                unsure = cluster.run(*word, "--timeout-ms", 2000, "--json", via=[1])
+                self.assertNotEqual(0, unsure.code, unsure)
+                self.assertIn(unsure.error["code"], ("unavailable", "timeout"), unsure)
             for n in (2, 3):
                 cluster.spawn(n)
             for n in (2, 3):
                 cluster.waitReady(n)
             cluster.create("new")
+            self.assertEqual("noSuchGroup", cluster.run("group", "show", "other", "--json").error["code"])
 
 
 if __name__ == "__main__":
