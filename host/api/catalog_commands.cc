@@ -208,7 +208,16 @@ kj::Promise<CatalogCommands::Pushed> CatalogCommands::pushPlugin(kj::Array<kj::b
   return host_.probePlugin(kj::mv(file))
       .then([this, deadline](Result<runtime::ProbedPlugin> probed) -> kj::Promise<Pushed> {
         if (!probed) return exceptionOf(probed.fault());
-        return announced(std::move(*probed), deadline);
+        // The catalog takes no holder that it does not know, and this host may be new to it.
+        auto known = [this]() { return host_.catalog().host(host_.id()) != nullptr; };
+        return until(known, deadline)
+            .then([this, deadline,
+                   probed = std::move(*probed)](bool isKnown) mutable -> kj::Promise<Pushed> {
+              if (isKnown) return announced(std::move(probed), deadline);
+              return exceptionOf(ErrorCode::unavailable,
+                                 "host " + std::to_string(host_.id()) +
+                                     ": the catalog does not know it yet; try again");
+            });
       });
 }
 

@@ -195,6 +195,7 @@ void readStorage(Reading& reading, Section& root, Config& config) {
   storage.map("volumes", volumes);
   storage.number("ballast_bytes", config.ballastBytes, 0, 1ULL << 40);
   storage.number("generation_bytes", config.generationBytes, 1 << 20, 1ULL << 30);
+  storage.flag("preallocate", config.preallocate);
   storage.end();
   config.volumes.push_back({"default", config.dataDir});
   for (const auto& [name, path] : volumes) {

@@ -266,6 +266,7 @@ std::string Host::notReadyBecause() const {
   if (parts_->stopping) return "stopping";
   if (!parts_->founding) return "waits for " + parts_->founder.waitsFor();
   if (!parts_->keeper.settled()) return "the catalog is being read";
+  if (!catalog().host(id())) return "the catalog does not know this host yet";
   for (const auto& [group, replica] : parts_->replicas.all()) {
     if (replica->broken()) continue;
     if (!replica->hadLeader()) return "group " + replica->record().name + " has no leader yet";

@@ -28,6 +28,7 @@ Result<void> VolumeRoom::open(const Config& config, bool create) {
   options.create = create;
   options.generationBytes = config.generationBytes;
   options.generationsBytesMax = config.generationBytes * 8;
+  options.layOutJournals = config.preallocate;
   options.ballastBytes = config.ballastBytes;
   auto opened = store::LogVolume::open(std::move(options), *this);
   if (!opened) return opened.fault();
@@ -98,6 +99,7 @@ Result<void> Volumes::create(const Config& config, std::vector<std::string>& mad
     options.name = volume.name;
     options.path = logPath(volume);
     options.create = true;
+    options.layOutJournals = false;  // it is closed again at once
     options.ballastBytes = config.ballastBytes;
     auto opened = store::LogVolume::open(std::move(options), nobody);
     if (!opened) return opened.fault();

@@ -13,6 +13,8 @@ namespace flotilla::store {
 namespace {
 
 constexpr uint64_t kListBytesMax = 1 << 20;
+constexpr uint64_t kFirstPart = 4;           // a start's first generation is so much smaller
+constexpr uint64_t kJournalSpare = 1 << 20;  // for its last frame, which may pass the limit
 constexpr const char* kAdvice =
     "; this host does not start: put back what is missing, or replace the host";
 
@@ -30,10 +32,23 @@ std::string markPath(const std::string& path) {
 
 FrameRow::FrameRow(Options options)
     : options_(std::move(options)),
-      writeEnv_(options_.env, OwnEnv::Removal::removes),
-      readEnv_(options_.env, OwnEnv::Removal::keeps) {}
+      nextLimit_(options_.generationBytes / kFirstPart),
+      writeEnv_(options_.env != nullptr ? options_.env : &journals_, OwnEnv::Removal::removes),
+      readEnv_(options_.env, OwnEnv::Removal::keeps) {
+  layOutNext();
+}
 
-FrameRow::~FrameRow() = default;
+// What was made ahead holds nothing, and its file of zeros takes room.
+FrameRow::~FrameRow() {
+  if (!maker_.begun()) return;
+  uint64_t number = *maker_.begun();
+  auto made = maker_.take();
+  if (made) maker_.destroy(std::move(*made), generationPath(options_.path, number));
+}
+
+void FrameRow::layOutNext() {
+  if (options_.layOutJournals) journals_.layOut(nextLimit_ + kJournalSpare);
+}
 
 Generation::Options FrameRow::optionsFor(const ListedGeneration& listed, OwnEnv& env) const {
   return {options_.who, options_.path, listed, &env, options_.writeBufferBytes};
@@ -183,32 +198,45 @@ Result<void> FrameRow::sweepUnlisted() {
 Result<void> FrameRow::prepare() {
   if (!generationDue_) return {};
   uint64_t firstFrame = lastFrame_ + 1 - unmarked_.size();
-  if (!list_.making) list_.making = ListedGeneration{list_.nextNumber(), 0};
-  list_.making->firstFrame = firstFrame;
-  if (auto wrote = writeList(); !wrote) return wrote;
-  auto made = Generation::make(optionsFor(*list_.making, writeEnv_));
+  if (!list_.making) {
+    list_.making = ListedGeneration{list_.nextNumber(), firstFrame};
+    if (auto wrote = writeList(); !wrote) {
+      list_.making.reset();
+      return wrote;
+    }
+  }
+  if (!maker_.begun()) maker_.begin(optionsFor(*list_.making, writeEnv_));
+  auto made = maker_.take();
   if (!made) return made.fault();
+  (*made)->beginAt(firstFrame);
   for (size_t i = 0; i < unmarked_.size(); ++i) {
     if (auto wrote = (*made)->append(firstFrame + i, unmarked_[i]); !wrote) return wrote;
   }
   GenerationList next = list_;
-  next.whole.push_back(*next.making);
-  next.making.reset();
+  next.whole.push_back({next.making->number, firstFrame});
+  // Announced together with the change to its predecessor, and made while that one fills.
+  next.making = ListedGeneration{next.making->number + 1, firstFrame};
   std::swap(list_, next);
   if (auto wrote = writeList(); !wrote) {
     std::swap(list_, next);  // the announcement may have come through; its maker makes it anew
     return wrote;
   }
+  generationLimit_ = std::exchange(nextLimit_, options_.generationBytes);
+  layOutNext();
   generations_.push_back(std::move(*made));
   unmarked_.clear();
   generationDue_ = false;
   return mark_->set(std::max(mark_->value(), lastFrame_));
 }
 
+// Once the newest generation is a quarter full; who starts and rests never pays for a second one.
+void FrameRow::makeAhead() {
+  if (maker_.begun() || generations_.back()->bytes() < generationLimit_ / 4) return;
+  maker_.begin(optionsFor(*list_.making, writeEnv_));
+}
+
 Result<void> FrameRow::append(FrameBuilder& frame) {
-  if (!generationDue_ && generations_.back()->bytes() >= options_.generationBytes) {
-    generationDue_ = true;
-  }
+  if (!generationDue_ && generations_.back()->bytes() >= generationLimit_) generationDue_ = true;
   if (auto prepared = prepare(); !prepared) return prepared;
   FrameHead head{.number = lastFrame_ + 1, .syncedThrough = lastFrame_, .previous = lastHead_};
   std::string bytes = frame.finish(head);
@@ -218,6 +246,7 @@ Result<void> FrameRow::append(FrameBuilder& frame) {
   }
   lastFrame_ = head.number;
   lastHead_ = head.checksum;
+  makeAhead();
   return mark_->set(lastFrame_);
 }
 
@@ -244,10 +273,7 @@ Result<void> FrameRow::dropBelow(uint64_t frame) {
   size_t drop = 0;
   while (drop + 1 < generations_.size() && generations_[drop + 1]->firstFrame() <= frame) ++drop;
   if (drop == 0) return {};
-  std::vector<std::string> paths;
-  for (size_t i = 0; i < drop; ++i) {
-    paths.push_back(generationPath(options_.path, list_.whole[i].number));
-  }
+  if (auto trouble = maker_.trouble()) return *trouble;
   auto end = static_cast<std::ptrdiff_t>(drop);
   GenerationList before = list_;
   list_.whole.erase(list_.whole.begin(), list_.whole.begin() + end);
@@ -255,10 +281,11 @@ Result<void> FrameRow::dropBelow(uint64_t frame) {
     list_ = std::move(before);
     return wrote;
   }
-  generations_.erase(generations_.begin(), generations_.begin() + end);
-  for (const std::string& path : paths) {
-    if (auto removed = removeTree(path); !removed) return removed;
+  for (auto it = generations_.begin(); it != generations_.begin() + end; ++it) {
+    std::string path = generationPath(options_.path, (*it)->number());
+    maker_.destroy(std::move(*it), std::move(path));
   }
+  generations_.erase(generations_.begin(), generations_.begin() + end);
   return {};
 }
 

@@ -12,6 +12,8 @@
 #include "host/store/frame.h"
 #include "host/store/generation.h"
 #include "host/store/generation_list.h"
+#include "host/store/generation_maker.h"
+#include "host/store/journal_env.h"
 #include "host/store/mark_file.h"
 #include "host/store/own_env.h"
 
@@ -26,6 +28,8 @@ namespace flotilla::store {
 // follows. Frames past the mark may have been read from a cache that never reached the disk, so
 // they are written once more, as the new generation's first.
 //
+// The next generation is made while the newest fills, and is empty until it is due.
+//
 // No space at an append leaves the row as it was before; the next append begins a new generation,
 // and what the failed one left behind is void. Nothing failed is ever tried again in place.
 //
@@ -39,8 +43,9 @@ public:
     std::string who;
     std::string path;
     uint64_t generationBytes = 0;
-    leveldb::Env* env = nullptr;    // nullptr: the system's
+    leveldb::Env* env = nullptr;    // nullptr: the system's, with journals laid out ahead
     uint64_t writeBufferBytes = 0;  // 0: no tables
+    bool layOutJournals = true;     // where `env` is the system's
   };
   // Called with each frame in order, from the oldest that is left.
   using Visitor = std::function<void(const FrameView& frame)>;
@@ -63,13 +68,16 @@ public:
   }
   // The last frame of the oldest generation; 0 while the oldest is the newest.
   uint64_t oldestGenerationLimit() const;
-  // Destroys the oldest generations as long as all their frames are below `frame`.
+  // Lets the oldest generations go as long as all their frames are below `frame`; they are
+  // destroyed beside.
   Result<void> dropBelow(uint64_t frame);
   // After it an open writes nothing twice.
   Result<void> syncMark();
 
 private:
   explicit FrameRow(Options options);
+  void layOutNext();
+  void makeAhead();
   Result<void> writeList();
   Result<void> sweepUnlisted();
   Result<void> readGeneration(size_t place, const Visitor& visit);
@@ -79,6 +87,9 @@ private:
   Fault damage(const Generation& generation, uint64_t frame, const std::string& what) const;
 
   Options options_;
+  uint64_t generationLimit_ = 0;  // of the newest generation's frames
+  uint64_t nextLimit_;
+  JournalEnv journals_;
   OwnEnv writeEnv_;
   OwnEnv readEnv_;  // keeps all files: see OwnEnv
   GenerationList list_;
@@ -88,6 +99,7 @@ private:
   uint64_t lastFrame_ = 0;
   uint64_t lastHead_ = 0;  // checksum of lastFrame_'s head
   bool generationDue_ = true;
+  GenerationMaker maker_;  // ends first: it works for all of the above
 };
 
 }  // namespace flotilla::store

@@ -74,7 +74,8 @@ public:
 
   uint64_t number() const { return options_.listed.number; }
   uint64_t firstFrame() const { return options_.listed.firstFrame; }
-  uint64_t bytes() const { return bytes_; }                  // of frames
+  void beginAt(uint64_t firstFrame) { options_.listed.firstFrame = firstFrame; }  // while empty
+  uint64_t bytes() const { return bytes_; }                                       // of frames
   void count(uint64_t frameBytes) { bytes_ += frameBytes; }  // of one found at open
 
   // Returns once it is synced.

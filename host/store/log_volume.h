@@ -59,6 +59,7 @@ struct VolumeOptions {
   uint64_t generationBytes = 32ULL << 20;  // a new LevelDB begins after so many
   uint64_t generationsBytesMax = 256ULL
                                  << 20;  // above it, idle replicas' records are copied forward
+  bool layOutJournals = true;            // ahead of what is written to them: see JournalEnv
   uint64_t ballastBytes = 0;             // kept in a file that is given up when space is out
 
   // For tests.

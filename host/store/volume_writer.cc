@@ -34,8 +34,12 @@ Result<std::unique_ptr<VolumeWriter>> VolumeWriter::open(VolumeOptions options,
 }
 
 Result<void> VolumeWriter::openRow(std::vector<RecoveredReplica>& recovered) {
-  FrameRow::Options how{who_, options_.path, options_.generationBytes, options_.env,
-                        options_.writeBufferBytes};
+  FrameRow::Options how{who_,
+                        options_.path,
+                        options_.generationBytes,
+                        options_.env,
+                        options_.writeBufferBytes,
+                        options_.layOutJournals};
   std::vector<std::pair<uint64_t, uint32_t>> bad;  // frame and record
   auto visit = [&](const FrameView& frame) {
     for (uint32_t i = 0; i < frame.records().size(); ++i) {

@@ -93,13 +93,18 @@ class Damage(unittest.TestCase):
         if not found and kind in MAYBE:
             self.skipTest(f"no file of the kind {kind} was written")
         self.assertTrue(found, f"host 1 has no file of the kind {kind}")
-        return max((self.cluster.state(1, path) for path in found), key=os.path.getsize)
+        return max((self.cluster.state(1, path) for path in found), key=self.used)
+
+    def used(self, path):
+        """How much of a file is in use: a journal that was laid out ahead ends in zeros."""
+        with open(path, "rb") as file:
+            return len(file.read().rstrip(b"\0"))
 
     def flip(self, path, part):
         """Flips one bit this far into the file."""
         os.chmod(path, 0o644)
         with open(path, "r+b") as file:
-            size = os.path.getsize(path)
+            size = self.used(path)
             at = min(size - 1, int(size * part))
             file.seek(at)
             byte = file.read(1)[0]

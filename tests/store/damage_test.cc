@@ -32,8 +32,10 @@ struct Written {
   TempDirectory dir;
   std::vector<ReplicaModel> models;
   uint64_t writeBufferBytes;
+  bool laidOut;  // journals are, ahead
 
-  explicit Written(uint64_t buffer) : writeBufferBytes(buffer) {
+  explicit Written(uint64_t buffer, bool layOut = false)
+      : writeBufferBytes(buffer), laidOut(layOut) {
     for (uint64_t i = 1; i <= 3; ++i) models.emplace_back(group::ReplicaKey{i, i});
     Reports reports;
     auto volume = store::LogVolume::open(options("good", true), reports);
@@ -52,6 +54,7 @@ struct Written {
     store::VolumeOptions made = volumeOptions(dir / name, create);
     made.generationBytes = tables() ? 200'000 : 16'000;
     made.writeBufferBytes = writeBufferBytes;
+    made.layOutJournals = laidOut;
     return made;
   }
 
@@ -129,23 +132,34 @@ bool isLeftover(const fs::path& file) {
          std::string::npos;
 }
 
+// How much of a file is in use: a journal that was laid out ahead ends in zeros.
+size_t usedOf(const std::string& file) {
+  std::string bytes = readFile(file);
+  size_t last = endsWith(file, ".log") ? bytes.find_last_not_of('\0') : bytes.size() - 1;
+  return last == std::string::npos ? 0 : last + 1;
+}
+
 // Files whose bytes say nothing that is needed.
 bool saysNothing(const std::string& file) {
-  return endsWith(file, "/LOCK") || endsWith(file, "/ballast") || fs::file_size(file) == 0;
+  return endsWith(file, "/LOCK") || endsWith(file, "/ballast") || usedOf(file) == 0;
 }
 
 }  // namespace
 
 TEST_CASE("store/damage: a flipped bit in any file is found, or touched nothing that is needed") {
-  for (uint64_t buffer : {0, 66'000}) {
-    INFO("LevelDB's buffer: ", buffer);
-    Written written(buffer);
-    base::Prng prng(buffer + 1);
+  struct Way {
+    uint64_t buffer;
+    bool laidOut;
+  };
+  for (Way way : {Way{0, false}, Way{66'000, false}, Way{0, true}}) {
+    INFO("LevelDB's buffer: ", way.buffer, ", journals laid out: ", way.laidOut);
+    Written written(way.buffer, way.laidOut);
+    base::Prng prng(way.buffer + 1);
     int found = 0;
     for (const std::string& file : filesBelow(written.dir / "good")) {
       if (saysNothing(file)) continue;
       std::string name = file.substr((written.dir / "good").size());
-      size_t size = fs::file_size(file);
+      size_t size = usedOf(file);
       size_t step = 1 + size / 24;
       for (size_t at = 0; at < size; at += step) {
         size_t place = std::min(size - 1, at + prng.below(step));
@@ -169,21 +183,26 @@ TEST_CASE("store/damage: a flipped bit in any file is found, or touched nothing 
 }
 
 TEST_CASE("store/damage: the end of the newest journal is missed, however little is cut off") {
-  Written written(0);
-  std::vector<std::string> journals;
-  for (const std::string& file : filesBelow(written.dir / "good")) {
-    if (endsWith(file, ".log")) journals.push_back(file);
-  }
-  for (const std::string& journal : journals) {
-    std::string name = journal.substr((written.dir / "good").size());
-    size_t size = fs::file_size(journal);
-    for (size_t cut : {size_t{1}, size_t{100}, size_t{700}, size / 2, size}) {
-      std::string path = written.copy() + name;
-      fs::resize_file(path, size - cut);
-      std::string outcome = written.outcome();
-      INFO(name, " less ", cut, ": ", outcome);
-      CHECK(outcome.find("refused: volume main: generation ") == 0);
-      CHECK(outcome.find(" is missing") != std::string::npos);
+  for (bool laidOut : {false, true}) {
+    Written written(0, laidOut);
+    std::vector<std::string> journals;
+    for (const std::string& file : filesBelow(written.dir / "good")) {
+      if (endsWith(file, ".log")) journals.push_back(file);
+    }
+    for (const std::string& journal : journals) {
+      std::string name = journal.substr((written.dir / "good").size());
+      size_t size = fs::file_size(journal);
+      size_t used = laidOut ? usedOf(journal) : size;
+      CHECK((size > used) == laidOut);
+      for (size_t cut : {size_t{1}, size_t{100}, size_t{700}, used / 2, used}) {
+        std::string path = written.copy() + name;
+        fs::resize_file(path, used - cut);
+        if (laidOut) fs::resize_file(path, size);
+        std::string outcome = written.outcome();
+        INFO(name, " less ", cut, ": ", outcome);
+        CHECK(outcome.find("refused: volume main: generation ") == 0);
+        CHECK(outcome.find(" is missing") != std::string::npos);
+      }
     }
   }
 }
@@ -219,19 +238,19 @@ TEST_CASE("store/damage: every deleted file is named or missed") {
 TEST_CASE("store/damage: a frame that is missing or misplaced among others stops the host") {
   Written written(0);
   std::string generation = written.copy() + "/generation-000001";
-  changeFrame(generation, 5, [](const std::string&) { return std::nullopt; });
+  changeFrame(generation, 3, [](const std::string&) { return std::nullopt; });
   CHECK(
       written.outcome() ==
-      "refused: volume main: generation 1: frame 5 is missing, and frame 6 follows; this host does "
+      "refused: volume main: generation 1: frame 3 is missing, and frame 4 follows; this host does "
       "not start: put back what is missing, or replace the host");
   generation = written.copy() + "/generation-000001";
-  changeFrame(generation, 5, [](std::string bytes) {
+  changeFrame(generation, 3, [](std::string bytes) {
     bytes.at(20) = static_cast<char>(bytes.at(20) ^ 1);
     return bytes;
   });
   CHECK(
       written.outcome() ==
-      "refused: volume main: generation 1: frame 5 is damaged: frame head: it fails its checksum; "
+      "refused: volume main: generation 1: frame 3 is damaged: frame head: it fails its checksum; "
       "this host does not start: put back what is missing, or replace the host");
 }
 

@@ -111,7 +111,9 @@ void FaultyEnv::cutPower(uint64_t tornBytes) {
     std::error_code gone;
     uint64_t size = std::filesystem::file_size(path, gone);
     if (gone) continue;
-    std::filesystem::resize_file(path, std::min(size, extent.synced + tornBytes));
+    uint64_t left = std::min(size, extent.synced + tornBytes);
+    std::filesystem::resize_file(path, left);
+    if (size > extent.written) std::filesystem::resize_file(path, size);
   }
   extents_.clear();
   full_ = false;

@@ -8,12 +8,15 @@
 
 #include <leveldb/env.h>
 
+#include "host/store/journal_env.h"
+
 namespace flotilla::test {
 
 // Owner: the test; outlives the databases. Thread: any. Errors: those it is told to give.
 class FaultyEnv final : public leveldb::EnvWrapper {
 public:
-  FaultyEnv() : EnvWrapper(leveldb::Env::Default()) {}
+  // With a number: over journals that are laid out ahead, so many bytes long.
+  explicit FaultyEnv(uint64_t laidOut = 0) : EnvWrapper(&journals_) { journals_.layOut(laidOut); }
 
   // From now on every write finds no space, until it is false again. A write leaves half behind.
   void setFull(bool full);
@@ -22,7 +25,7 @@ public:
   uint64_t syncs() const;
 
   // What a power cut leaves, once the databases are closed: of each file what was synced, and of
-  // the rest as many bytes as `tornBytes` says.
+  // the rest as many bytes as `tornBytes` says; behind them zeros, where it was laid out ahead.
   void cutPower(uint64_t tornBytes);
 
   leveldb::Status NewWritableFile(const std::string& path, leveldb::WritableFile** file) override;
@@ -38,6 +41,7 @@ private:
     uint64_t written = 0;
     uint64_t synced = 0;
   };
+  store::JournalEnv journals_;
   mutable std::mutex mutex_;
   std::map<std::string, Extent> extents_;
   bool full_ = false;

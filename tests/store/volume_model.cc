@@ -139,6 +139,7 @@ store::VolumeOptions volumeOptions(const std::string& path, bool create) {
   options.name = "main";
   options.path = path;
   options.create = create;
+  options.layOutJournals = false;  // flipped, cut and compared byte by byte
   return options;
 }
 

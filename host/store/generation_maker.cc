@@ -1,0 +1,79 @@
+// Makes a volume's next generation, and destroys old ones, beside the writing.
+#include "host/store/generation_maker.h"
+
+#include <utility>
+
+#include "host/base/assert.h"
+#include "host/store/files.h"
+
+namespace flotilla::store {
+
+GenerationMaker::~GenerationMaker() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void GenerationMaker::post(std::function<void()> job) {
+  std::lock_guard lock(mutex_);
+  jobs_.push_back(std::move(job));
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  changed_.notify_all();
+}
+
+void GenerationMaker::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    if (jobs_.empty()) return;
+    std::function<void()> job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    job();
+    job = nullptr;  // what it held ends here, not under the lock
+    lock.lock();
+  }
+}
+
+void GenerationMaker::begin(const Generation::Options& options) {
+  ASSERT(!begun_);
+  begun_ = options.listed.number;
+  post([this, options] {
+    auto made = Generation::make(options);
+    std::lock_guard lock(mutex_);
+    made_ = std::move(made);
+    changed_.notify_all();
+  });
+}
+
+Result<std::unique_ptr<Generation>> GenerationMaker::take() {
+  ASSERT(begun_);
+  begun_.reset();
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return made_.has_value(); });
+  Result<std::unique_ptr<Generation>> made = std::move(*made_);
+  made_.reset();
+  return made;
+}
+
+void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::string path) {
+  // A std::function must be copyable.
+  std::shared_ptr<Generation> last = std::move(generation);
+  post([this, last = std::move(last), path = std::move(path)]() mutable {
+    last.reset();
+    auto removed = removeTree(path);
+    if (removed) return;
+    std::lock_guard lock(mutex_);
+    if (!trouble_) trouble_ = removed.fault();
+  });
+}
+
+std::optional<Fault> GenerationMaker::trouble() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(trouble_, std::nullopt);
+}
+
+}  // namespace flotilla::store
