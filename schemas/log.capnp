@@ -14,6 +14,7 @@ struct Entry {
     commands @2 :List(Command);
     configuration @3 :Peer.Configuration;
     openSession @4 :UInt64;  # salt of the session; its id is the entry's index
+    timers @5 :Void;         # what is due by timeUs fires, so many at once as group::kTimersAtOnceMax says
   }
 
   struct Command {
@@ -33,6 +34,7 @@ struct GroupState {
   timeUs @2 :Int64;
   configuration @3 :Peer.ConfigurationAt;
   sessions @4 :List(Session);
+  timers @5 :List(Timer);  # pending, in the order in which they fire
 
   struct Session {
     id @0 :UInt64;
@@ -47,6 +49,10 @@ struct GroupState {
     code @3 :Types.ErrorCode;
     appCode @4 :Text;
     body @5 :Data;
+  }
+  struct Timer {
+    timeUs @0 :Int64;   # of log time
+    token @1 :UInt64;   # the machine's own
   }
 }
 

@@ -50,12 +50,19 @@ public:
   void error(size_t place, std::string_view appCode, std::string_view text) override {
     take(place, ErrorCode::app, appCode, text);
   }
+  bool wakeAt(size_t, int64_t timeUs, uint64_t token) override {
+    std::vector<Timers::Timer>& wanted = applier_.wanted_;
+    if (applier_.state_.timers.size() + wanted.size() >= kTimersMax) return false;
+    wanted.push_back({timeUs, token});
+    return true;
+  }
 
 private:
   void take(size_t place, ErrorCode code, std::string_view appCode, std::string_view body) {
     if (place >= applier_.pending_.size() || applier_.pending_[place].answered) return;
     Pending& pending = applier_.pending_[place];
     pending.answered = true;
+    if (!applier_.wanted_.empty()) settleTimers(code == ErrorCode::none);
     bool stamped = pending.stamp.session != 0;
     if (!stamped && pending.answer == kNoAnswer) return;
     Outcome outcome;
@@ -71,6 +78,13 @@ private:
     if (pending.answer != kNoAnswer) {
       applied_.answers[pending.answer].outcome = std::move(outcome);
     }
+  }
+
+  void settleTimers(bool done) {
+    for (const Timers::Timer& timer : applier_.wanted_) {
+      if (done) applier_.state_.timers.set(timer);
+    }
+    applier_.wanted_.clear();
   }
 
   Applier& applier_;
@@ -140,6 +154,7 @@ Applied Applier::apply(const ApplyRequest& request) {
   applied.index = fault_ ? wholeUpTo_ : state_.at.index;
   applied.fault = fault_;
   applied.faultAt = faultAt_;
+  applied.nextTimerUs = state_.timers.nextUs();
   if (fault_) {  // no answer from there on is true
     std::erase_if(applied.answers, [&](const Applied::Answer& it) {
       return it.position.index > wholeUpTo_ && it.position >= faultAt_;
@@ -169,6 +184,8 @@ bool Applier::applyEntry(const LogEntry& entry, Applied& applied) {
     case EntryKind::openSession:
       applyOpenSession(start, applied);
       return true;
+    case EntryKind::timers:
+      return applyTimers(entry.index, applied);
   }
   return true;
 }
@@ -236,9 +253,29 @@ void Applier::applyOpenSession(Position position, Applied& applied) {
                     " sessions are open; use one of yours");
 }
 
+// Those that are due by now join the run as commands of this entry. What was gathered before goes
+// first, for it may set timers that are due already.
+bool Applier::applyTimers(raft::Index index, Applied& applied) {
+  if (!applyRun(applied)) return false;
+  state_.timers.takeDue(state_.timeUs, due_);
+  for (uint32_t ordinal = 0; ordinal < due_.size(); ++ordinal) {
+    Position position{index, ordinal};
+    run_.push_back({.position = position,
+                    .term = term_,
+                    .timeUs = state_.timeUs,
+                    .seed = seedOf(key_.group, position),
+                    .wakes = true,
+                    .token = due_[ordinal].token,
+                    .params = {}});
+    pending_.push_back({{}, kNoAnswer, false});
+  }
+  return true;
+}
+
 // Hands the gathered commands to the machine. False: it stopped at one of them.
 bool Applier::applyRun(Applied& applied) {
   if (run_.empty()) return true;
+  wanted_.clear();
   RunAnswers answers(*this, applied);
   Machine::ApplyEnd end = machine_->apply(run_.data(), run_.size(), answers);
   size_t done = std::min(end.applied, run_.size());
@@ -297,6 +334,7 @@ Queried Applier::query(const QueryRequest& request) {
       outcome_.appCode = appCode;
       outcome_.body = Bytes::copyOf(text);
     }
+    bool wakeAt(size_t, int64_t, uint64_t) override { return false; }
     bool answered = false;
 
   private:

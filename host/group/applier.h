@@ -42,9 +42,9 @@ private:
 };
 
 // Applies each committed entry once, in order: dedups stamped commands, hands runs of many entries'
-// commands to the machine, keeps what it answers. Whoever carries out Machines owns one of these a
-// replica. After a fault nothing is applied any more until `begin` or `install` put a fresh machine
-// in its place.
+// commands, and the timers that have come due, to the machine, keeps what it answers and wants.
+// Whoever carries out Machines owns one of these a replica. After a fault nothing is applied any
+// more until `begin` or `install` put a fresh machine in its place.
 //
 // Owner:  runtime, or the simulator.
 // Thread: one apply worker at a time.
@@ -89,6 +89,7 @@ private:
   bool judgeCommand(const CommandView& command, Position position, Applied& applied);
   void addToRun(const CommandView& command, Position position, size_t answer);
   void applyOpenSession(Position position, Applied& applied);
+  bool applyTimers(raft::Index index, Applied& applied);
   bool applyRun(Applied& applied);
   size_t addAnswer(Position position, Applied& applied) const;
   bool stopAt(Position position, Fault fault);
@@ -106,7 +107,9 @@ private:
   bool answersWanted_ = false;
   raft::Term term_ = 0;
   std::vector<MachineCommand> run_;
-  std::vector<Pending> pending_;  // one for each command of run_
+  std::vector<Pending> pending_;       // one for each command of run_
+  std::vector<Timers::Timer> wanted_;  // by the command that is answered next
+  std::vector<Timers::Timer> due_;
   AnswerPage page_;
   DecodedEntry entry_;
 };

@@ -101,6 +101,9 @@ Result<void> readBody(WordEntry::Reader entry, DecodedEntry& to) {
       to.kind = EntryKind::openSession;
       to.salt = entry.getOpenSession();
       return {};
+    case WordEntry::TIMERS:
+      to.kind = EntryKind::timers;
+      return {};
   }
   return unreadable("kind " + std::to_string(static_cast<int>(entry.which())) +
                     " is not known to this build; run the version that wrote it");
@@ -121,6 +124,10 @@ Bytes encodeConfiguration(int64_t timeUs, const raft::Configuration& configurati
 
 Bytes encodeOpenSession(int64_t timeUs, uint64_t salt) {
   return build(0, timeUs, [&](WordEntry::Builder entry) { entry.setOpenSession(salt); });
+}
+
+Bytes encodeTimers(int64_t timeUs) {
+  return build(0, timeUs, [](WordEntry::Builder entry) { entry.setTimers(); });
 }
 
 Bytes encodeCommands(int64_t timeUs, std::span<const Call> calls) {

@@ -18,11 +18,12 @@ constexpr uint64_t kPayloadBytesMax = 32 << 20;
 constexpr uint32_t kPayloadCommandsMax = 1 << 16;
 constexpr uint32_t kConfigurationMembersMax = 1024;
 
-enum class EntryKind : uint8_t { noOp, commands, configuration, openSession };
+enum class EntryKind : uint8_t { noOp, commands, configuration, openSession, timers };
 
 Bytes encodeNoOp(int64_t timeUs);
 Bytes encodeConfiguration(int64_t timeUs, const raft::Configuration& configuration);
 Bytes encodeOpenSession(int64_t timeUs, uint64_t salt);
+Bytes encodeTimers(int64_t timeUs);
 // Commands of one entry, in order. Their params are copied: this is the one copy on their way.
 Bytes encodeCommands(int64_t timeUs, std::span<const Call> calls);
 

@@ -264,9 +264,24 @@ void Group::tick() {
   questions_.expire(ticks_);
   if (logFault_) return;
   if (!isMute()) take(raft::Tick{isBusy()});
+  proposeTimers();
   handOverIfFaulted();
   considerSnapshot();
   feed();
+}
+
+// Log time has come to a timer: an entry tells all replicas that it has. One at a time, for what is
+// left after it shows when it has been applied; one of an earlier term may never be.
+void Group::proposeTimers() {
+  if (nextTimerUs_ == kNoTimer || !leads() || stopping_ || fault_ || volumeFull_) return;
+  if (timersAt_.term == core_.term() && timersAt_.index > feed_.applied()) return;
+  int64_t timeUs = logTime_.stamp(now());
+  if (timeUs < nextTimerUs_) return;
+  Bytes payload = encodeTimers(timeUs);
+  effects_.clear();
+  core_.step(raft::Propose{++lastProposal_, payload.size()}, effects_);
+  if (!effects_.accepted.empty()) timersAt_ = effects_.accepted.front().point;
+  carryOut({nullptr, std::move(payload)});
 }
 
 // Something here counts in ticks, or is under way whose end may want the group awake.
@@ -277,7 +292,8 @@ bool Group::isBusy() const {
   bool machine = saving_ || installing_ || applyFetch_ != 0 || feed_.requests() > 0 ||
                  (!fault_ && feed_.fed() < core_.applicable());
   bool handsOver = fault_ && leads() && handOvers_ < kHandOversMax;
-  return callers || machine || handsOver;
+  bool timers = nextTimerUs_ != kNoTimer;
+  return callers || machine || handsOver || timers;
 }
 
 void Group::wake() {

@@ -175,6 +175,7 @@ private:
   bool proposePayload(Bytes payload, std::vector<CallId> callers, uint64_t bytes);
   bool isFreshEnough(const Freshness& freshness) const;
   void failCalls(const Outcome& commands, const Outcome& queries);
+  void proposeTimers();
   uint64_t deadline() const { return ticks_ + options_.callTimeoutTicks; }
   LogTime::Now now() const;
 
@@ -238,6 +239,8 @@ private:
   uint64_t generation_ = 0;
   uint64_t lastGeneration_ = 0;  // ever asked for
   std::optional<Installing> installing_;
+  int64_t nextTimerUs_ = kNoTimer;  // the machine's earliest, as far as it has applied
+  raft::LogPoint timersAt_;         // our last entry that fires timers
   bool saving_ = false;
   uint64_t saveNotBefore_ = 0;  // tick
   std::vector<CallId> snapshotCallers_;

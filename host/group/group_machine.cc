@@ -75,6 +75,7 @@ void Group::submit(std::vector<LogEntry> entries) {
 void Group::applied(Applied applied) {
   if (applied.generation != generation_ || fault_) return;
   feed_.applied(applied.index);
+  nextTimerUs_ = applied.nextTimerUs;
   waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"));
   if (applied.fault) return stopMachine(std::move(*applied.fault), applied.faultAt);
   considerSnapshot();
@@ -85,6 +86,7 @@ void Group::applied(Applied applied) {
 void Group::stopMachine(Fault fault, Position at) {
   fault_ = std::move(fault);
   faultAt_ = at;
+  nextTimerUs_ = kNoTimer;  // of a machine that is no more
   handOvers_ = 0;
   handOverAt_ = ticks_;
   Outcome outcome =
@@ -202,6 +204,7 @@ void Group::installEnd(InstallEnd end) {
     faultAt_ = {};
     applyFetch_ = 0;
     feed_.restart(installing.point.index);
+    nextTimerUs_ = end.nextTimerUs;
     snapshot_ = installing.point;
     logTime_.heard(end.logTimeUs, ports_.clock.monotonicUs());
     waiting_.passed(installing.point.index,

@@ -27,6 +27,7 @@ Bytes GroupState::encode() const {
   to.initConfiguration().setIndex(configuration.index);
   writeConfiguration(configuration.configuration, to.getConfiguration().initConfiguration());
   sessions.save(to);
+  timers.save(to);
   kj::Array<capnp::word> words = capnp::messageToFlatArray(builder);
   auto bytes = words.asBytes();
   return Bytes::copyOf({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
@@ -52,6 +53,7 @@ Result<void> GroupState::decode(const Bytes& from) try {
                          configuration.configuration)) {
     return unreadable("a configuration of too many members");
   }
+  if (auto loaded = timers.load(state); !loaded) return loaded.fault();
   return sessions.load(state);
 } catch (const kj::Exception& exception) {
   return unreadable(exception.getDescription().cStr());

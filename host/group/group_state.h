@@ -7,6 +7,7 @@
 #include "flotilla/bytes.h"
 #include "flotilla/result.h"
 #include "host/group/sessions.h"
+#include "host/group/timers.h"
 #include "host/raft/types.h"
 
 namespace flotilla::group {
@@ -19,6 +20,7 @@ struct GroupState {
   int64_t timeUs = 0;                   // log time there
   raft::ConfigurationAt configuration;  // the last one applied
   Sessions sessions;
+  Timers timers;
 
   // schemas/log.capnp GroupState, as a message with its segment table.
   Bytes encode() const;

@@ -166,7 +166,7 @@ public:
 
 // ---- the machine -----------------------------------------------------------------------------
 
-// One command as a machine sees it.
+// One command as a machine sees it, or a timer of its own that has come due.
 struct MachineCommand {
   Position position;
   raft::Term term = 0;
@@ -175,8 +175,13 @@ struct MachineCommand {
   uint64_t session = 0;
   uint64_t interfaceId = 0;
   uint16_t method = 0;
+  bool wakes = false;  // a timer: `token` says which, there is no method and nobody to answer
+  uint64_t token = 0;
   std::string_view params;
 };
+
+// No timer is pending.
+constexpr int64_t kNoTimer = INT64_MAX;
 
 // Receives answers by place in the run.
 //
@@ -187,6 +192,9 @@ public:
   virtual ~Answers() = default;
   virtual void result(size_t place, std::string_view segment) = 0;
   virtual void error(size_t place, std::string_view appCode, std::string_view text) = 0;
+  // The command at `place`, which is to be answered next, wants to be woken then; forgotten where
+  // its answer is an error. False: no more timers can be kept.
+  virtual bool wakeAt(size_t place, int64_t timeUs, uint64_t token) = 0;
 };
 
 // Takes a snapshot, or a machine's section of one, piece by piece.
@@ -265,6 +273,7 @@ struct Applied {
   std::vector<Answer> answers;  // where they were wanted, in order
   std::optional<Fault> fault;   // the replica stops at `faultAt`; index is the last whole entry
   Position faultAt;
+  int64_t nextTimerUs = kNoTimer;  // the earliest pending, in log time, after `index`
 };
 
 struct QueryRequest {
@@ -304,6 +313,7 @@ struct InstallEnd {
   raft::LogPoint point;
   std::optional<Fault> fault;
   int64_t logTimeUs = 0;  // there
+  int64_t nextTimerUs = kNoTimer;
 };
 
 // One replica's applier, reached by message: requests are done in order, one worker at a time, and

@@ -98,7 +98,7 @@ std::string membersProblem(const flotilla_descriptor& d) {
     return "says it has a digest and has none; give it one, or leave FLOTILLA_DIGEST out";
   }
   if ((d.abilities & FLOTILLA_ON_DISK) != 0) {
-    return "keeps its state on disk, which ABI 1.0 does not know; leave FLOTILLA_ON_DISK out";
+    return "keeps its state on disk, which ABI 1.1 does not know; leave FLOTILLA_ON_DISK out";
   }
   if (d.methodCount == 0 || d.methods == nullptr) return "has no method; a machine needs one";
   if (d.methodCount > kMethodsMax) {

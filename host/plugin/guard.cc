@@ -29,12 +29,14 @@ Reason::Reason()
                   to.text_ = to.coded_ ? lineOf(code) + ": " + lineOf(text) : lineOf(text);
                 }} {}
 
-AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count)
+AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count, bool setsTimers)
     : answers_(answers),
       firstPlace_(firstPlace),
       count_(count),
+      setsTimers_(setsTimers),
       callback_{
-          sizeof callback_, this,
+          sizeof callback_,
+          this,
           [](void* context, uint64_t place, flotilla_bytes segment) noexcept {
             static_cast<AnswerCheck*>(context)->takeResult(place, segment);
           },
@@ -43,19 +45,22 @@ AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t coun
           },
           [](void* context, flotilla_bytes text) noexcept {
             static_cast<AnswerCheck*>(context)->fault_ = lineOf(text);
+          },
+          [](void* context, uint64_t place, int64_t timeUs, uint64_t token) noexcept {
+            return static_cast<AnswerCheck*>(context)->takeTimer(place, timeUs, token) ? 0 : 1;
           }} {}
 
-bool AnswerCheck::inOrder(uint64_t place) {
+bool AnswerCheck::inOrder(const char* what, uint64_t place) {
   if (!problem_.empty()) return false;
   if (place == next_ && next_ < count_ && !fault_) return true;
-  problem_ = "answered place " + std::to_string(place) + " of a run of " + std::to_string(count_) +
+  problem_ = what + (" place " + std::to_string(place)) + " of a run of " + std::to_string(count_) +
              " where place " + std::to_string(next_) +
              " was next; places are answered in order, each once";
   return false;
 }
 
 void AnswerCheck::takeResult(uint64_t place, flotilla_bytes segment) {
-  if (!inOrder(place)) return;
+  if (!inOrder("answered", place)) return;
   if (segment.start == nullptr || segment.size < 8 || segment.size % 8 != 0) {
     problem_ = "gave a result of " + std::to_string(segment.size) +
                " bytes; a segment is whole words, at least one";
@@ -66,9 +71,17 @@ void AnswerCheck::takeResult(uint64_t place, flotilla_bytes segment) {
 }
 
 void AnswerCheck::takeError(uint64_t place, flotilla_bytes code, flotilla_bytes text) {
-  if (!inOrder(place)) return;
+  if (!inOrder("answered", place)) return;
   ++next_;
   answers_.error(firstPlace_ + place, lineOf(code), lineOf(text));
+}
+
+bool AnswerCheck::takeTimer(uint64_t place, int64_t timeUs, uint64_t token) {
+  if (!inOrder("set a timer for", place)) return false;
+  if (setsTimers_) return answers_.wakeAt(firstPlace_ + place, timeUs, token);
+  problem_ =
+      "set a timer, which commands do of machines that say FLOTILLA_TIMERS, and nothing else does";
+  return false;
 }
 
 std::string AnswerCheck::problem(uint64_t claimed) const {

@@ -156,7 +156,7 @@ public:
     if (row == nullptr || !row->query) return plugin_->fault(noSuchMethod(question, "query"));
     Bytes aligned;
     flotilla_command asked = commandOf(question, row->row, aligned);
-    AnswerCheck check(answers, 0, 1);
+    AnswerCheck check(answers, 0, 1, false);
     CrashMarks::Scope scope(marks_, replica_, true, question.position.index);
     int code = 1;
     std::string left =
@@ -249,7 +249,18 @@ private:
     command.seed = from.seed;
     command.session = from.session;
     command.params = bytesOf(params);
+    command.token = from.token;
     return command;
+  }
+  bool setsTimers() const { return (plugin_->descriptor->abilities & FLOTILLA_TIMERS) != 0; }
+  std::optional<uint32_t> rowOf(const group::MachineCommand& command) const {
+    if (command.wakes) return setsTimers() ? std::optional(FLOTILLA_WAKE) : std::nullopt;
+    const RowIndex::Row* row = plugin_->rows.find(command.interfaceId, command.method);
+    return row == nullptr || row->query ? std::nullopt : std::optional(row->row);
+  }
+  static std::string noSuchCommand(const group::MachineCommand& command) {
+    if (!command.wakes) return noSuchMethod(command, "command");
+    return "has a timer pending and no wake to be called; another version of it set the timer";
   }
   static std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind) {
     return "has no " + std::string(kind) + " with method number " + std::to_string(command.method) +
@@ -264,13 +275,13 @@ private:
     std::array<Bytes, kChunk> aligned;
     size_t known = 0;
     for (; known < run.size(); ++known) {
-      const RowIndex::Row* row = plugin_->rows.find(run[known].interfaceId, run[known].method);
-      if (row == nullptr || row->query) break;
-      commands[known] = commandOf(run[known], row->row, aligned[known]);
+      std::optional<uint32_t> row = rowOf(run[known]);
+      if (!row) break;
+      commands[known] = commandOf(run[known], *row, aligned[known]);
     }
     uint64_t applied = 0;
     if (known > 0) {
-      AnswerCheck check(answers, first, known);
+      AnswerCheck check(answers, first, known, setsTimers());
       CrashMarks::Scope scope(marks_, replica_, false, run[0].position.index);
       std::string left = guarded([&] {
         applied = plugin_->descriptor->apply(machine_, commands.data(), known, check.callback(),
@@ -281,7 +292,7 @@ private:
       if (applied < known) return {applied, plugin_->fault(check.fault())};
     }
     if (known == run.size()) return {known, std::nullopt};
-    return {known, plugin_->fault(noSuchMethod(run[known], "command"))};
+    return {known, plugin_->fault(noSuchCommand(run[known]))};
   }
 
   Fault breakWith(std::string_view text) {

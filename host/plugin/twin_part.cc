@@ -18,6 +18,7 @@
 
 #include "flotilla/stored.h"
 #include "host/base/prng.h"
+#include "host/group/timers.h"
 #include "host/plugin/library.h"
 #include "host/plugin/workload.h"
 
@@ -25,7 +26,10 @@ namespace flotilla::plugin {
 namespace {
 
 constexpr const char* kWord = "--twin-part";
+constexpr const char* kTimersEnding = ".timers";
 constexpr uint64_t kRunMax = 40;
+constexpr uint64_t kWakeEvery = 25;  // calls: timers fire between runs, so no run goes past these
+constexpr size_t kTokensToldMax = 20;
 constexpr int64_t kFirstTimeUs = 1'700'000'000'000'000;
 
 // Records on what was stdout; the plugin's own words go nowhere.
@@ -106,18 +110,44 @@ private:
   std::ifstream file_;
 };
 
+// Timers that commands want, kept once they have gone well, as the host's applier does it.
+//
+// Thread: one. Errors: none.
+class KeepsTimers : public group::Answers {
+public:
+  explicit KeepsTimers(group::Timers& timers) : timers_(timers) {}
+
+  void result(size_t, std::string_view) override {
+    for (const group::Timers::Timer& timer : wanted_) timers_.set(timer);
+    wanted_.clear();
+  }
+  void error(size_t, std::string_view, std::string_view) override { wanted_.clear(); }
+  bool wakeAt(size_t, int64_t timeUs, uint64_t token) override {
+    if (timers_.size() + wanted_.size() >= group::kTimersMax) return false;
+    wanted_.push_back({timeUs, token});
+    return true;
+  }
+
+private:
+  group::Timers& timers_;
+  std::vector<group::Timers::Timer> wanted_;
+};
+
 // Answers of one run, told as those of calls.
 //
 // Thread: one. Errors: none.
-class Told final : public group::Answers {
+class Told final : public KeepsTimers {
 public:
-  Told(Teller& teller, Workload& workload, const std::vector<WorkloadCall>& calls, uint64_t first)
-      : teller_(teller), workload_(workload), calls_(calls), first_(first) {}
+  Told(group::Timers& timers, Teller& teller, Workload& workload,
+       const std::vector<WorkloadCall>& calls, uint64_t first)
+      : KeepsTimers(timers), teller_(teller), workload_(workload), calls_(calls), first_(first) {}
 
   void result(size_t place, std::string_view segment) override {
+    KeepsTimers::result(place, segment);
     tell(place, hashOf(segment), workload_.answerText(calls_[place], segment));
   }
   void error(size_t place, std::string_view code, std::string_view text) override {
+    KeepsTimers::error(place, code, text);
     std::string said = "error " + std::string(code) + ": " + std::string(text);
     tell(place, hashOf(said), said);
   }
@@ -147,11 +177,14 @@ public:
       FileSource from(part_.loadFrom);
       Result<void> loaded = machine_->load(from);
       if (!loaded) return problem(loaded.fault());
+      loadTimers();
       sayDigest(part_.first - 1);
     }
     base::Prng prng(part_.first + 1);
     for (uint64_t next = part_.first; next < part_.limit;) {
+      if (next % kWakeEvery == 0 && !wake(next)) return false;
       uint64_t most = std::min(part_.limit - next, part_.shuffled ? 1 + prng.below(kRunMax) : 1);
+      most = std::min(most, kWakeEvery - next % kWakeEvery);
       std::vector<WorkloadCall> calls = runFrom(next, most);
       bool went = calls[0].query ? query(calls, next) : apply(calls, next);
       if (!went) return false;
@@ -180,11 +213,43 @@ private:
     return calls;
   }
 
+  static int64_t timeUsOf(uint64_t number) {
+    return kFirstTimeUs + static_cast<int64_t>(number * 700'001);
+  }
+
+  // Fires what is due by the time of that call, behind the call before it.
+  bool wake(uint64_t number) {
+    timers_.takeDue(timeUsOf(number), due_);
+    if (due_.empty()) return true;
+    std::vector<group::MachineCommand> commands;
+    std::string tokens;
+    for (const group::Timers::Timer& timer : due_) {
+      group::MachineCommand command;
+      command.position = {number, static_cast<uint32_t>(commands.size() + 1)};
+      command.term = 1 + number / 500;
+      command.timeUs = timeUsOf(number);
+      command.seed = mixed(mixed(part_.seed, number), commands.size() + 1);
+      command.wakes = true;
+      command.token = timer.token;
+      if (commands.size() < kTokensToldMax) tokens += " " + std::to_string(timer.token);
+      commands.push_back(command);
+    }
+    if (due_.size() > kTokensToldMax) tokens += " …";
+    teller_.say(kTwinWake, number, std::to_string(due_.size()) + " timers:" + tokens);
+    KeepsTimers answers(timers_);
+    soilStack(part_.shuffled ? 0x77 : 0);
+    group::Machine::ApplyEnd end = machine_->apply(commands.data(), commands.size(), answers);
+    if (!end.fault) return true;
+    uint64_t token = commands[std::min(end.applied, commands.size() - 1)].token;
+    teller_.say(kTwinFault, number, "wake(" + std::to_string(token) + "): " + end.fault->text);
+    return false;
+  }
+
   group::MachineCommand commandOf(const WorkloadCall& call, uint64_t number) const {
     group::MachineCommand command;
     command.position = {number + 1, 0};
     command.term = 1 + number / 500;
-    command.timeUs = kFirstTimeUs + static_cast<int64_t>(number * 700'001);
+    command.timeUs = timeUsOf(number);
     command.seed = mixed(part_.seed, number + 1);
     command.session = number % 3;
     command.interfaceId = call.interfaceId;
@@ -199,7 +264,7 @@ private:
       teller_.say(kTwinCall, first + commands.size(), call.text);
       commands.push_back(commandOf(call, first + commands.size()));
     }
-    Told told(teller_, workload_, calls, first);
+    Told told(timers_, teller_, workload_, calls, first);
     soilStack(part_.shuffled ? 0x77 : 0);
     group::Machine::ApplyEnd end = machine_->apply(commands.data(), commands.size(), told);
     if (end.fault) teller_.say(kTwinFault, first + end.applied, end.fault->text);
@@ -209,7 +274,7 @@ private:
   bool query(const std::vector<WorkloadCall>& calls, uint64_t number) {
     teller_.say(kTwinCall, number, calls[0].text);
     group::MachineCommand question = commandOf(calls[0], number);
-    Told told(teller_, workload_, calls, number);
+    Told told(timers_, teller_, workload_, calls, number);
     soilStack(part_.shuffled ? 0x77 : 0);
     Result<void> answered = machine_->query(question, told);
     if (!answered) teller_.say(kTwinFault, number, answered.fault().text);
@@ -228,7 +293,19 @@ private:
     if (!capture) return problem(capture.fault());
     FileSink to(part_.saveTo);
     Result<void> saved = (*capture)->save(to);
-    return saved ? true : problem(saved.fault());
+    if (!saved) return problem(saved.fault());
+    std::ofstream timers(part_.saveTo + kTimersEnding);
+    for (const group::Timers::Timer& timer : timers_.inOrder()) {
+      timers << timer.timeUs << ' ' << timer.token << '\n';
+    }
+    if (timers.flush()) return true;
+    return problem({ErrorCode::io, "a snapshot's timers cannot be written", {}});
+  }
+
+  void loadTimers() {
+    std::ifstream file(part_.loadFrom + kTimersEnding);
+    group::Timers::Timer timer;
+    while (file >> timer.timeUs >> timer.token) timers_.set(timer);
   }
 
   const TwinPart& part_;
@@ -236,6 +313,8 @@ private:
   Workload workload_;
   Teller& teller_;
   std::unique_ptr<group::Machine> machine_;
+  group::Timers timers_;
+  std::vector<group::Timers::Timer> due_;
 };
 
 }  // namespace

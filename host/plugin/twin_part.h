@@ -16,8 +16,8 @@ struct TwinPart {
   uint64_t seed = 1;
   uint64_t first = 0;  // calls [first, limit)
   uint64_t limit = 0;
-  std::string loadFrom;   // a snapshot's file; empty: an empty machine
-  std::string saveTo;     // where the machine is saved to at the end; empty: nowhere
+  std::string loadFrom;  // a snapshot's file, and pending timers beside it; empty: an empty machine
+  std::string saveTo;    // where the machine is saved to at the end; empty: nowhere
   bool shuffled = false;  // heap and stack are other than a fresh process has them; runs are longer
   Settings settings;
 };
@@ -31,6 +31,7 @@ TwinPart twinPartFrom(const std::vector<std::string>& words);
 // a number in hex; then text.
 enum TwinWord : char {
   kTwinCall = 'c',     // is about to be carried out
+  kTwinWake = 'w',     // before it: the tokens of timers that have come due and are to fire
   kTwinAnswer = 'a',   // its bytes' hash, and what it is
   kTwinDigest = 'd',   // of the state after it
   kTwinFault = 'f',    // of that call: the machine has stopped

@@ -42,6 +42,7 @@ private:
 // What one twin said of one call.
 struct Heard {
   std::string call;
+  std::string wakes;                  // timers that fired before it
   std::optional<std::string> answer;  // hash and text
   std::optional<std::string> digest;
 };
@@ -72,6 +73,9 @@ void takeIn(const TwinSetup& setup, const ChildEnd& end, Story& story) {
     switch (line[0]) {
       case kTwinCall:
         story.calls[number].call = text;
+        break;
+      case kTwinWake:
+        story.calls[number].wakes = story.calls[number].call = text;
         break;
       case kTwinAnswer:
         story.calls[number].answer = text;
@@ -129,6 +133,10 @@ std::string textOf(const std::string& answer) {
 
 // Empty where both have said the same of the call; else what differs.
 std::string difference(const Heard& one, const Heard& other) {
+  if (one.wakes != other.wakes) {
+    auto said = [](const std::string& wakes) { return wakes.empty() ? "none" : wakes; };
+    return "before it one process fires " + said(one.wakes) + ", its twin " + said(other.wakes);
+  }
   if (one.answer && other.answer && *one.answer != *other.answer) {
     std::string left = textOf(*one.answer);
     std::string right = textOf(*other.answer);

@@ -199,6 +199,7 @@ void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers&
     dead_.reset();
     generation_ = request.generation;
     end.logTimeUs = applier_->state().timeUs;
+    end.nextTimerUs = applier_->state().timers.nextUs();
   } else {
     end.fault = loaded.fault();
   }

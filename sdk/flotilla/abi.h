@@ -24,7 +24,7 @@ extern "C" {
 
 #define FLOTILLA_ABI_MAGIC UINT64_C(0x616c6c69746f6c66)  // "flotilla"
 #define FLOTILLA_ABI_MAJOR 1u      // another major: not one struct can be relied upon
-#define FLOTILLA_ABI_MINOR 0u      // a host takes its own minor and lower ones
+#define FLOTILLA_ABI_MINOR 1u      // a host takes its own minor and lower ones
 #define FLOTILLA_SDK_VERSION 100u  // major * 10000 + minor * 100 + patch: 0.1.0
 
 // Bytes that belong to whoever hands them over.
@@ -51,7 +51,11 @@ typedef struct flotilla_method {
   const char* name;      // as the schema spells it
 } flotilla_method;
 
+// The row of a command that nobody called: a timer of the machine's own has come due.
+#define FLOTILLA_WAKE UINT32_MAX
+
 // A command, or a query: then ordinal, term, seed and session are 0 and index is what was applied.
+// One of row FLOTILLA_WAKE has a token and no params; its answer is heard by nobody.
 typedef struct flotilla_command {
   uint32_t size;
   uint32_t row;  // of the method table
@@ -62,6 +66,7 @@ typedef struct flotilla_command {
   uint64_t seed;   // the same on every replica
   uint64_t session;
   flotilla_bytes params;
+  uint64_t token;  // of a timer: what wakeAt was given. Since ABI 1.1
 } flotilla_command;
 
 // Takes answers. `place` counts from 0 within the run; places are answered in order, each once.
@@ -71,6 +76,11 @@ typedef struct flotilla_answers {
   void (*result)(void* context, uint64_t place, flotilla_bytes segment);
   void (*error)(void* context, uint64_t place, flotilla_bytes code, flotilla_bytes text);
   void (*fault)(void* context, flotilla_bytes text);  // of the first command that has no answer
+  // Since ABI 1.1, for machines that say FLOTILLA_TIMERS. Before the command at `place` is
+  // answered: a command of row FLOTILLA_WAKE with this token is to come once log time has reached
+  // `timeUs`, exactly once, never earlier. Where the command ends with an error it does not. 0:
+  // taken; else too many are pending in this group.
+  int (*wakeAt)(void* context, uint64_t place, int64_t timeUs, uint64_t token);
 } flotilla_answers;
 
 // Takes the reason why a call gave nothing. `code` is the author's, or empty for a fault.
@@ -112,7 +122,8 @@ enum {
   FLOTILLA_SNAPSHOT = 1,            // capture, save, release and load are there
   FLOTILLA_CONCURRENT_QUERIES = 2,  // queries may run beside one another (not beside applies)
   FLOTILLA_ON_DISK = 4,             // keeps its own files; not in ABI 1.0
-  FLOTILLA_DIGEST = 8               // digest is there
+  FLOTILLA_DIGEST = 8,              // digest is there
+  FLOTILLA_TIMERS = 16              // apply takes commands of row FLOTILLA_WAKE; since ABI 1.1
 };
 
 typedef struct flotilla_descriptor {

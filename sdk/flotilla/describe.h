@@ -120,10 +120,15 @@ template <typename Machine, typename Interface>
 class Description {
 public:
   Description(const char* name, const char* version,
-              std::initializer_list<Handler<Machine>> handlers) {
+              std::initializer_list<Handler<Machine>> handlers, bool alone) {
     handlers_ = handlers;
     capnp::InterfaceSchema schema = capnp::Schema::from<Interface>();
     for (const Handler<Machine>& handler : handlers_) addRow(schema, handler);
+    if (alone && setsTimers && !Wakes<Machine>) {
+      problem(
+          "calls entry.wakeAt, and its machine has no public "
+          "void wake(const flotilla::Entry&, uint64_t token) to be called then");
+    }
     schema_ = SchemaNodes::of(schema);
     if constexpr (TakesOptions<Machine>) {
       configSchema_ = SchemaNodes::of(capnp::Schema::from<typename Machine::Options>());
@@ -179,6 +184,7 @@ private:
     d.schema = {schema_.begin(), schema_.size() * sizeof(capnp::word)};
     d.configSchema = {configSchema_.begin(), configSchema_.size() * sizeof(capnp::word)};
     d.abilities = FLOTILLA_SNAPSHOT;
+    if (Wakes<Machine>) d.abilities |= FLOTILLA_TIMERS;
     if (!CapturesItself<Machine> || DigestsItself<Machine>) d.abilities |= FLOTILLA_DIGEST;
     d.create = Calls::create;
     d.destroy = Calls::destroy;
@@ -203,14 +209,16 @@ private:
 };
 
 // The descriptor of a machine that is built in; FLOTILLA_PLUGIN is the same with a symbol. The
-// first call of a (Machine, Interface) decides; name and version must be literals.
+// first call of a (Machine, Interface) decides; name and version must be literals. `alone`: there
+// is no other machine in this shared object, so it is this one that sets timers, if any does.
 //
 //   flotilla::describe<Catalog, schema::CatalogMachine>("catalog", "1.0.0",
 //                                                       {FLOTILLA_HANDLERS(Catalog, add, find)})
 template <typename Machine, typename Interface>
 const flotilla_descriptor* describe(const char* name, const char* version,
-                                    std::initializer_list<Handler<Machine>> handlers) {
-  static const Description<Machine, Interface> description(name, version, handlers);
+                                    std::initializer_list<Handler<Machine>> handlers,
+                                    bool alone = false) {
+  static const Description<Machine, Interface> description(name, version, handlers, alone);
   return &description.descriptor();
 }
 

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <compare>
+#include <concepts>
 #include <cstdint>
 
 #include "flotilla/abi.h"
+#include "flotilla/error.h"
+#include "flotilla/timers.h"
 
 namespace flotilla {
 
@@ -20,10 +23,11 @@ struct Position {
 // why it is all that a machine may use: no clock, random numbers, threads, files or globals.
 //
 // Thread: the handler's. Dies with the call.
-// Errors: none.
+// Errors: wakeAt throws Error `tooManyTimers`.
 class Entry {
 public:
-  explicit Entry(const flotilla_command& command) : command_(command) {}
+  Entry(const flotilla_command& command, const flotilla_answers& answers, uint64_t place)
+      : command_(command), answers_(answers), place_(place) {}
 
   uint64_t index() const { return command_.index; }
   uint64_t ordinal() const { return command_.ordinal; }
@@ -33,8 +37,21 @@ public:
   uint64_t seed() const { return command_.seed; }        // for a generator of the machine's own
   uint64_t session() const { return command_.session; }  // the caller's; 0: none
 
+  // Once log time has reached `timeUs`, the machine's `void wake(const flotilla::Entry&, uint64_t
+  // token)` is called, as a command of its own: once on every replica, and never earlier by log
+  // time. A command that ends with an Error sets no timer. There is no taking back: wake looks at
+  // the state for whether what it was set for still holds.
+  template <std::convertible_to<uint64_t> Token = uint64_t>
+  void wakeAt(int64_t timeUs, Token token = 0) const {
+    noteTimers<Token>();
+    int refused = answers_.wakeAt(answers_.context, place_, timeUs, static_cast<uint64_t>(token));
+    if (refused != 0) throw Error("tooManyTimers", "too many timers of this group are pending");
+  }
+
 private:
   const flotilla_command& command_;
+  const flotilla_answers& answers_;
+  const uint64_t place_;
 };
 
 // The state that a query looks at.

@@ -1,6 +1,7 @@
 // A machine's member function as a row of its method table.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 #include <capnp/any.h>
@@ -55,12 +56,13 @@ Handler<Machine> row(const char* name, uint32_t kind) {
   return handler;
 }
 
-template <typename Machine, typename ParamsReader, typename ResultsBuilder,
-          void (Machine::*Member)(const Entry&, ParamsReader, ResultsBuilder)>
+template <typename Declares, typename ParamsReader, typename ResultsBuilder,
+          void (Declares::*Member)(const Entry&, ParamsReader, ResultsBuilder)>
 struct Signature<Member> {
-  using Class = Machine;
+  using Class = Declares;
   using Params = typename ParamsReader::Reads;
   using Results = typename ResultsBuilder::Builds;
+  template <std::derived_from<Declares> Machine>
   static Handler<Machine> handler(const char* name) {
     Handler<Machine> handler = row<Machine, Params, Results>(name, FLOTILLA_COMMAND);
     handler.command = [](Machine& machine, const Entry& entry, capnp::AnyStruct::Reader params,
@@ -71,12 +73,13 @@ struct Signature<Member> {
   }
 };
 
-template <typename Machine, typename ParamsReader, typename ResultsBuilder,
-          void (Machine::*Member)(const View&, ParamsReader, ResultsBuilder) const>
+template <typename Declares, typename ParamsReader, typename ResultsBuilder,
+          void (Declares::*Member)(const View&, ParamsReader, ResultsBuilder) const>
 struct Signature<Member> {
-  using Class = Machine;
+  using Class = Declares;
   using Params = typename ParamsReader::Reads;
   using Results = typename ResultsBuilder::Builds;
+  template <std::derived_from<Declares> Machine>
   static Handler<Machine> handler(const char* name) {
     Handler<Machine> handler = row<Machine, Params, Results>(name, FLOTILLA_QUERY);
     handler.query = [](const Machine& machine, const View& view, capnp::AnyStruct::Reader params,
@@ -89,9 +92,10 @@ struct Signature<Member> {
 
 }  // namespace typed
 
-template <auto Member>
-auto handler(const char* name) {
-  return typed::Signature<Member>::handler(name);
+// A machine may have the handler from a class that it extends, as its interface extends that one's.
+template <auto Member, typename Machine = typename typed::Signature<Member>::Class>
+Handler<Machine> handler(const char* name) {
+  return typed::Signature<Member>::template handler<Machine>(name);
 }
 
 }  // namespace flotilla

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -68,6 +69,8 @@ public:
 //   kv.call<&KvMachine::put>([](auto in) { in.setKey("a"); }).result().getRevision();
 //   kv.restart();   // into a new machine, through a snapshot
 //
+// Log time stands still but for `advance`, which fires the timers that come due on the way.
+//
 // Owner:  a test.
 // Thread: one.
 // Errors: throws MachineFault for a fault, Error where the machine refuses its configuration.
@@ -87,20 +90,34 @@ public:
     capnp::MallocMessageBuilder message;
     fill(message.initRoot<Params>());
     std::string_view params = flat(message);
-    Handler<Machine> wanted = handler<Member>("");
-    flotilla_command command{};
-    command.size = sizeof command;
-    command.row = rowOf(wanted);
-    command.index = wanted.kind == FLOTILLA_COMMAND ? ++index_ : index_;
-    command.term = 1;
-    command.timeUs = timeUs;
-    command.seed = mixed(command.index, 1);
+    Handler<Machine> wanted = handler<Member, Machine>("");
+    flotilla_command command = next(rowOf(wanted), wanted.kind);
     command.params = {params.data(), params.size()};
     Heard heard = ask(command, wanted.kind);
     if (heard.fault) throw MachineFault(*heard.fault);
     if (!heard.code.empty()) return Answer<Results>(heard.code, heard.body);
     return Answer<Results>(heard.body);
   }
+
+  // Log time moves on by so much. On the way each timer that is due fires, when it is due, in
+  // order, those that firing sets included; gives their number.
+  size_t advance(int64_t us) {
+    int64_t limitUs = timeUs + us;
+    size_t fired = 0;
+    while (!timers_.empty() && timers_.begin()->first <= limitUs) {
+      timeUs = std::max(timeUs, timers_.begin()->first);
+      flotilla_command command = next(FLOTILLA_WAKE, FLOTILLA_COMMAND);
+      command.token = timers_.begin()->second;
+      timers_.erase(timers_.begin());
+      Heard heard = ask(command, FLOTILLA_COMMAND);
+      if (heard.fault) throw MachineFault(*heard.fault);
+      if (++fired > kFiredMax) throw std::logic_error("timers set each other without end");
+    }
+    timeUs = limitUs;
+    return fired;
+  }
+  // Pending, by the time when they are due: tokens.
+  const std::multimap<int64_t, uint64_t>& timers() const { return timers_; }
 
   std::string snapshot() const {
     std::string bytes;
@@ -136,11 +153,25 @@ public:
   int64_t timeUs = 1'700'000'000'000'000;  // log time of the next call
 
 private:
+  static constexpr size_t kFiredMax = 1'000'000;  // by one advance
+
   struct Heard {
     std::string code;
     std::string body;
     std::optional<std::string> fault;
+    std::vector<std::pair<int64_t, uint64_t>> wanted;  // timers
   };
+
+  flotilla_command next(uint32_t row, uint32_t kind) {
+    flotilla_command command{};
+    command.size = sizeof command;
+    command.row = row;
+    command.index = kind == FLOTILLA_COMMAND ? ++index_ : index_;
+    command.term = 1;
+    command.timeUs = timeUs;
+    command.seed = mixed(command.index, 1);
+    return command;
+  }
 
   std::unique_ptr<Instance<Machine>> made() const {
     Config config;
@@ -168,7 +199,8 @@ private:
     };
     static constexpr auto kString = string;
     flotilla_answers answers{
-        sizeof answers, &heard,
+        sizeof answers,
+        &heard,
         [](void* to, uint64_t, flotilla_bytes segment) {
           static_cast<Heard*>(to)->body = kString(segment);
         },
@@ -176,12 +208,20 @@ private:
           static_cast<Heard*>(to)->code = kString(code);
           static_cast<Heard*>(to)->body = kString(text);
         },
-        [](void* to, flotilla_bytes text) { static_cast<Heard*>(to)->fault = kString(text); }};
+        [](void* to, flotilla_bytes text) { static_cast<Heard*>(to)->fault = kString(text); },
+        [](void* context, uint64_t, int64_t dueUs, uint64_t token) {
+          auto& to = *static_cast<Heard*>(context);
+          to.wanted.emplace_back(dueUs, token);
+          if (!Wakes<Machine>) to.fault = "sets a timer and has no wake to be called then";
+          return 0;
+        }};
     if (kind == FLOTILLA_COMMAND) {
       instance_->apply(&command, 1, answers, nullptr);
     } else {
       instance_->query(command, answers);
     }
+    bool done = !heard.fault && heard.code.empty();
+    if (done) timers_.insert(heard.wanted.begin(), heard.wanted.end());
     return heard;
   }
 
@@ -190,6 +230,7 @@ private:
   std::unique_ptr<Instance<Machine>> instance_;
   std::unique_ptr<capnp::MallocMessageBuilder> params_;
   uint64_t index_ = 0;
+  std::multimap<int64_t, uint64_t> timers_;  // the host's part of the state: a restart keeps them
 };
 
 }  // namespace flotilla::testing

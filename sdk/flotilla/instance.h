@@ -16,6 +16,7 @@
 #include "flotilla/replicated.h"
 #include "flotilla/run.h"
 #include "flotilla/snapshot_stream.h"
+#include "flotilla/timers.h"
 
 namespace flotilla {
 
@@ -79,10 +80,12 @@ public:
         cursor->index = command.index;
         cursor->ordinal = command.ordinal;
       }
-      const Handler<Machine>& handler = handlers_[command.row];  // the host knows the table
       End end = answered(answers, place, run, [&](capnp::MessageBuilder& results) {
+        Entry entry(command, answers, place);
+        if (command.row == FLOTILLA_WAKE) return wake(entry, command.token, results);
+        const Handler<Machine>& handler = handlers_[command.row];  // the host knows the table
         if (handler.command == nullptr) throw std::logic_error("a query was given as a command");
-        handler.command(*machine_, Entry(command), run.params(place), results);
+        handler.command(*machine_, entry, run.params(place), results);
       });
       if (end == End::done) {
         members_.keep();
@@ -178,6 +181,16 @@ private:
     Held held_;
   };
 
+  // A timer's command answers nothing: an empty struct.
+  void wake(const Entry& entry, uint64_t token, capnp::MessageBuilder& results) {
+    if constexpr (Wakes<Machine>) {
+      machine_->wake(entry, token);
+      results.getRoot<capnp::AnyPointer>();
+    } else {
+      throw std::logic_error("a timer was given to a machine without wake");
+    }
+  }
+
   // Calls one handler and hands its answer over, whatever comes out.
   template <typename Call>
   End answered(const flotilla_answers& answers, uint64_t place, const Run& run, Call&& call) const {
@@ -217,6 +230,7 @@ private:
     run.decode(first);
     bool prepared = false;
     for (uint64_t place = first; place < run.decodedLimit(); ++place) {
+      if (run.command(place).row == FLOTILLA_WAKE) continue;
       const Handler<Machine>& handler = handlers_[run.command(place).row];
       if (handler.prepare == nullptr || run.damaged(place)) continue;
       try {

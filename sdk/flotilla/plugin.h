@@ -15,11 +15,13 @@
 //   void get(const flotilla::View&, Kv::GetParams::Reader, Kv::GetResults::Builder) const;
 //       a query: const, so it cannot change anything
 //
-// and, where it helps, `void prepare(Kv::PutParams::Reader) const`, called ahead for each command
-// of a run so that Tables can prefetch. Its members are flotilla::Table, Single and Fixed; then
-// snapshots, digests and undoing a failed command come with it. A machine that keeps its state
-// otherwise has capture() and load() (instance.h). It is constructed from nothing, from a
-// `const flotilla::Config&`, or from its `Options`, a struct of its schema (options.h).
+// Where it sets timers (entry.wakeAt), `void wake(const flotilla::Entry&, uint64_t token)` is
+// called when one comes due; where it helps, `void prepare(Kv::PutParams::Reader) const` is called
+// ahead for each command of a run, so that Tables can prefetch. Its members are flotilla::Table,
+// Single and Fixed; then snapshots, digests and undoing a failed command come with it. A machine
+// that keeps its state otherwise has capture() and load() (instance.h). It is constructed from
+// nothing, from a `const flotilla::Config&`, or from its `Options`, a struct of its schema
+// (options.h).
 //
 // FLOTILLA_PLUGIN(Machine, Interface, "1.0.0", put, get) ends the source and exports the one
 // symbol. The plugin's name is that of the target: flotilla_add_plugin(NAME …) defines
@@ -33,16 +35,16 @@
 #define FLOTILLA_EXPAND2(...) \
   FLOTILLA_EXPAND1(FLOTILLA_EXPAND1(FLOTILLA_EXPAND1(FLOTILLA_EXPAND1(__VA_ARGS__))))
 #define FLOTILLA_EXPAND1(...) __VA_ARGS__
-#define FLOTILLA_ONE(MACHINE, METHOD, ...)       \
-  ::flotilla::handler<&MACHINE::METHOD>(#METHOD) \
+#define FLOTILLA_ONE(MACHINE, METHOD, ...)                \
+  ::flotilla::handler<&MACHINE::METHOD, MACHINE>(#METHOD) \
       __VA_OPT__(, FLOTILLA_AGAIN FLOTILLA_PARENTHESES(MACHINE, __VA_ARGS__))
 #define FLOTILLA_AGAIN() FLOTILLA_ONE
 
 // The rows for `describe`: up to 64 handlers.
 #define FLOTILLA_HANDLERS(MACHINE, ...) FLOTILLA_EXPAND(FLOTILLA_ONE(MACHINE, __VA_ARGS__))
 
-#define FLOTILLA_PLUGIN(MACHINE, INTERFACE, VERSION, ...)                                       \
-  extern "C" const flotilla_descriptor* flotilla_plugin(void) {                                 \
-    return ::flotilla::describe<MACHINE, INTERFACE>(FLOTILLA_PLUGIN_NAME, VERSION,              \
-                                                    {FLOTILLA_HANDLERS(MACHINE, __VA_ARGS__)}); \
+#define FLOTILLA_PLUGIN(MACHINE, INTERFACE, VERSION, ...)                                \
+  extern "C" const flotilla_descriptor* flotilla_plugin(void) {                          \
+    return ::flotilla::describe<MACHINE, INTERFACE>(                                     \
+        FLOTILLA_PLUGIN_NAME, VERSION, {FLOTILLA_HANDLERS(MACHINE, __VA_ARGS__)}, true); \
   }

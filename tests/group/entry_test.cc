@@ -55,6 +55,9 @@ TEST_CASE("group/entry: the other kinds are read as they were written") {
   REQUIRE(decodeEntry(encodeOpenSession(4, 99).view(), entry).ok());
   CHECK(entry.kind == EntryKind::openSession);
   CHECK(entry.salt == 99);
+  REQUIRE(decodeEntry(encodeTimers(7).view(), entry).ok());
+  CHECK(entry.kind == EntryKind::timers);
+  CHECK(entry.timeUs == 7);
   raft::Configuration joint{{1, 2, 3}, {1, 2}, {7}, {2}, true};
   Bytes payload = encodeConfiguration(5, joint);
   REQUIRE(decodeEntry(payload.view(), entry).ok());

@@ -26,6 +26,12 @@ MapMachine::ApplyEnd MapMachine::apply(const group::MachineCommand* all, size_t 
   ++runs;
   for (size_t i = 0; i < count; ++i) {
     const group::MachineCommand& it = all[i];
+    if (it.wakes) {
+      if (it.token == 666) return {i, Fault{ErrorCode::faulted, "broke when it was woken", {}}};
+      wake(it, i, answers);
+      ++commands;
+      continue;
+    }
     std::string params = trimmed(it.params);
     switch (it.method) {
       case 0: {
@@ -43,12 +49,33 @@ MapMachine::ApplyEnd MapMachine::apply(const group::MachineCommand* all, size_t 
         answers.result(i, std::to_string(it.timeUs) + " " + std::to_string(it.seed) + " " +
                               std::to_string(it.session));
         break;
+      case 5:
+      case 6: {
+        size_t space = params.find(' ');
+        bool taken = answers.wakeAt(i, std::stoll(params), std::stoull(params.substr(space + 1)));
+        if (it.method == 6 || !taken) {
+          answers.error(i, taken ? "refused" : "full", "no timer");
+        } else {
+          answers.result(i, "set");
+        }
+        break;
+      }
       default:
         return {i, Fault{ErrorCode::faulted, "no such method", {}}};
     }
     ++commands;
   }
   return {count, {}};
+}
+
+void MapMachine::wake(const group::MachineCommand& timer, size_t place, group::Answers& answers) {
+  if (timer.token == 777) {
+    answers.wakeAt(place, timer.timeUs, 1);
+    return answers.error(place, "refused", "the author said no to a timer");
+  }
+  if (timer.token >= 1000) answers.wakeAt(place, timer.timeUs + 1000, timer.token - 1000);
+  values["woken"] += std::to_string(timer.token) + "@" + std::to_string(timer.timeUs) + " ";
+  answers.result(place, "");
 }
 
 Result<void> MapMachine::query(const group::MachineCommand& question, group::Answers& answers) {
@@ -90,7 +117,7 @@ Result<void> MapMachine::load(group::SnapshotSource& source) {
 
 std::optional<group::Machine::MethodKind> MapMachine::kindOf(uint64_t interfaceId,
                                                              uint16_t method) const {
-  if (interfaceId != kMapInterface || method > 4) return {};
+  if (interfaceId != kMapInterface || method > 6) return {};
   return method == 1 ? MethodKind::query : MethodKind::command;
 }
 

@@ -12,8 +12,12 @@ namespace flotilla::test {
 constexpr uint64_t kMapInterface = 0xabcd;
 
 // Methods: 0 put "key=value" (answers how many commands came before it), 1 get "key" (a query),
-// 2 refuse (an author's error), 3 break (a fault), 4 stamp (answers "time seed session").
-// Params may have NULs at their end, to fill words.
+// 2 refuse (an author's error), 3 break (a fault), 4 stamp (answers "time seed session"),
+// 5 wake "time token" (an author's error where that is refused), 6 the same and then an author's
+// error. Params may have NULs at their end, to fill words.
+//
+// A timer adds "token@time " to what is kept under "woken". Tokens from 1000 on set another, 1000
+// less, a millisecond on; 666 breaks; 777 sets another and then errs.
 class MapMachine final : public group::Machine {
 public:
   ApplyEnd apply(const group::MachineCommand* commands, size_t count,
@@ -27,6 +31,9 @@ public:
   std::map<std::string, std::string> values;
   uint64_t commands = 0;  // applied so far; part of the state
   size_t runs = 0;        // calls of apply; not part of it
+
+private:
+  void wake(const group::MachineCommand& timer, size_t place, group::Answers& answers);
 };
 
 // A call of MapMachine.

@@ -131,6 +131,7 @@ void Seat::install(group::InstallRequest request) {
       auto installed = applier->install(source, request.point);
       if (!installed) end.fault = installed.fault();
       end.logTimeUs = applier->state().timeUs;
+      end.nextTimerUs = applier->state().timers.nextUs();
     }
     group->installEnd(std::move(end));
   });

@@ -32,8 +32,21 @@ public:
   void error(size_t place, std::string_view code, std::string_view text) override {
     at(place) = {false, std::string(code), std::string(text)};
   }
+  bool wakeAt(size_t place, int64_t timeUs, uint64_t token) override {
+    if (full) return false;
+    timers.push_back({place, timeUs, token});
+    return true;
+  }
 
+  struct Timer {
+    size_t place = 0;
+    int64_t timeUs = 0;
+    uint64_t token = 0;
+    bool operator==(const Timer&) const = default;
+  };
   std::vector<One> all;
+  std::vector<Timer> timers;
+  bool full = false;  // no more timers are taken
 
 private:
   One& at(size_t place) {

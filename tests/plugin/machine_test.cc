@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "alarms.capnp.h"
 #include "bad.capnp.h"
 #include "bad_behaviour.capnp.h"
 #include "host/plugin/descriptor.h"
@@ -271,6 +272,12 @@ TEST_CASE("plugin/machine: whatever breaks the boundary stops the machine with a
                 "answered place 99 of a run of 2 where place 1 was next; places are answered in "
                 "order, each once"},
            Case{"short", "gave a result of 7 bytes; a segment is whole words, at least one"},
+           Case{"timer",
+                "set a timer, which commands do of machines that say FLOTILLA_TIMERS, and nothing "
+                "else does"},
+           Case{"far timer",
+                "set a timer for place 99 of a run of 2 where place 1 was next; places are "
+                "answered in order, each once"},
            Case{"fault", "on purpose"},
        }) {
     CAPTURE(one.key);
@@ -290,6 +297,78 @@ TEST_CASE("plugin/machine: whatever breaks the boundary stops the machine with a
     CHECK(end.fault->text == "machine bad_boundary 1.0.0: " + one.text);
     CHECK(heard.all.size() == end.applied);
   }
+}
+
+namespace {
+
+group::MachineCommand alarmAt(uint64_t index, const Bytes& params) {
+  group::MachineCommand command = commandAt(index, 0, 0, params);
+  command.interfaceId = capnp::typeId<Alarms>();
+  command.timeUs = 1000;
+  return command;
+}
+group::MachineCommand wakeAt(uint64_t index, uint64_t token) {
+  group::MachineCommand command;
+  command.position = {index, 0};
+  command.timeUs = 3000;
+  command.wakes = true;
+  command.token = token;
+  return command;
+}
+
+}  // namespace
+
+TEST_CASE("plugin/machine: timers cross the boundary with their place, and come back as commands") {
+  auto machine = made(badFile("alarms"));
+  Bytes put[] = {flatParams<Alarms::SetParams>([](auto in) { in.setAlarm(7), in.setInUs(500); }),
+                 flatParams<Alarms::SetParams>([](auto in) { in.setAlarm(8), in.setInUs(-1); }),
+                 flatParams<Alarms::SetParams>([](auto in) { in.setAlarm(9), in.setInUs(100); })};
+  std::vector<group::MachineCommand> run;
+  for (const Bytes& params : put) run.push_back(alarmAt(run.size() + 1, params));
+  Heard heard;
+  CHECK(machine->apply(run.data(), run.size(), heard).applied == 3);
+  CHECK(heard.timers == std::vector<Heard::Timer>{{0, 1500, 7}, {2, 1100, 9}});
+  CHECK(heard.all[1].code == "badTime");
+
+  std::vector<group::MachineCommand> timers{wakeAt(4, 9), wakeAt(4, 7), wakeAt(4, 7)};
+  Heard woken;
+  CHECK(machine->apply(timers.data(), timers.size(), woken).applied == 3);
+  REQUIRE(woken.all.size() == 3);
+  for (const auto& one : woken.all) CHECK(one.ok);
+  Bytes none = flatParams<Alarms::TallyParams>([](auto) {});
+  group::MachineCommand question = alarmAt(5, none);
+  question.method = 2;
+  Heard tally;
+  REQUIRE(machine->query(question, tally).ok());
+  ResultWords<Alarms::TallyResults> result(tally.all.at(0).text);
+  CHECK((*result).getRung() == 2);
+  CHECK((*result).getTwice() == 1);  // as the machine tells it
+  CHECK((*result).getEarly() == 0);
+  CHECK((*result).getPending() == 0);
+}
+
+TEST_CASE("plugin/machine: where no more timers are taken the author's command errs") {
+  auto machine = made(badFile("alarms"));
+  Bytes params = flatParams<Alarms::SetParams>([](auto in) { in.setAlarm(7); });
+  group::MachineCommand command = alarmAt(1, params);
+  Heard heard;
+  heard.full = true;
+  auto digest = machine->digest();
+  CHECK(machine->apply(&command, 1, heard).applied == 1);
+  CHECK(heard.all[0].code == "tooManyTimers");
+  CHECK(machine->digest() == digest);
+}
+
+TEST_CASE("plugin/machine: a timer of a machine that has no wake stops it there") {
+  auto machine = kv();
+  group::MachineCommand timer = wakeAt(4, 9);
+  Heard heard;
+  auto end = machine->apply(&timer, 1, heard);
+  CHECK(end.applied == 0);
+  REQUIRE(end.fault.has_value());
+  CHECK(end.fault->text ==
+        "machine kv 1.0.0: has a timer pending and no wake to be called; another version of it "
+        "set the timer");
 }
 
 TEST_CASE("plugin/descriptor: what clients are told is what the plugin says") {

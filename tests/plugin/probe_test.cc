@@ -62,7 +62,7 @@ TEST_CASE("plugin/probe: what is no plugin is refused in plain words") {
 
 TEST_CASE("plugin/probe: another build's plugin is refused with both versions") {
   CHECK(refusal(badFile("bad_abi")) ==
-        "built for ABI 2.0, this host has ABI 1.0; build it against this host's sdk/");
+        "built for ABI 2.1, this host has ABI 1.1; build it against this host's sdk/");
   CHECK(refusal(badFile("bad_magic")) ==
         "its descriptor is none of Flotilla's (wrong magic); build it with sdk/flotilla/abi.h");
   CHECK(refusal(badFile("bad_capnp")) ==
@@ -81,6 +81,14 @@ TEST_CASE("plugin/probe: methods and handlers must agree") {
         "handler put takes other parameters than method put");
 }
 
+TEST_CASE("plugin/probe: a machine that sets timers and cannot be woken is refused") {
+  for (const char* name : {"bad_no_wake", "bad_other_wake"}) {
+    CHECK(refusal(badFile(name)) ==
+          "calls entry.wakeAt, and its machine has no public void wake(const flotilla::Entry&, "
+          "uint64_t token) to be called then");
+  }
+}
+
 TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that member") {
   struct Case {
     std::string name;
@@ -88,7 +96,7 @@ TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that 
   };
   for (const Case& one : {
            Case{"minor",
-                "built for ABI 1.99, this host has ABI 1.0; build it against this host's sdk/"},
+                "built for ABI 1.99, this host has ABI 1.1; build it against this host's sdk/"},
            Case{"size", "its descriptor has 16 bytes, ABI 1.0 has "},
            Case{"null", "flotilla_plugin gave null; it must give its descriptor"},
            Case{"name", "its name is \"Bad Name\"; needs [a-z0-9][a-z0-9._-]{0,62}"},
@@ -99,7 +107,7 @@ TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that 
            Case{"no_digest",
                 "says it has a digest and has none; give it one, or leave FLOTILLA_DIGEST out"},
            Case{"on_disk",
-                "keeps its state on disk, which ABI 1.0 does not know; leave FLOTILLA_ON_DISK out"},
+                "keeps its state on disk, which ABI 1.1 does not know; leave FLOTILLA_ON_DISK out"},
            Case{"no_methods", "has no method; a machine needs one"},
            Case{"many_methods",
                 "has 5000 methods; at most 4096 can be served, so split the interface"},
@@ -196,5 +204,5 @@ TEST_CASE("plugin/library: a refusal names the file also without a child") {
   REQUIRE_FALSE(library.ok());
   CHECK(library.fault().text ==
         "plugin " + badFile("bad_abi") +
-            ": built for ABI 2.0, this host has ABI 1.0; build it against this host's sdk/");
+            ": built for ABI 2.1, this host has ABI 1.1; build it against this host's sdk/");
 }

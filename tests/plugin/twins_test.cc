@@ -48,8 +48,8 @@ std::vector<std::string> importsOf(const std::string& file) {
 
 TEST_CASE("plugin/twins: sound plugins come to the same, whatever the seed") {
   for (uint64_t seed : {1, 2, 3}) {
-    for (const std::string& file :
-         {test::pluginFile("kv"), test::pluginFile("counter"), badFile("wavering_nothing")}) {
+    for (const std::string& file : {test::pluginFile("kv"), test::pluginFile("counter"),
+                                    badFile("wavering_nothing"), badFile("alarms")}) {
       CAPTURE(file);
       auto facts = twins(file, seed);
       CHECK_MESSAGE(facts.ok(), (facts ? "" : facts.fault().text));
@@ -86,6 +86,18 @@ TEST_CASE("plugin/twins: what a snapshot does not hold is found after a restore"
   CAPTURE(global);
   CHECK(says(global, ", which was restored from a snapshot before call 201; does load give back"));
   CHECK(says(global, "is nothing kept in globals?"));
+}
+
+TEST_CASE("plugin/twins: timers fire in both, across restores, and what they do is compared") {
+  std::string lost = found("wavering_timer");
+  CAPTURE(lost);
+  CHECK(says(lost, "the states after it are not"));
+  CHECK(says(lost, ", which was restored from a snapshot before call 201; does load give back"));
+  std::string fault = found("wavering_timer_fault");
+  CAPTURE(fault);
+  CHECK(says(fault, " timers: "));
+  CHECK(says(fault, "wake("));
+  CHECK(says(fault, "woken too early; what is the caller's doing is answered with"));
 }
 
 TEST_CASE("plugin/twins: a call that stops its machine is named") {

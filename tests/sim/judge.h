@@ -49,6 +49,19 @@ struct GroupFacts {
   std::unordered_map<std::string, std::vector<Effect>> values;  // what each key came to hold
   std::optional<group::Position> poisonedAt;
 
+  // An alarm that was set: when it is due, and as the how manyth of all it was put there.
+  struct Alarm {
+    AlarmCommand what;
+    group::Position setAt;
+    int64_t dueUs = 0;
+    uint64_t order = 0;
+    bool waits = false;
+  };
+  std::map<uint64_t, Alarm> alarms;
+  std::map<std::pair<int64_t, uint64_t>, uint64_t> alarmsDue;  // those that wait, in their order
+  std::map<group::Position, uint64_t> rings;
+  uint64_t lastAlarmOrder = 0;
+
   const raft::Configuration& committedConfiguration() const {
     return configurations.rbegin()->second;
   }
@@ -84,11 +97,17 @@ public:
   void ran(group::ReplicaKey replica, const group::MachineCommand& command, const KvCommand& what,
            bool set);
   void saved(group::ReplicaKey replica, raft::LogPoint point, std::string_view file);
+  // The machine carried out a command that sets an alarm, or a timer; `done`: without an error.
+  void alarmSet(group::ReplicaKey replica, const group::MachineCommand& command,
+                const AlarmCommand& what, bool done);
+  void alarmRang(group::ReplicaKey replica, const group::MachineCommand& command, bool done);
 
   // What a client was told. Nothing is acknowledged that did not happen, there and then.
   void acknowledged(uint64_t group, ValueId value, const group::Outcome& outcome);
   void refused(uint64_t group, ValueId value, ErrorCode code);
   void sawValue(uint64_t group, const std::string& key, ValueId value, raft::Index at);
+  void alarmAcknowledged(uint64_t group, uint64_t alarm, const group::Outcome& outcome);
+  void alarmRefused(uint64_t group, uint64_t alarm, ErrorCode code);
 
   GroupFacts& facts(uint64_t group) { return groups_[group]; }
 
@@ -114,6 +133,7 @@ private:
   void checkEntry(group::ReplicaKey replica, const group::LogEntry& entry,
                   const raft::LogShape& shape);
   void lookAtChanges();
+  void awaitAlarm(GroupFacts& known, GroupFacts::Alarm& alarm, int64_t dueUs);
 
   const Events& events_;
   Report& report_;

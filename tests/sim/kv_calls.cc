@@ -1,4 +1,4 @@
-// Calls of the kv plugin.
+// Calls of the simulated machine.
 #include "tests/sim/kv_calls.h"
 
 #include <cstring>
@@ -7,6 +7,7 @@
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
+#include "alarms.capnp.h"
 #include "kv.capnp.h"
 
 namespace flotilla::sim {
@@ -30,16 +31,21 @@ ValueId idOf(capnp::Data::Reader bytes) {
 }
 
 template <typename Params, typename Fill>
-group::Call callOf(KvMethod method, Fill&& fill) {
+group::Call callOf(uint64_t interfaceId, uint16_t method, Fill&& fill) {
   capnp::MallocMessageBuilder message(1024);
   fill(message.initRoot<Params>());
   auto segments = message.getSegmentsForOutput();
   group::Call call;
-  call.interfaceId = capnp::typeId<Kv>();
-  call.method = static_cast<uint16_t>(method);
+  call.interfaceId = interfaceId;
+  call.method = method;
   auto bytes = segments[0].asBytes();
   call.params = Bytes::copyOf({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
   return call;
+}
+
+template <typename Params, typename Fill>
+group::Call callOf(KvMethod method, Fill&& fill) {
+  return callOf<Params>(capnp::typeId<Kv>(), static_cast<uint16_t>(method), fill);
 }
 
 // One segment, copied to where words may lie.
@@ -107,11 +113,12 @@ std::optional<KvAnswer> readAnswer(KvMethod method, std::string_view bytes) {
   return answer;
 }
 
-std::optional<KvCommand> readCommand(uint16_t method, std::string_view params) {
-  if (params.size() % sizeof(capnp::word) != 0) return std::nullopt;
-  Segment segment(params);
+std::optional<KvCommand> readCommand(const group::MachineCommand& from) {
+  bool ours = !from.wakes && from.interfaceId == capnp::typeId<Kv>();
+  if (!ours || from.params.size() % sizeof(capnp::word) != 0) return std::nullopt;
+  Segment segment(from.params);
   KvCommand command;
-  command.method = static_cast<KvMethod>(method);
+  command.method = static_cast<KvMethod>(from.method);
   if (command.method == KvMethod::put) {
     auto in = segment.root<Kv::PutParams>();
     command.key = in.getKey().cStr();
@@ -124,6 +131,24 @@ std::optional<KvCommand> readCommand(uint16_t method, std::string_view params) {
     return std::nullopt;
   }
   return command;
+}
+
+group::Call alarmCall(const AlarmCommand& alarm) {
+  return callOf<Alarms::SetParams>(capnp::typeId<Alarms>(), 0, [&](Alarms::SetParams::Builder in) {
+    in.setAlarm(alarm.alarm);
+    in.setInUs(alarm.inUs);
+    in.setAgain(alarm.again);
+    in.setFails(static_cast<Fails>(alarm.fails));
+  });
+}
+
+std::optional<AlarmCommand> readAlarm(const group::MachineCommand& from) {
+  bool ours = !from.wakes && from.interfaceId == capnp::typeId<Alarms>() && from.method == 0;
+  if (!ours || from.params.size() % sizeof(capnp::word) != 0) return std::nullopt;
+  Segment segment(from.params);
+  auto in = segment.root<Alarms::SetParams>();
+  return AlarmCommand{in.getAlarm(), in.getInUs(), in.getAgain(),
+                      static_cast<AlarmCommand::Fails>(in.getFails())};
 }
 
 }  // namespace flotilla::sim

@@ -1,4 +1,4 @@
-// Calls of the kv plugin, made and read by simulated clients.
+// Calls of the simulated machine, made and read by its clients.
 #pragma once
 
 #include <cstdint>
@@ -31,12 +31,23 @@ group::Call compareAndSetCall(const std::string& key, ValueId expected, ValueId 
 
 // Nothing where the segment is no answer of that method.
 std::optional<KvAnswer> readAnswer(KvMethod method, std::string_view segment);
-// What a command names; nothing where its params are none of ours.
+// What a command names; nothing where it is none of kv's.
 struct KvCommand {
   KvMethod method = KvMethod::put;
   std::string key;
   ValueId value = 0;
 };
-std::optional<KvCommand> readCommand(uint16_t method, std::string_view params);
+std::optional<KvCommand> readCommand(const group::MachineCommand& command);
+
+// An alarm to set: tests/plugin/alarms. Each has a name of its own.
+struct AlarmCommand {
+  enum class Fails : uint8_t { never, setting, ringing };
+  uint64_t alarm = 0;
+  int64_t inUs = 0;
+  uint32_t again = 0;
+  Fails fails = Fails::never;
+};
+group::Call alarmCall(const AlarmCommand& alarm);
+std::optional<AlarmCommand> readAlarm(const group::MachineCommand& command);
 
 }  // namespace flotilla::sim

@@ -129,7 +129,8 @@ std::string idleness(const Report& all) {
                               {Count::joints, 20},         {Count::leadersRemoved, 10},
                               {Count::shrinks, 5},         {Count::grows, 5},
                               {Count::disksLost, 10},      {Count::replaced, 10},
-                              {Count::lostMessages, 1000}, {Count::sleeps, 300}};
+                              {Count::lostMessages, 1000}, {Count::sleeps, 300},
+                              {Count::timersFired, 1000}};
   uint64_t seeds = all[Count::seeds];
   if (seeds < 50) return "";
   for (const Least& least : kLeast) {

@@ -83,6 +83,14 @@ void drawSleep(Options& to) {
   if (dice.chance(500)) to.thinkUsMax = 200'000 + static_cast<int64_t>(dice.below(1'500'000));
 }
 
+// The same; and none of failing_seeds.txt has any, so that each still finds what it found.
+void drawAlarms(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 68);
+  if (!dice.chance(500)) return;
+  to.everyAlarm = 20'000 + static_cast<int64_t>(dice.below(dice.chance(500) ? 100'000 : 1'500'000));
+  if (to.groups > 8) to.everyAlarm *= 4;
+}
+
 // A fault of this kind happens in so many seeds of a thousand, about so many times in each.
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times) {
   if (!dice.chance(seeds)) return 0;
@@ -130,6 +138,7 @@ Options optionsOf(uint64_t seed) {
   drawFaults(dice, to);
   drawClients(dice, to);
   drawSleep(to);
+  drawAlarms(to);
   return to;
 }
 
@@ -162,7 +171,7 @@ std::string describe(const Options& o) {
   add("clients", o.clients), add("lanes", o.lanes), add("stamped", o.stamped);
   add("reads", o.reads), add("staleReads", o.staleReads), add("leases", o.leases);
   add("valueBytesMax", o.valueBytesMax), add("thinkUsMax", o.thinkUsMax);
-  add("answerUsMax", o.answerUsMax);
+  add("answerUsMax", o.answerUsMax), add("everyAlarm", o.everyAlarm);
   return line;
 }
 

@@ -74,6 +74,7 @@ struct Options {
   uint32_t valueBytesMax = 64;
   int64_t thinkUsMax = 20'000;
   int64_t answerUsMax = 400'000;  // a client waits no longer
+  int64_t everyAlarm = 0;         // set in each group
 };
 
 Options optionsOf(uint64_t seed);

@@ -44,7 +44,8 @@ enum class Count : size_t {
   disksLost,
   replaced,  // replicas of lost disks
   sleeps,    // of replicas
-  judged,    // operations in histories that were found linearizable
+  timersFired,
+  judged,  // operations in histories that were found linearizable
   count
 };
 
@@ -83,6 +84,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "disksLost",
     "replaced",
     "sleeps",
+    "timersFired",
     "judged",
 };
 

@@ -3,6 +3,7 @@
 
 #include "host/base/checksum.h"
 #include "host/raft/membership.h"
+#include "tests/sim/alarm_setters.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/operators.h"
@@ -36,6 +37,10 @@ std::string unrestOf(World& world, uint64_t group) {
     if (status.applied != leader.lastIndex) return who + " has not applied all";
     if (status.waitingCalls != 0) return who + " keeps calls waiting";
   }
+  const auto& due = world.judge.facts(group).alarmsDue;
+  if (!poisoned && !due.empty()) {
+    return "alarm " + std::to_string(due.begin()->second) + " has not rung";
+  }
   return "";
 }
 
@@ -59,6 +64,7 @@ void compare(World& world) {
       group::Applier& applier = world.host(world.hostOf(key)).lane(key)->applier();
       std::string state = std::to_string(applier.machine()->digest().value_or(0)) + " " +
                           std::to_string(applier.state().timeUs) + " " +
+                          std::to_string(applier.state().timers.size()) + " " +
                           std::to_string(applier.state().sessions.size()) + " " +
                           std::to_string(applier.state().sessions.answerCount());
       uint64_t checksum = base::checksum(state, applier.at().index);
@@ -88,7 +94,9 @@ void comeToRest(World& world, const Clients& clients, int64_t untilUs) {
 void liveThrough(World& world, Clients& clients) {
   Nemesis nemesis(world);
   Operators operators(world);
+  AlarmSetters alarms(world);
   clients.begin();
+  alarms.begin();
   nemesis.begin();
   operators.begin();
   world.runUntil(world.options.stormUs);
@@ -101,6 +109,7 @@ void liveThrough(World& world, Clients& clients) {
   comeToRest(world, clients, untilUs + 3'000'000);
   if (!world.judge.verdict()) compare(world);
   if (!world.judge.verdict()) clients.judge();
+  if (!world.judge.verdict()) alarms.judge();
 }
 
 }  // namespace

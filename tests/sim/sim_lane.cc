@@ -180,6 +180,7 @@ void SimLane::doInstall(const group::InstallRequest& request) {
     dead_.reset();
     generation_ = request.generation;
     end.logTimeUs = applier_.state().timeUs;
+    end.nextTimerUs = applier_.state().timers.nextUs();
     ++around_.report[Count::installs];
     around_.judge.applied(key_, applier_);
   } else {

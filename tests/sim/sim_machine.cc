@@ -1,4 +1,4 @@
-// The kv plugin's machine, watched, and broken on demand.
+// The simulated machine, watched, and broken on demand.
 #include "tests/sim/sim_machine.h"
 
 #include <utility>
@@ -7,8 +7,7 @@
 #include "flotilla/abi.h"
 #include "host/plugin/machine.h"
 #include "tests/sim/kv_calls.h"
-
-extern "C" const flotilla_descriptor* flotilla_plugin(void);  // plugins/kv/kv.cc
+#include "tests/sim/sim_kv.h"
 
 namespace flotilla::sim {
 namespace {
@@ -26,17 +25,29 @@ public:
 
   void result(size_t place, std::string_view segment) override {
     const group::MachineCommand& command = commands_[place];
-    if (auto what = readCommand(command.method, command.params)) {
+    if (auto what = readCommand(command)) {
       auto answer = readAnswer(what->method, segment);
       place_.judge->ran(place_.replica, command, *what, answer && answer->set);
     }
+    watchAlarm(command, true);
     answers_.result(place, segment);
   }
   void error(size_t place, std::string_view appCode, std::string_view text) override {
+    watchAlarm(commands_[place], false);
     answers_.error(place, appCode, text);
+  }
+  bool wakeAt(size_t place, int64_t timeUs, uint64_t token) override {
+    return answers_.wakeAt(place, timeUs, token);
   }
 
 private:
+  void watchAlarm(const group::MachineCommand& command, bool done) {
+    if (command.wakes) place_.judge->alarmRang(place_.replica, command, done);
+    if (auto what = readAlarm(command)) {
+      place_.judge->alarmSet(place_.replica, command, *what, done);
+    }
+  }
+
   const MachinePlace& place_;
   const group::MachineCommand* commands_;
   group::Answers& answers_;
@@ -84,7 +95,7 @@ public:
 
 private:
   static bool isPoison(const group::MachineCommand& command) {
-    auto what = readCommand(command.method, command.params);
+    auto what = readCommand(command);
     return what && what->key == kPoisonKey;
   }
 
@@ -96,7 +107,7 @@ private:
 }  // namespace
 
 Result<std::unique_ptr<group::Machine>> makeSimMachine(MachinePlace place) {
-  auto machine = plugin::makeMachine(flotilla_plugin(), {}, nullptr, place.replica);
+  auto machine = plugin::makeMachine(simDescriptor(), {}, nullptr, place.replica);
   if (!machine) return machine.fault();
   return std::unique_ptr<group::Machine>(
       std::make_unique<SimMachine>(std::move(place), std::move(*machine)));

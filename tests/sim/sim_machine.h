@@ -1,4 +1,4 @@
-// The kv plugin's machine, watched, and broken on demand.
+// The simulated machine, watched, and broken on demand.
 #pragma once
 
 #include <functional>

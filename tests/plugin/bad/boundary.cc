@@ -41,6 +41,8 @@ uint64_t apply(void*, const flotilla_command* commands, uint64_t count,
     if (key == "twice") answers->result(answers->context, place, result);
     if (key == "far") answers->result(answers->context, 99, result);
     if (key == "short") result.size = 7;
+    if (key == "timer") answers->wakeAt(answers->context, place, 5, 5);
+    if (key == "far timer") answers->wakeAt(answers->context, 99, 5, 5);
     if (key == "fault") {
       answers->fault(answers->context, bytesOf("on\npurpose"));
       return place;

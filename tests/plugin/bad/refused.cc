@@ -22,9 +22,17 @@ public:
   }
 #endif
 
-  void put(const Entry&, Plain::PutParams::Reader in, Plain::PutResults::Builder) {
+  void put(const Entry& entry, Plain::PutParams::Reader in, Plain::PutResults::Builder) {
     keys_.set(flotilla::bytes(in.getKey()), 1);
+#if defined(BAD_NO_WAKE) || defined(BAD_OTHER_WAKE)
+    if (entry.index() == 0) entry.wakeAt(0);  // which never happens
+#else
+    static_cast<void>(entry);
+#endif
   }
+#if defined(BAD_OTHER_WAKE)
+  void wake(const Entry&) {}
+#endif
   void get(const View&, Plain::GetParams::Reader in, Plain::GetResults::Builder out) const {
     out.setFound(keys_.has(flotilla::bytes(in.getKey())));
   }
@@ -90,7 +98,7 @@ extern "C" const flotilla_descriptor* flotilla_plugin(void) {
         capnp::typeId<WithGeneric::PutResults>(), nullptr, nullptr, nullptr}});
 #else
   static flotilla_descriptor d = *flotilla::describe<Machine, Plain>(
-      FLOTILLA_PLUGIN_NAME, "1.0.0", {FLOTILLA_HANDLERS(Machine, put, get)});
+      FLOTILLA_PLUGIN_NAME, "1.0.0", {FLOTILLA_HANDLERS(Machine, put, get)}, true);
 #endif
 #if defined(BAD_CAPNP)
   d.capnpVersion = 1'000'001;

@@ -52,7 +52,7 @@ uint64_t waver() {
 uint64_t waver() {
   std::abort();
 }
-#elif defined(WAVER_NOTHING)
+#elif !defined(WAVER_RESTORE_ORDER)
 uint64_t waver() {
   return 7;
 }
@@ -102,6 +102,9 @@ public:
            Wavering::PutResults::Builder out) {
     if (entry.index() % 2 == 0) {
       keys_.set(bytes(in.getKey()), waver());
+#if defined(WAVER_TIMER) || defined(WAVER_TIMER_FAULT)
+      entry.wakeAt(entry.timeUs() + 3'000'000, entry.index());
+#endif
     } else {
       out.setValue(keys_.getOr(bytes(in.getKey()), 0));
     }
@@ -110,6 +113,17 @@ public:
              Wavering::FirstResults::Builder out) const {
     if (!keys_.empty()) out.setKey((*keys_.begin()).key);
   }
+#if defined(WAVER_TIMER)
+  // The first token that a process sees is kept outside of the state, and so lost with a restore.
+  void wake(const flotilla::Entry&, uint64_t token) {
+    static uint64_t first = token;
+    keys_.set("woken", token - first);
+  }
+#elif defined(WAVER_TIMER_FAULT)
+  void wake(const flotilla::Entry&, uint64_t) {
+    throw std::logic_error("woken too early");
+  }
+#endif
 
 private:
   flotilla::Table<std::string, uint64_t> keys_;
