@@ -23,6 +23,7 @@ namespace flotilla::group {
 // Every bound of one replica. Bytes are payload bytes.
 struct GroupLimits {
   uint32_t entryCommandsMax = 1024;       // commands packed into one entry
+  uint32_t flushCommands = 256;           // gathered commands that make isFull
   uint64_t entryBytesMax = 1 << 20;       // an entry is closed once it reaches this
   uint64_t commandBytesMax = 8 << 20;     // one command's params; more is tooLarge
   uint64_t waitingCallsMax = 65536;       // commands, and again queries; more is overloaded
@@ -140,6 +141,9 @@ public:
   void retry();
   // The end of the loop's turn.
   void flush();
+  // So much has been gathered that it should not wait for the turn's end: the followers and the
+  // disk are to have it while the rest of the turn's calls come in.
+  bool isFull() const { return gatheredCalls_.size() >= options_.limits.flushCommands; }
   // New calls are refused with groupStopping, waiting ones answered; Raft goes on until destroyed.
   void stop();
 

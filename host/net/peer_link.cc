@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kWatchesPerAnswer = 4;
 constexpr uint32_t kBeatsUnansweredMax = 4;  // the next ones wait until one of them is
 constexpr int64_t kSayAgainMs = 10'000;
+constexpr uint64_t kPumpBytes = 32 << 10;
 constexpr uint64_t kFrameHeadBytes = 128;  // the call around the messages
 
 kj::Promise<void> goneWith(const std::string& reason) {
@@ -176,7 +177,7 @@ void PeerLink::sayNotReached(const std::string& reason, int64_t pauseMs) {
 bool PeerLink::dropStream() {
   queue_.clear();
   if (stream_ == nullptr) return false;
-  pumpPlanned_ = false;
+  pumping_ = Pumping::no;
   pump_ = kj::READY_NOW;
   stream_ = nullptr;
   forwards_.close();  // or calls would wait for a host that answers nothing
@@ -221,16 +222,21 @@ void PeerLink::sendBeat(group::Beat beat) {
   }
 }
 
-// When the loop has nothing else to do: what was sent in this turn of the loop goes together.
+// When the loop has nothing else to do, so that what was sent in this turn of the loop goes
+// together; once there is much, at once, so that the peer has it while the rest is made.
 void PeerLink::pumpSoon() {
-  if (pumpPlanned_ || queue_.empty()) return;
+  bool much = queue_.bytes() >= kPumpBytes;
+  Pumping wanted = much ? Pumping::now : Pumping::last;
+  if (queue_.empty() || pumping_ >= wanted) return;
   KJ_IF_MAYBE (stream, stream_) {
     if ((*stream)->unansweredSince.size() >= context_.config.framesInFlightMax) return;
-    pumpPlanned_ = true;
-    pump_ = kj::evalLast([this] {
-              pumpPlanned_ = false;
-              pump();
-            }).eagerlyEvaluate([this](kj::Exception&& exception) { breakStream(exception); });
+    pumping_ = wanted;
+    auto pumpIt = [this] {
+      pumping_ = Pumping::no;
+      pump();
+    };
+    pump_ = (much ? kj::evalLater(kj::mv(pumpIt)) : kj::evalLast(kj::mv(pumpIt)))
+                .eagerlyEvaluate([this](kj::Exception&& exception) { breakStream(exception); });
   }
 }
 

@@ -106,7 +106,8 @@ private:
   uint32_t runningSnapshots_ = 0;
 
   kj::Maybe<kj::Own<Stream>> stream_;
-  bool pumpPlanned_ = false;
+  enum class Pumping : uint8_t { no, last, now };
+  Pumping pumping_ = Pumping::no;  // planned
   kj::Promise<void> pump_ = kj::READY_NOW;
   kj::Promise<void> life_ = kj::READY_NOW;
   kj::TaskSet tasks_;  // snapshots on their way, and moves

@@ -112,7 +112,11 @@ kj::Promise<Outcomes> Router::local(Replica& replica, std::vector<group::Call> c
       replica.group().query(id, std::move(calls[place]), freshness);
     }
   }
-  replica.touch();
+  if (replica.group().isFull()) {
+    replica.flush();
+  } else {
+    replica.touch();
+  }
   return kj::mv(paf.promise);
 }
 

@@ -9,7 +9,7 @@
 namespace flotilla::client {
 
 inline constexpr size_t kReadBufferBytes = 64 << 10;
-inline constexpr size_t kFlushBytes = 256 << 10;    // pending bytes that do not wait for the turn
+inline constexpr size_t kFlushBytes = 32 << 10;     // pending bytes that do not wait for the turn
 inline constexpr size_t kUnsentBytesMax = 4 << 20;  // beyond it writes wait for the wire
 
 #pragma GCC diagnostic push
