@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <malloc.h>
 #include <string>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -44,13 +43,6 @@ base::LogLevel levelOf(const std::string& name) {
   base::closeLog();
   std::fflush(stdout);  // stderr keeps nothing back; whoever waits for its reader has it locked
   ::_exit(code);
-}
-
-// Frames, batches and LevelDB's blocks are large, short-lived, and of one size after the other:
-// what glibc would give back to the kernel, which takes it back page by page, serves again.
-void keepMemory() {
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // glibc takes no higher one
-  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }
 
 void endAtOnce(int) {
@@ -116,7 +108,6 @@ int serve(const runtime::Config& config) {
 int main(int argc, char** argv) {
   CLI::App app{
       "One host of a Flotilla cluster: runs the replicas of many groups and speaks Cap'n Proto."};
-  keepMemory();
   std::string configFile;
   std::string pluginFile;
   bool init = false;
