@@ -5,6 +5,8 @@
 #include <chrono>
 #include <utility>
 
+#include "host/base/thread_name.h"
+
 namespace flotilla::runtime {
 namespace {
 
@@ -51,6 +53,7 @@ void ApplyPool::addWorker() {
 }
 
 void ApplyPool::workerLoop(std::shared_ptr<Shared> shared) {
+  base::nameThread("apply");
   std::unique_lock lock(shared->mutex);
   Idle& me = shared->places.emplace_back();
   while (true) {

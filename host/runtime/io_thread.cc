@@ -1,6 +1,8 @@
 // The thread for files.
 #include "host/runtime/io_thread.h"
 
+#include "host/base/thread_name.h"
+
 namespace flotilla::runtime {
 
 IoThread::IoThread(Inbox& inbox) : inbox_(inbox), thread_([this]() { loop(); }) {}
@@ -23,6 +25,7 @@ void IoThread::post(kj::Function<void()> work) {
 }
 
 void IoThread::loop() {
+  base::nameThread("files");
   std::unique_lock lock(mutex_);
   while (true) {
     ready_.wait(lock, [this]() { return stopping_ || !work_.empty(); });

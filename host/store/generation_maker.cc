@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host/base/assert.h"
+#include "host/base/thread_name.h"
 #include "host/store/files.h"
 
 namespace flotilla::store {
@@ -25,6 +26,7 @@ void GenerationMaker::post(std::function<void()> job) {
 }
 
 void GenerationMaker::run() {
+  base::nameThread("generations");
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "host/base/assert.h"
+#include "host/base/thread_name.h"
 #include "host/store/volume_writer.h"
 
 namespace flotilla::store {
@@ -105,6 +106,7 @@ bool LogVolume::waitForWork(std::vector<VolumeItem>& batch) {
 }
 
 void LogVolume::run() {
+  base::nameThread("disk");
   writer_->begin();
   std::vector<VolumeItem> batch;
   auto lookedForRoom = std::chrono::steady_clock::now();
