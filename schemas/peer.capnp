@@ -14,7 +14,7 @@ interface Peer {
   # Another cluster, another birth under a known id, or a stranger is `denied`.
 
   frame @1 (frame :Frame) -> ();
-  # All groups' Raft messages of the moment from one host to another. Answered at once: the answer is the credit for one
+  # All groups' Raft messages of the moment from one host to another. Answered soon, some at a time: an answer is the credit for one
   # more frame; messages may still be dropped where a queue is full.
 
   openSnapshot @2 (head :Message, bytes :UInt64, checksum :UInt64) -> (sink :SnapshotSink);

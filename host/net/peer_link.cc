@@ -35,8 +35,13 @@ struct PeerLink::Stream {
   kj::Own<PeerChannel> channel;
   kj::Own<kj::PromiseFulfiller<void>> broken;  // rejected: the stream is to end
   kj::TimePoint since;
-  uint64_t watches = 0;                  // how often the watch has looked
-  std::deque<uint64_t> unansweredSince;  // of each frame in flight: `watches` when it left
+  uint64_t watches = 0;  // how often the watch has looked
+  struct Unanswered {
+    uint64_t since = 0;  // `watches` when it left
+    uint64_t bytes = 0;
+  };
+  std::deque<Unanswered> unanswered;  // frames, the oldest first
+  uint64_t unansweredBytes = 0;
   uint32_t beatsUnanswered = 0;
   kj::Canceler greetings;
   kj::TaskSet calls;
@@ -135,8 +140,8 @@ kj::Promise<void> PeerLink::watch() {
   return context_.timer.afterDelay(lookMs * kj::MILLISECONDS).then([this]() -> kj::Promise<void> {
     KJ_IF_MAYBE (stream, stream_) {
       uint64_t now = ++(*stream)->watches;
-      const std::deque<uint64_t>& waiting = (*stream)->unansweredSince;
-      if (!waiting.empty() && now - waiting.front() > kWatchesPerAnswer) {
+      const auto& waiting = (*stream)->unanswered;
+      if (!waiting.empty() && now - waiting.front().since > kWatchesPerAnswer) {
         return gone("no answer within " + std::to_string(context_.config.answerMs) + " ms");
       }
     }
@@ -229,7 +234,7 @@ void PeerLink::pumpSoon() {
   Pumping wanted = much ? Pumping::now : Pumping::last;
   if (queue_.empty() || pumping_ >= wanted) return;
   KJ_IF_MAYBE (stream, stream_) {
-    if ((*stream)->unansweredSince.size() >= context_.config.framesInFlightMax) return;
+    if (!mayFly(**stream)) return;
     pumping_ = wanted;
     auto pumpIt = [this] {
       pumping_ = Pumping::no;
@@ -240,12 +245,14 @@ void PeerLink::pumpSoon() {
   }
 }
 
+bool PeerLink::mayFly(const Stream& stream) const {
+  return stream.unanswered.size() < context_.config.framesInFlightMax &&
+         stream.unansweredBytes < context_.config.framesInFlightBytesMax;
+}
+
 void PeerLink::pump() {
   KJ_IF_MAYBE (stream, stream_) {
-    while (!queue_.empty() &&
-           (*stream)->unansweredSince.size() < context_.config.framesInFlightMax) {
-      sendFrame(**stream);
-    }
+    while (!queue_.empty() && mayFly(**stream)) sendFrame(**stream);
   }
 }
 
@@ -260,10 +267,12 @@ void PeerLink::sendFrame(Stream& stream) {
   for (uint32_t i = 0; i < list.size(); ++i) encode(messages[i], list[i]);
   ++framesSent_;
   messagesSent_ += messages.size();
-  stream.unansweredSince.push_back(stream.watches);
+  stream.unanswered.push_back({stream.watches, bytes});
+  stream.unansweredBytes += bytes;
   stream.calls.add(
       request.send().then([this, &stream](capnp::Response<schema::Peer::FrameResults>) {
-        stream.unansweredSince.pop_front();
+        stream.unansweredBytes -= stream.unanswered.front().bytes;
+        stream.unanswered.pop_front();
         pumpSoon();
       }));
 }

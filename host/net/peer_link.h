@@ -75,6 +75,7 @@ private:
 
   void pumpSoon();
   void pump();
+  bool mayFly(const Stream& stream) const;  // one more frame
   void sendFrame(Stream& stream);
   void breakStream(const kj::Exception& exception);
   void startSnapshots();

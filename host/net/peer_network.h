@@ -32,10 +32,11 @@ struct PeerNetworkConfig {
   int64_t snapshotPieceMs = 30'000;  // a piece of a snapshot unanswered for so long: given up
   int64_t retryFirstMs = 100;
   int64_t retryMs = 2000;  // the longest pause between two attempts
-  uint32_t framesInFlightMax = 4;
-  uint64_t frameBytesMax = 4 << 20;   // a frame ends with the message that reaches it
-  uint64_t queueBytesMax = 32 << 20;  // waiting for one host; past it messages are dropped
-  uint32_t snapshotsMax = 2;          // on their way to one host at a time, others wait
+  uint32_t framesInFlightMax = 32;
+  uint64_t framesInFlightBytesMax = 8 << 20;  // past it the next frame waits for an answer
+  uint64_t frameBytesMax = 4 << 20;           // a frame ends with the message that reaches it
+  uint64_t queueBytesMax = 32 << 20;          // waiting for one host; past it messages are dropped
+  uint32_t snapshotsMax = 2;                  // on their way to one host at a time, others wait
   uint32_t snapshotsWaitingMax = 4096;
 };
 

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <kj/refcount.h>
 
@@ -35,7 +36,7 @@ struct Transfers : kj::Refcounted {
 // Errors: refusals; before hello everything but hello is denied.
 class PeerService final : public schema::Peer::Server {
 public:
-  explicit PeerService(PeerEvents& events) : events_(events) {}
+  PeerService(PeerEvents& events, kj::Timer& timer) : events_(events), timer_(timer) {}
 
 protected:
   kj::Promise<void> hello(HelloContext context) override;
@@ -49,10 +50,15 @@ protected:
 
 private:
   void needHello() const;
+  kj::Promise<void> hold();
+  void answerHeld();
 
   PeerEvents& events_;
+  kj::Timer& timer_;
   uint64_t host_ = 0;  // who is there; 0 before hello
   kj::Own<Transfers> transfers_ = kj::refcounted<Transfers>();
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> held_;  // frames without an answer
+  kj::Promise<void> answering_ = kj::READY_NOW;
 };
 
 #pragma GCC diagnostic pop
@@ -83,7 +89,25 @@ kj::Promise<void> PeerService::frame(FrameContext context) {
   DecodedFrame frame = decode(context.getParams().getFrame());
   context.releaseParams();
   events_.received(host_, std::move(frame.messages));
-  return kj::READY_NOW;
+  return hold();
+}
+
+kj::Promise<void> PeerService::hold() {
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  held_.push_back(kj::mv(paf.fulfiller));
+  if (held_.size() >= kFramesHeldMax) {
+    answerHeld();
+  } else if (held_.size() == 1) {
+    answering_ = timer_.afterDelay(kFramesHeldMs * kj::MILLISECONDS)
+                     .then([this] { answerHeld(); })
+                     .eagerlyEvaluate(nullptr);
+  }
+  return kj::mv(paf.promise);
+}
+
+void PeerService::answerHeld() {
+  for (auto& each : held_) each->fulfill();
+  held_.clear();
 }
 
 kj::Promise<void> PeerService::beat(BeatContext context) {
@@ -143,8 +167,8 @@ kj::Promise<void> PeerService::control(ControlContext context) {
 
 }  // namespace
 
-schema::Peer::Client makePeerService(PeerEvents& events) {
-  return kj::heap<PeerService>(events);
+schema::Peer::Client makePeerService(PeerEvents& events, kj::Timer& timer) {
+  return kj::heap<PeerService>(events, timer);
 }
 
 void encode(const Handshake& from, schema::Handshake::Builder to) {

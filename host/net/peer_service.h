@@ -1,7 +1,10 @@
 // What a host answers to its peers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+#include <kj/timer.h>
 
 #include "host/net/peer_events.h"
 #include "schemas/peer.capnp.h"
@@ -10,8 +13,13 @@ namespace flotilla::net {
 
 inline constexpr uint32_t kSnapshotsInMax = 8;  // on one connection at a time
 
+// Frames are answered some at a time: their answers are credits and nobody's news, and an answer
+// each would be four writes a frame at the two ends. Fewer than a sender may have in flight.
+inline constexpr size_t kFramesHeldMax = 8;
+inline constexpr int64_t kFramesHeldMs = 5;
+
 // Gives the capability for one peer's connection, to be handed out after its login.
-schema::Peer::Client makePeerService(PeerEvents& events);
+schema::Peer::Client makePeerService(PeerEvents& events, kj::Timer& timer);
 
 void encode(const Handshake& from, schema::Handshake::Builder to);
 Result<Handshake> decode(schema::Handshake::Reader from);

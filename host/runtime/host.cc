@@ -279,7 +279,7 @@ Result<Access> Host::access(kj::StringPtr token) const {
 }
 
 schema::Peer::Client Host::peerService() {
-  return net::makePeerService(parts_->peers);
+  return net::makePeerService(parts_->peers, parts_->timer);
 }
 
 const catalog::CatalogView& Host::catalog() const {

@@ -120,7 +120,7 @@ TEST_CASE("net/peer_network: what is sent in one turn of the loop goes as one fr
 TEST_CASE("net/peer_network: frames keep their order past the frames in flight") {
   Pair pair;
   pair.one.config.frameBytesMax = 1;  // a message a frame
-  pair.one.config.framesInFlightMax = 3;
+  pair.one.config.framesInFlightMax = 12;
   pair.one.connect();
   pair.meet();
   for (uint64_t i = 0; i < 200; ++i) pair.one.network->send(2, test::append(i, i, {"abc"}));
@@ -200,7 +200,7 @@ TEST_CASE("net/peer_network: an address that is none is said, and a good one men
 
 TEST_CASE("net/peer_network: nothing is answered before hello") {
   Pair pair;
-  schema::Peer::Client peer = net::makePeerService(pair.two);
+  schema::Peer::Client peer = net::makePeerService(pair.two, pair.loop.timer);
   auto frame = peer.frameRequest();
   frame.initFrame().initMessages(1);
   CHECK(failureOf(pair.loop, frame.send()) == "peer: a call before hello; say hello first");

@@ -156,7 +156,7 @@ TEST_CASE("net/snapshot_stream: a receiver that stops answering is given up") {
 
 TEST_CASE("net/snapshot_stream: pieces out of place are refused, and end the transfer") {
   Pair pair;
-  schema::Peer::Client peer = net::makePeerService(pair.two);
+  schema::Peer::Client peer = net::makePeerService(pair.two, pair.loop.timer);
   auto hello = peer.helloRequest();
   net::encode(pair.one.self, hello.initMine());
   hello.send().wait(pair.loop.scope);
@@ -179,7 +179,7 @@ TEST_CASE("net/snapshot_stream: pieces out of place are refused, and end the tra
 
 TEST_CASE("net/snapshot_stream: a sender cannot hold more transfers open than allowed") {
   Pair pair;
-  schema::Peer::Client peer = net::makePeerService(pair.two);
+  schema::Peer::Client peer = net::makePeerService(pair.two, pair.loop.timer);
   auto hello = peer.helloRequest();
   net::encode(pair.one.self, hello.initMine());
   hello.send().wait(pair.loop.scope);

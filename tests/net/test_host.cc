@@ -27,7 +27,7 @@ protected:
     }
     auto session = context.getResults().initSession();
     session.setRole(schema::Role::PEER);
-    session.setPeer(net::makePeerService(host_));
+    session.setPeer(net::makePeerService(host_, host_.timer()));
     return kj::READY_NOW;
   }
 

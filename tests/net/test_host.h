@@ -20,9 +20,9 @@ namespace flotilla::test {
 
 // Time that moves when told to, and the loop.
 struct Loop {
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};  // outlives what the loop drops at its end
   kj::EventLoop loop;
   kj::WaitScope scope{loop};
-  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
 
   void settle() { scope.poll(); }
   // In small steps, so that what one timer sets off can set another.
@@ -74,6 +74,7 @@ public:
   void listen();  // stands at its address
   void cutAll();  // every connection that others made to it breaks
   std::string address() const;
+  kj::Timer& timer() { return loop_.timer; }
 
   net::Handshake self;
   std::string token = "peers' secret";

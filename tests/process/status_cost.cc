@@ -1,11 +1,14 @@
 // Measures what status calls cost writers: puts a second with and without them, in alternating
 // phases.
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <capnp/message.h>
@@ -27,38 +30,90 @@ constexpr unsigned kPhases = 5;  // of each kind
 constexpr kj::Duration kPhase = 1 * kj::SECONDS;
 constexpr kj::Duration kBetweenCalls = 1 * kj::MILLISECONDS;  // 1,000 status calls a second
 
-// Keeps a fixed number of puts under way, and, while told to, asks for the group's status.
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+[[noreturn]] void end(const char* words) {
+  std::fprintf(stderr, "status-cost: %s\n", words);
+  std::_Exit(1);
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's ErrorHandler has none
+struct Failed final : kj::TaskSet::ErrorHandler {
+  void taskFailed(kj::Exception&& error) override { end(error.getDescription().cStr()); }
+};
+#pragma GCC diagnostic pop
+
+// Asks for a group's status while told to, from a thread and connections of its own: whoever
+// watches a cluster is not the application that writes to it.
+//
+// Owner:  main.
+// Thread: ask() and asked() any.
+// Errors: a call that fails ends the program with its words.
+class Watcher {
+public:
+  Watcher(ClientOptions options, std::string group)
+      : thread_([this, options = std::move(options), group = std::move(group)] {
+          run(options, group);
+        }) {}
+
+  void ask(bool whether) { asking_ = whether; }
+  uint64_t asked() const { return asked_; }
+
+private:
+  void run(const ClientOptions& options, const std::string& group) {
+    kj::AsyncIoContext io = kj::setupAsyncIo();
+    Client client(io, options);
+    flotilla::client::Admin admin = client.admin();
+    Failed failed;
+    kj::TaskSet tasks(failed);
+    kj::Timer& timer = io.provider->getTimer();
+    while (true) {
+      kj::TimePoint since = timer.now();
+      // By the clock, not by turns of the loop: a busy loop is late, and asks for what it missed.
+      for (int64_t wanted = 0; asking_;) {
+        for (; wanted < (timer.now() - since) / kBetweenCalls; ++wanted) {
+          tasks.add(admin.showGroup(group).then([this](auto&&) { ++asked_; }));
+        }
+        timer.afterDelay(kBetweenCalls).wait(io.waitScope);
+      }
+      timer.afterDelay(10 * kBetweenCalls).wait(io.waitScope);
+    }
+  }
+
+  std::atomic<bool> asking_{false};
+  std::atomic<uint64_t> asked_{0};
+  std::thread thread_;  // ends with the program
+};
+
+// Keeps a fixed number of puts under way.
 //
 // Owner:  main.
 // Thread: the loop's.
-// Errors: a put or a status call that fails ends the program with its words.
+// Errors: a put that fails ends the program with its words.
 class Load {
 public:
-  Load(Client& client, kj::Timer& timer, const std::string& group)
-      : admin_(client.admin()),
-        group_(client.group(group)),
-        name_(group),
-        timer_(timer),
-        tasks_(failed_) {
+  Load(Client& client, kj::Timer& timer, const std::string& group, Watcher& watcher)
+      : group_(client.group(group)), timer_(timer), watcher_(watcher) {
     put_ = {capnp::typeId<Kv>(), 0};
     for (unsigned i = 0; i < kInFlight; ++i) put();
-    tasks_.add(askForEver());
   }
 
   // Puts and status calls answered in one phase.
   kj::Promise<void> phase(bool withStatus) {
-    asking_ = withStatus;
-    askedSince_ = timer_.now();
-    askedFor_ = 0;
+    watcher_.ask(withStatus);
     uint64_t putsBefore = puts_;
-    uint64_t asksBefore = asks_;
+    uint64_t asksBefore = watcher_.asked();
     kj::TimePoint began = timer_.now();
     return timer_.afterDelay(kPhase).then([this, putsBefore, asksBefore, began, withStatus]() {
       double seconds = static_cast<double>((timer_.now() - began) / kj::MICROSECONDS) / 1e6;
       double puts = static_cast<double>(puts_ - putsBefore) / seconds;
       if (withStatus) {
         with_.push_back(puts);
-        asked_.push_back(static_cast<double>(asks_ - asksBefore) / seconds);
+        asked_.push_back(static_cast<double>(watcher_.asked() - asksBefore) / seconds);
       } else {
         without_.push_back(puts);
       }
@@ -71,23 +126,6 @@ public:
   }
 
 private:
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's ErrorHandler has none
-  struct Failed final : kj::TaskSet::ErrorHandler {
-    void taskFailed(kj::Exception&& error) override { end(error.getDescription().cStr()); }
-  };
-#pragma GCC diagnostic pop
-
-  [[noreturn]] static void end(const char* words) {
-    std::fprintf(stderr, "status-cost: %s\n", words);
-    std::exit(1);  // NOLINT(concurrency-mt-unsafe): one thread
-  }
-
-  static double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-  }
-
   void put() {
     capnp::MallocMessageBuilder message;
     auto params = message.initRoot<Kv::PutParams>();
@@ -100,30 +138,13 @@ private:
     });
   }
 
-  kj::Promise<void> askForEver() {
-    return timer_.afterDelay(kBetweenCalls).then([this]() {
-      // By the clock, not by turns of the loop: a busy loop is late, and asks for what it missed.
-      for (; asking_ && askedFor_ < (timer_.now() - askedSince_) / kBetweenCalls; ++askedFor_) {
-        tasks_.add(admin_.showGroup(name_).then([this](auto&&) { ++asks_; }));
-      }
-      return askForEver();
-    });
-  }
-
-  flotilla::client::Admin admin_;
   kj::Own<GroupClient> group_;
-  std::string name_;
   kj::Timer& timer_;
+  Watcher& watcher_;
   flotilla::client::MethodId put_;
   uint64_t next_ = 0;
   uint64_t puts_ = 0;
-  uint64_t asks_ = 0;
-  bool asking_ = false;
-  kj::TimePoint askedSince_ = kj::origin<kj::TimePoint>();
-  int64_t askedFor_ = 0;  // since then
   std::vector<double> with_, without_, asked_;
-  Failed failed_;
-  kj::TaskSet tasks_;  // last, so that it is gone before what its tasks use
 };
 
 }  // namespace
@@ -139,7 +160,8 @@ int main(int count, char** words) {
   options.addresses.assign(words + 3, words + count);
   kj::AsyncIoContext io = kj::setupAsyncIo();
   Client client(io, options);
-  Load load(client, io.provider->getTimer(), words[2]);
+  Watcher watcher(options, words[2]);
+  Load load(client, io.provider->getTimer(), words[2], watcher);
   load.phase(false).wait(io.waitScope);  // warm
   for (unsigned i = 0; i < kPhases; ++i) {
     load.phase(false).wait(io.waitScope);
