@@ -42,6 +42,9 @@ public:
   void suspect(Link& link);
 
   std::vector<Link*> up();
+  // Calls without an answer, in all lanes; the lanes count.
+  size_t unanswered = 0;
+
   kj::Timer& timer() { return timer_; }
   const ClientOptions& options() const { return options_; }
 

@@ -13,6 +13,10 @@ namespace {
 // A smaller batch is not worth splitting that others may overlap with it.
 constexpr size_t kBatchCallsWorth = 64;
 
+// With so many calls unanswered, in all lanes together, what a batch costs matters more than how
+// soon a small one leaves.
+constexpr size_t kBusyCalls = 256;
+
 // How many answers a group is made to keep for us: half of what it keeps for one session.
 constexpr uint64_t kAnswersKeptMax = 8'192;
 
@@ -36,7 +40,9 @@ Lane::Lane(Route& route, Kind kind)
       timer_(route.hosts().timer()),
       tasks_(*this) {}
 
-Lane::~Lane() noexcept(false) = default;
+Lane::~Lane() noexcept(false) {
+  route_.hosts().unanswered -= unanswered_;
+}
 
 // Large loads travel as several batches that overlap; small ones as one.
 size_t Lane::batchCallsMax() const {
@@ -72,6 +78,7 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
   open_.freshness = freshness;
   open_.add(method, params, timer_.now() + options_.callTimeoutMs * kj::MILLISECONDS, kj::mv(done));
   ++unanswered_;
+  ++route_.hosts().unanswered;
   unansweredBytes_ += bytes;
   gather();
   watch();
@@ -82,9 +89,16 @@ void Lane::gather() {
   gathering_ = true;
   tasks_.add(kj::evalLast([this]() {
     gathering_ = false;
-    close();
     pump();
   }));
+}
+
+// A small batch waits for the one before it to land while the client is busy: calls that are spread
+// over many groups would else travel by ones and twos.
+bool Lane::mayLeave(const Batch& batch) const {
+  if (flights_.size() >= std::max(options_.batchesInFlightMax, 1U)) return false;
+  bool small = batch.calls.size() < kBatchCallsWorth;
+  return flights_.empty() || !small || route_.hosts().unanswered < kBusyCalls;
 }
 
 void Lane::close() {
@@ -94,8 +108,12 @@ void Lane::close() {
 }
 
 void Lane::pump() {
-  while (!waiting_.empty() && flights_.size() < std::max(options_.batchesInFlightMax, 1U) &&
-         !seeking_ && !opening_ && !pausing_) {
+  while (!seeking_ && !opening_ && !pausing_) {
+    if (waiting_.empty()) {
+      if (open_.empty() || gathering_ || !mayLeave(open_)) return;
+      close();
+    }
+    if (!mayLeave(waiting_.front())) return;
     KJ_IF_MAYBE (target, route_.now()) {
       if (!sendFront(*target)) return;
     } else {
@@ -352,6 +370,7 @@ void Lane::refuseWaiting(const Fault& fault) {
 void Lane::end(Call& call, Outcome&& outcome) {
   call.ended = true;
   --unanswered_;
+  --route_.hosts().unanswered;
   unansweredBytes_ -= call.wordCount * sizeof(capnp::word);
   if (call.session != 0) stamps_.settle(call.session, call.sequence);
   ended_.push_back({kj::mv(call.done), std::move(outcome)});

@@ -52,7 +52,8 @@ private:
   size_t batchCallsMax() const;
 
   // On the way out.
-  void gather();  // closes the open batch at the end of this turn of the loop
+  void gather();  // pumps at the end of this turn of the loop
+  bool mayLeave(const Batch& batch) const;
   void close();
   void pump();  // sends what may be sent
   bool sendFront(Target& target);
@@ -89,7 +90,7 @@ private:
   uint64_t groupId_ = 0;      // whose session it is
   uint64_t incarnation_ = 0;  // and in which of its lives
 
-  Batch open_;                 // of this turn of the loop
+  Batch open_;                 // takes new calls
   std::deque<Batch> waiting_;  // by their serials, so that what is repeated goes first
   std::map<uint64_t, Flight> flights_;
   uint64_t nextSerial_ = 1;
