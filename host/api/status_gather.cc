@@ -10,7 +10,7 @@
 namespace flotilla::api {
 namespace {
 
-constexpr auto kBetweenRounds = 5 * kj::MILLISECONDS;
+constexpr auto kBetweenRounds = 50 * kj::MILLISECONDS;
 constexpr size_t kRoundsMax = 10'000;
 constexpr kj::Duration kStatusTime = 1 * kj::SECONDS;
 
