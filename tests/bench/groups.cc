@@ -13,7 +13,7 @@ namespace flotilla::bench {
 namespace {
 
 constexpr uint32_t kListMax = 10'000;
-constexpr size_t kMakingMax = 64;  // groups at a time
+constexpr size_t kMakingMax = 256;  // groups at a time
 
 // kv.so as it was built, or installed, with this program; empty where it is not there.
 kj::Array<kj::byte> kvPlugin() {
@@ -78,17 +78,18 @@ kj::Promise<void> make(client::Client& client, const Options& options,
 
 }  // namespace
 
-kj::Promise<void> ensureGroups(client::Client& client, const Options& options) {
+kj::Promise<uint32_t> ensureGroups(client::Client& client, const Options& options) {
   auto there = kj::heap<std::set<std::string>>();
   std::set<std::string>& known = *there;
   return list(client, "", known)
-      .then([&client, &options, &known]() -> kj::Promise<void> {
+      .then([&client, &options, &known]() -> kj::Promise<uint32_t> {
         auto missing = kj::heap<std::vector<std::string>>();
         std::vector<std::string>& names = *missing;
         for (uint32_t group = options.groups; group > 0; --group) {
           if (!known.contains(groupName(group - 1))) names.push_back(groupName(group - 1));
         }
-        if (names.empty()) return kj::READY_NOW;
+        auto made = static_cast<uint32_t>(names.size());
+        if (made == 0) return made;
         return ensurePlugin(client)
             .then([&client, &options, &names]() {
               size_t makers = std::min(kMakingMax, names.size());
@@ -96,6 +97,7 @@ kj::Promise<void> ensureGroups(client::Client& client, const Options& options) {
               for (size_t i = 0; i < makers; ++i) all.add(make(client, options, names));
               return kj::joinPromises(all.finish());
             })
+            .then([made]() { return made; })
             .attach(kj::mv(missing));
       })
       .attach(kj::mv(there));

@@ -9,7 +9,7 @@
 namespace flotilla::bench {
 
 // Makes those of bench-1 … bench-N that are not there, of plugin kv, which is pushed first where
-// the cluster has none. Rejected with a fault's text.
-kj::Promise<void> ensureGroups(client::Client& client, const Options& options);
+// the cluster has none; gives how many. Rejected with a fault's text.
+kj::Promise<uint32_t> ensureGroups(client::Client& client, const Options& options);
 
 }  // namespace flotilla::bench

@@ -85,7 +85,13 @@ void tell(const Seen& second) {
                static_cast<unsigned long long>(errors));
 }
 
-Json resultOf(const Options& options, const Seen& seen, const Load::Verdict& verdict) {
+// The groups that were missing, and how long it took until all were ready.
+struct Made {
+  uint32_t groups = 0;
+  double seconds = 0;
+};
+
+Json resultOf(const Options& options, Made made, const Seen& seen, const Load::Verdict& verdict) {
   uint64_t errors = 0;
   Json byCode = Json::object();
   for (const auto& [code, count] : seen.errors) {
@@ -104,6 +110,7 @@ Json resultOf(const Options& options, const Seen& seen, const Load::Verdict& ver
   out["clientCpuUsPerOp"] =
       seen.done == 0 ? 0 : seen.cpuSeconds * 1e6 / static_cast<double>(seen.done);
   out["verified"] = {{"keys", verdict.read}, {"wrong", verdict.wrong}};
+  out["made"] = {{"groups", made.groups}, {"seconds", made.seconds}};
   out["parameters"] = {{"op", options.op},
                        {"road", options.road},
                        {"typed", options.typed},
@@ -120,8 +127,11 @@ Json resultOf(const Options& options, const Seen& seen, const Load::Verdict& ver
 
 // Everything, with a cluster that has let us in.
 Exit measure(const Options& options, admin::Cluster& cluster, const client::ClientOptions& access) {
-  cluster.wait(ensureGroups(cluster.client(), options));
   kj::AsyncIoContext& io = cluster.io();
+  kj::TimePoint began = io.provider->getTimer().now();
+  Made made{.groups = cluster.wait(ensureGroups(cluster.client(), options)), .seconds = 0};
+  kj::Duration took = io.provider->getTimer().now() - began;
+  made.seconds = static_cast<double>(took / kj::MICROSECONDS) / 1e6;
   Load load(options, io.provider->getTimer());
   std::vector<std::unique_ptr<Road>> roads;
   std::vector<Road*> used;
@@ -137,7 +147,7 @@ Exit measure(const Options& options, admin::Cluster& cluster, const client::Clie
   bool people = isatty(STDERR_FILENO) == 1;
   cluster.wait(load.run(people ? tell : std::function<void(const Seen&)>()));
   Load::Verdict verdict = cluster.wait(load.verify());
-  Json result = resultOf(options, load.seen(), verdict);
+  Json result = resultOf(options, made, load.seen(), verdict);
   std::printf("%s\n", result.dump(options.cluster.json ? -1 : 2).c_str());
   if (verdict.wrong == 0) return Exit::done;
   return admin::Speaker(options.cluster.json, "flotilla-bench")

@@ -1,17 +1,18 @@
 # Many groups on three hosts: what busy ones answer, what idle ones cost.
 import argparse
+import json
 import os
-import time
+import sys
 
-from members import Usage, bench, cluster, median, processes
-
-IDLE_SECONDS = 10
-START_SECONDS = 120
+from idle import ROWS, measure
+from members import bench, cluster, median
 
 
 def busy(asked, build):
-    print("| busy groups | puts/s | p50 / p99 ms | to one group |\n|---|---|---|---|")
     counts = [int(one) for one in asked.busy.split(",") if one]
+    if not counts:
+        return
+    print("| busy groups | puts/s | p50 / p99 ms | to one group |\n|---|---|---|---|")
     with cluster(build) as hosts:
         hosts.start()
         hosts.pushKv()
@@ -30,40 +31,15 @@ def busy(asked, build):
             print(f"| {count:,} | {rate:,.0f} | {p50:.1f} / {p99:.1f} | {rate / one:.2f} |", flush=True)
 
 
-def ledGroups(hosts):
-    """How many groups have a leader that some host knows."""
-    led = 0
-    after = hosts.ask("group", "list")["groups"]
-    for group in after:
-        led += 1 if group.get("leader") else 0
-    return led
-
-
 def idle(asked, build):
     counts = [int(one) for one in asked.idle.split(",") if one]
-    if not counts:
-        return
-    print("\n| idle groups | core a host, % | memory a replica, KiB | all led after all hosts start, s |\n|---|---|---|---|")
-    for count in counts:
-        with cluster(build) as hosts:
-            hosts.start()
-            hosts.pushKv()
-            empty = Usage(processes(hosts)).memoryBytes()
-            bench(build, hosts, "--groups", count, "--in-flight", 64, "--seconds", 1, "--keys", count)
-            usage = Usage(processes(hosts))
-            time.sleep(IDLE_SECONDS / 2)
-            before, began = usage.cpuSeconds(), time.monotonic()
-            time.sleep(IDLE_SECONDS)
-            share = (usage.cpuSeconds() - before) / (time.monotonic() - began) / len(hosts.numbers) * 100
-            memory = (usage.memoryBytes() - empty) / (count * len(hosts.numbers)) / 1024
-            hosts.stopAll()
-            began = time.monotonic()
-            hosts.spawnAll()
-            while ledGroups(hosts) < count:
-                if time.monotonic() - began > START_SECONDS:
-                    raise SystemExit(f"{count} groups: {ledGroups(hosts)} led after {START_SECONDS} s")
-                time.sleep(0.1)
-            print(f"| {count:,} | {share:.1f} | {memory:.1f} | {time.monotonic() - began:.1f} |", flush=True)
+    seen = [measure(build, count, lambda text: print(text, file=sys.stderr, flush=True)) for count in counts]
+    if asked.json:
+        print(json.dumps({"idle": seen}))
+    elif seen:
+        print("\n| idle groups |" + "".join(f" {count:,} |" for count in counts) + "\n|---|" + "---|" * len(counts))
+        for words, name, form in ROWS:
+            print(f"| {words} |" + "".join(f" {form.format(one[name])} |" for one in seen))
 
 
 def main():
@@ -74,6 +50,7 @@ def main():
     parser.add_argument("--in-flight", dest="inFlight", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--json", action="store_true", help="what idle groups cost as one object")
     asked = parser.parse_args()
     build = os.path.abspath(asked.build)
     busy(asked, build)
