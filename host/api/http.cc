@@ -1,6 +1,7 @@
 // /metrics, /healthz and /readyz.
 #include "host/api/http.h"
 
+#include <limits>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 #include <utility>
@@ -46,20 +47,68 @@ prometheus::MetricFamily family(const char* name, const char* help, prometheus::
   return made;
 }
 
+// Buckets of microseconds as seconds, or of plain numbers (`unit` 1).
+prometheus::MetricFamily histogram(const char* name, const char* help, const base::Buckets& from,
+                                   double unit) {
+  prometheus::ClientMetric metric;
+  uint64_t upTo = 0;
+  for (size_t i = 0; i < base::Buckets::kCount; ++i) {
+    upTo += from.at(i);
+    bool last = i + 1 == base::Buckets::kCount;
+    double limit = last ? std::numeric_limits<double>::infinity()
+                        : static_cast<double>(base::Buckets::limitOf(i)) * unit;
+    metric.histogram.bucket.push_back({upTo, limit});
+  }
+  metric.histogram.sample_count = upTo;
+  metric.histogram.sample_sum = static_cast<double>(from.sum()) * unit;
+  prometheus::MetricFamily made;
+  made.name = std::string("flotilla_") + name;
+  made.help = help;
+  made.type = prometheus::MetricType::Histogram;
+  made.metric.push_back(std::move(metric));
+  return made;
+}
+
+// One row for each busy group by name, and where `others` is given one for all that are not.
+prometheus::MetricFamily byGroup(const char* name, const char* help, prometheus::MetricType type,
+                                 const runtime::Figures& figures,
+                                 uint64_t (*valueOf)(const runtime::BusyFigures&),
+                                 const group::Meters* others) {
+  prometheus::MetricFamily made = family(name, help, type, 0);
+  made.metric.clear();
+  auto add = [&](const std::string& group, const runtime::BusyFigures& its) {
+    prometheus::ClientMetric metric = family(name, help, type, valueOf(its)).metric.front();
+    metric.label.push_back({"group", group});
+    made.metric.push_back(std::move(metric));
+  };
+  for (const runtime::BusyFigures& each : figures.busy) add(each.name, each);
+  // No group has a name with a star.
+  if (others != nullptr) add("*", {.meters = *others});
+  return made;
+}
+
+constexpr double kMicro = 1e-6;
+
 }  // namespace
 
 std::string metricsText(const runtime::Figures& figures, bool ready) {
   constexpr auto kGauge = prometheus::MetricType::Gauge;
   constexpr auto kCounter = prometheus::MetricType::Counter;
-  const std::vector<prometheus::MetricFamily> families = {
+  std::vector<prometheus::MetricFamily> families = {
       family("ready", "1 once the host serves what it held at its start", kGauge, ready ? 1 : 0),
       family("replicas", "replicas on this host", kGauge, figures.replicas),
       family("replicas_leading", "replicas that lead their group", kGauge, figures.leading),
+      family("replicas_leaderless", "replicas that know no leader", kGauge, figures.leaderless),
       family("replicas_asleep", "replicas whose group sleeps", kGauge, figures.asleep),
       family("replicas_faulted", "replicas that have stopped", kGauge, figures.faulted),
+      family("elections_total", "times a replica here stood for election", kCounter,
+             figures.elections),
+      family("elections_won_total", "times it won", kCounter, figures.electionsWon),
+      family("machine_bytes", "memory of all machines, as they say", kGauge, figures.machineBytes),
       family("workers_stuck", "apply workers that a machine holds up", kGauge, figures.stuck),
-      family("commands_answered_total", "calls answered", kCounter, figures.commandsAnswered),
-      family("queries_answered_total", "queries answered", kCounter, figures.queriesAnswered),
+      family("commands_total", "commands put into entries here", kCounter, figures.groups.commands),
+      family("queries_total", "queries taken here", kCounter, figures.groups.queries),
+      family("calls_answered_total", "calls answered well", kCounter, figures.callsAnswered),
       family("calls_refused_total", "calls refused or ended badly", kCounter, figures.callsRefused),
       family("disk_frames_total", "frames written to the logs", kCounter, figures.diskFrames),
       family("disk_syncs_total", "times the disk was waited for", kCounter, figures.diskSyncs),
@@ -70,7 +119,32 @@ std::string metricsText(const runtime::Figures& figures, bool ready) {
              figures.peerMessagesDropped),
       family("uptime_milliseconds", "since this process began", kGauge, figures.uptimeMs),
       family("memory_bytes", "resident memory", kGauge, figures.memoryBytes),
+      family("calls_waiting", "calls that have not been answered yet", kGauge,
+             figures.callsWaiting),
+      family("apply_lanes_queued", "machines that wait for an apply worker", kGauge,
+             figures.applyLanesQueued),
+      family("peer_queued_bytes", "bytes that wait to be sent to other hosts", kGauge,
+             figures.peerQueuedBytes),
+      histogram("commit_seconds", "from an entry made by its leader to its being committed",
+                figures.groups.commitUs, kMicro),
+      histogram("apply_seconds", "from an entry made by its leader to its being applied there",
+                figures.groups.applyUs, kMicro),
+      histogram("entry_commands", "commands in an entry", figures.groups.entryCommands, 1),
+      histogram("disk_sync_seconds", "to write and sync a frame", figures.diskSyncUs, kMicro),
+      histogram("disk_frame_groups", "groups in a frame", figures.diskFrameGroups, 1),
+      byGroup(
+          "group_commands_total", "commands put into entries; * are all other groups", kCounter,
+          figures, [](const runtime::BusyFigures& it) { return it.meters.commands; },
+          &figures.others),
+      byGroup(
+          "group_queries_total", "queries taken; * are all other groups", kCounter, figures,
+          [](const runtime::BusyFigures& it) { return it.meters.queries; }, &figures.others),
+      byGroup(
+          "group_log_bytes", "entries in the log of a busy group, roughly", kGauge, figures,
+          [](const runtime::BusyFigures& it) { return it.logBytes; }, nullptr),
   };
+  // A family without a row is no family.
+  std::erase_if(families, [](const prometheus::MetricFamily& it) { return it.metric.empty(); });
   return prometheus::TextSerializer().Serialize(families);
 }
 

@@ -23,11 +23,13 @@ public:
     }
   }
 
-  Reconciled run() {
+  Reconciled run(const std::set<uint64_t>* only) {
     for (const LocalReplica& replica : local_.replicas) lookAtLocal(replica);
-    for (const GroupPointer& group : view_.groupsOn(local_.host)) {
-      for (const ReplicaRecord& replica : group->replicas) {
-        if (replica.host == local_.host) lookAtWanted(group, replica);
+    if (only == nullptr) {
+      for (const GroupPointer& group : view_.groupsOn(local_.host)) lookAtGroup(group);
+    } else {
+      for (uint64_t id : *only) {
+        if (GroupPointer group = view_.group(id)) lookAtGroup(group);
       }
     }
     lookAtPlugins();
@@ -49,6 +51,12 @@ private:
     } else if (forgotten && replica.phase != LocalPhase::removing) {
       done_.waiting.push_back("group id:" + std::to_string(replica.group) +
                               ": not in the catalog, though it has a replica here; it is kept");
+    }
+  }
+
+  void lookAtGroup(const GroupPointer& group) {
+    for (const ReplicaRecord& replica : group->replicas) {
+      if (replica.host == local_.host) lookAtWanted(group, replica);
     }
   }
 
@@ -143,7 +151,12 @@ private:
 
 }  // namespace
 
-Reconciled reconcile(const CatalogView& view, const LocalState& local) {
+bool Reconciled::cut() const {
+  return std::max({start.size(), wipe.size(), drop.size(), reportReplicas.size()}) >= kPassMax;
+}
+
+Reconciled reconcile(const CatalogView& view, const LocalState& local,
+                     const std::set<uint64_t>* only) {
   Reconciled nothing;
   if (view.revision() == 0 || !view.complete() || view.revision() < local.floor) return nothing;
   HostPointer self = view.host(local.host);
@@ -154,7 +167,7 @@ Reconciled reconcile(const CatalogView& view, const LocalState& local) {
                               "; join under a new id");
     return nothing;
   }
-  return Pass(view, local).run();
+  return Pass(view, local).run(only);
 }
 
 }  // namespace flotilla::catalog

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,8 @@ struct Reconciled {
   // Why something wanted cannot be begun: one line each, for the log and `group show`.
   std::vector<std::string> waiting;
 
+  // There may be more of a kind than a pass gives.
+  bool cut() const;
   bool idle() const {
     return start.empty() && fetch.empty() && wipe.empty() && drop.empty() &&
            reportReplicas.empty() && reportPlugins.empty();
@@ -98,7 +101,11 @@ struct Reconciled {
 // host's id belongs to another birth, asks for nothing. A pure function of its arguments: after any
 // crash, the next pass over what then is there goes on from where things stand. At most kPassMax
 // actions of a kind a pass; more come with the next.
+//
+// With `only`, a pass over these groups alone: `local` then need not name replicas of others. Of a
+// group for which nothing has changed since a pass had nothing to do, there is nothing to do.
 inline constexpr size_t kPassMax = 1000;
-Reconciled reconcile(const CatalogView& view, const LocalState& local);
+Reconciled reconcile(const CatalogView& view, const LocalState& local,
+                     const std::set<uint64_t>* only = nullptr);
 
 }  // namespace flotilla::catalog

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -10,8 +11,9 @@
 
 namespace flotilla::catalog {
 
-// Hashed into buckets, each an immutable ordered map: a change copies one bucket and the row of
-// pointers, whatever the size of the whole, and leaves every other copy as it was.
+// Hashed into buckets, each an ordered map that copies share until one of them changes it: a change
+// copies at most one bucket and the row of pointers, whatever the size of the whole, and leaves
+// every other copy as it was.
 //
 // Thread: copies are independent of one another; one copy is one thread's at a time.
 // Errors: none.
@@ -28,13 +30,12 @@ public:
   }
 
   void set(const Key& key, Value value) {
-    std::shared_ptr<Bucket> bucket = changed(key);
-    if (bucket->insert_or_assign(key, std::move(value)).second) ++size_;
+    if (changed(key).insert_or_assign(key, std::move(value)).second) ++size_;
   }
 
   void erase(const Key& key) {
     if (find(key) == nullptr) return;
-    changed(key)->erase(key);
+    changed(key).erase(key);
     --size_;
   }
 
@@ -53,7 +54,7 @@ public:
 private:
   static constexpr size_t kBuckets = 256;
   using Bucket = std::map<Key, Value, std::less<>>;
-  using Row = std::array<std::shared_ptr<const Bucket>, kBuckets>;
+  using Row = std::array<std::shared_ptr<Bucket>, kBuckets>;
 
   // std::hash of a string and of a view of it are equal; of an id it is the id.
   template <typename Like>
@@ -66,17 +67,32 @@ private:
     return row_ ? (*row_)[placeOf(key)].get() : nullptr;
   }
 
-  // A bucket of this copy alone, in a row of this copy alone.
-  std::shared_ptr<Bucket> changed(const Key& key) {
-    const Bucket* old = bucketOf(key);
-    auto bucket = old ? std::make_shared<Bucket>(*old) : std::make_shared<Bucket>();
-    auto row = row_ ? std::make_shared<Row>(*row_) : std::make_shared<Row>();
-    (*row)[placeOf(key)] = bucket;
-    row_ = std::move(row);
-    return bucket;
+  // Nobody else holds it, and what others read of it they read before they let go.
+  template <typename Held>
+  static bool alone(const std::shared_ptr<Held>& held) {
+    if (held.use_count() != 1) return false;
+    std::atomic_thread_fence(std::memory_order_acquire);
+    return true;
   }
 
-  std::shared_ptr<const Row> row_;
+  // A bucket of this copy alone, in a row of this copy alone. What nobody else holds is changed in
+  // place: a thousand changes between two copies copy each bucket once.
+  Bucket& changed(const Key& key) {
+    if (!row_) {
+      row_ = std::make_shared<Row>();
+    } else if (!alone(row_)) {
+      row_ = std::make_shared<Row>(*row_);
+    }
+    std::shared_ptr<Bucket>& bucket = (*row_)[placeOf(key)];
+    if (!bucket) {
+      bucket = std::make_shared<Bucket>();
+    } else if (!alone(bucket)) {
+      bucket = std::make_shared<Bucket>(*bucket);
+    }
+    return *bucket;
+  }
+
+  std::shared_ptr<Row> row_;
   size_t size_ = 0;
 };
 

@@ -132,13 +132,18 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
   return state_.at;
 }
 
+void Applier::rest() {
+  run_ = {};
+  pending_ = {};
+  entry_ = {};
+}
+
 Applied Applier::apply(const ApplyRequest& request) {
   Applied applied;
   applied.generation = request.generation;
   answersWanted_ = request.answersWanted;
   ASSERT(machine_ != nullptr);
   if (!fault_) {
-    page_.leave();
     bool whole = true;
     for (const LogEntry& entry : request.entries) {
       if (!(whole = applyEntry(entry, applied))) break;
@@ -146,6 +151,7 @@ Applied Applier::apply(const ApplyRequest& request) {
     if (whole) whole = applyRun(applied);
     run_.clear();
     pending_.clear();
+    page_.leave();  // of its 64 KiB one answer may be all
     if (whole && !request.entries.empty()) {
       const LogEntry& last = request.entries.back();
       state_.at = {last.index, last.term};

@@ -67,6 +67,9 @@ public:
   // `shape` gives the configuration at the boundary; it must cover it.
   Result<std::unique_ptr<StateCapture>> capture(const raft::LogShape& shape);
 
+  // Gives memory back that is kept for the next request.
+  void rest();
+
   // Stops it at its next command for a reason found outside (a crash mark, a watchdog).
   void stop(Fault fault, Position at);
 

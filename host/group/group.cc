@@ -91,6 +91,7 @@ void Group::query(CallId caller, Call call, Freshness freshness) {
     return answer(caller, failure(ErrorCode::overloaded,
                                   std::to_string(questions_.count()) + " queries wait already"));
   }
+  if (meters_ != nullptr) ++meters_->queries;
   if (freshness.kind != Freshness::Kind::stale) {
     return questions_.gather(caller, std::move(call));
   }
@@ -129,7 +130,8 @@ void Group::changeMembership(std::vector<raft::ReplicaId> voters,
   core_.step(raft::ProposeConfiguration{proposal, std::move(voters), std::move(learners)},
              effects_);
   if (!effects_.accepted.empty()) {
-    waiting_.add({effects_.accepted.front().point, deadline(), 0, {caller}});
+    waiting_.add(
+        {.point = effects_.accepted.front().point, .until = deadline(), .callers = {caller}});
   } else if (!effects_.refused.empty()) {
     answer(caller, refusalOf(effects_.refused.front().why));
   } else {
@@ -199,6 +201,8 @@ void Group::flush() {
     take(raft::Read{read});
   }
   feed();
+  bool rested = std::exchange(resting_, core_.asleep());
+  if (resting_ && !rested) rest();
 }
 
 // Packs what was gathered: entries end at a count and at a size, whichever comes first.
@@ -223,7 +227,8 @@ void Group::proposeGathered() {
       answer(caller, notLeader());
       continue;
     }
-    proposePayload(encodeOpenSession(logTime_.stamp(now()), lastProposal_ + 1), {caller}, 0);
+    proposePayload(encodeOpenSession(logTime_.stamp(now()), lastProposal_ + 1),
+                   {.callers = {caller}});
   }
   gatheredSessions_.clear();
 }
@@ -238,21 +243,29 @@ void Group::proposeCommands(size_t first, size_t count, uint64_t bytes) {
   }
   std::vector<CallId> callers = waiting_.takeVector();
   callers.assign(from, limit);
-  Bytes payload = encodeCommands(logTime_.stamp(now()), {&gatheredCalls_[first], count});
-  proposePayload(std::move(payload), std::move(callers), bytes);
+  LogTime::Now made = now();
+  Bytes payload = encodeCommands(logTime_.stamp(made), {&gatheredCalls_[first], count});
+  bool accepted =
+      proposePayload(std::move(payload),
+                     {.bytes = bytes, .callers = std::move(callers), .madeUs = made.monotonicUs});
+  if (!accepted || meters_ == nullptr) return;
+  meters_->commands += count;
+  meters_->entryCommands.add(count);
 }
 
 // False: refused, and the callers know.
-bool Group::proposePayload(Bytes payload, std::vector<CallId> callers, uint64_t bytes) {
+bool Group::proposePayload(Bytes payload, Waiting::Batch batch) {
   effects_.clear();
   core_.step(raft::Propose{++lastProposal_, payload.size()}, effects_);
   bool accepted = !effects_.accepted.empty();
   if (accepted) {
-    waiting_.add({effects_.accepted.front().point, deadline(), bytes, std::move(callers)});
+    batch.point = effects_.accepted.front().point;
+    batch.until = deadline();
+    waiting_.add(std::move(batch));
   } else {
     Outcome outcome =
         effects_.refused.empty() ? notLeader() : refusalOf(effects_.refused.front().why);
-    for (CallId caller : callers) answer(caller, outcome);
+    for (CallId caller : batch.callers) answer(caller, outcome);
   }
   carryOut({nullptr, std::move(payload)});
   return accepted;
@@ -296,8 +309,21 @@ bool Group::isBusy() const {
   return callers || machine || handsOver || timers;
 }
 
-void Group::wake() {
-  if (!logFault_) take(raft::Wake{});
+void Group::wake(raft::Wake wake) {
+  if (!logFault_) take(wake);
+}
+
+// Fallen asleep: thousands of groups may, and each keeps what it last had in its hands. What is in
+// the log is on the disk.
+void Group::rest() {
+  tail_.forget();
+  waiting_.rest();
+  questions_.rest();
+  gatheredCalls_.shrink_to_fit();
+  gatheredCallers_.shrink_to_fit();
+  gatheredSessions_.shrink_to_fit();
+  effects_.clear();
+  ports_.machines.rest();
 }
 
 void Group::queried(Queried queried) {

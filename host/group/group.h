@@ -9,6 +9,7 @@
 #include "host/group/appends.h"
 #include "host/group/feed.h"
 #include "host/group/log_time.h"
+#include "host/group/meters.h"
 #include "host/group/ports.h"
 #include "host/group/questions.h"
 #include "host/group/tail.h"
@@ -136,7 +137,8 @@ public:
   void snapshotSent(raft::SnapshotSent sent);
   void unreachable(raft::ReplicaId peer);
   void volumeFull(bool full);
-  void wake();  // the group's sleep may not be what its leader's host believes: see sleepers.h
+  // The group's sleep may not be what its leader's host believes: see sleepers.h.
+  void wake(raft::Wake wake = {});
   // A faulted machine is built anew from the newest snapshot and the log.
   void retry();
   // The end of the loop's turn.
@@ -144,6 +146,8 @@ public:
   // So much has been gathered that it should not wait for the turn's end: the followers and the
   // disk are to have it while the rest of the turn's calls come in.
   bool isFull() const { return gatheredCalls_.size() >= options_.limits.flushCommands; }
+  // What it does is counted here from now on; they outlive the group, or another call of this.
+  void meter(Meters& meters) { meters_ = &meters; }
   // New calls are refused with groupStopping, waiting ones answered; Raft goes on until destroyed.
   void stop();
 
@@ -155,6 +159,7 @@ public:
   // Ticks would change nothing: the owner may leave them out until the next call or event.
   bool idle() const { return core_.asleep() && !isBusy(); }
   raft::Index appliedIndex() const { return feed_.applied(); }
+  uint64_t logBytes() const { return logBytes_; }   // of entries in the log, roughly
   const raft::Core& core() const { return core_; }  // for the simulator's invariants
 
 private:
@@ -176,7 +181,7 @@ private:
   void answer(CallId caller, const Outcome& outcome);
   void proposeGathered();
   void proposeCommands(size_t first, size_t count, uint64_t bytes);
-  bool proposePayload(Bytes payload, std::vector<CallId> callers, uint64_t bytes);
+  bool proposePayload(Bytes payload, Waiting::Batch batch);
   bool isFreshEnough(const Freshness& freshness) const;
   void failCalls(const Outcome& commands, const Outcome& queries);
   void proposeTimers();
@@ -208,11 +213,13 @@ private:
   raft::Index keepAfter(raft::Index snapshot) const;
   void answerSnapshotCallers(const Outcome& outcome);
   void handOverIfFaulted();
+  void rest();
 
   const GroupOptions options_;
   Ports ports_;
   raft::Core core_;
   raft::Effects effects_;  // of the step under way
+  Meters* meters_ = nullptr;
 
   Tail tail_;
   Waiting waiting_;
@@ -258,6 +265,7 @@ private:
   uint64_t handOverAt_ = 0;  // tick
   bool stopping_ = false;
   bool volumeFull_ = false;
+  bool resting_ = false;       // asleep, and nothing is held that only the busy need
   raft::Index muteBelow_ = 0;  // no vote until the log is back up to here
   raft::Index readyAt_ = 0;    // committed at the start
   int64_t heardUs_ = 0;        // of the leader; 0: never

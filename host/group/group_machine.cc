@@ -65,10 +65,11 @@ void Group::fetchedForApply(Fetched fetched) {
 }
 
 void Group::submit(std::vector<LogEntry> entries) {
-  bool wanted = waiting_.decide(entries, core_.leader());
+  int64_t nowUs = ports_.clock.monotonicUs();
+  bool wanted = waiting_.decide(entries, core_.leader(), {meters_, nowUs});
   uint64_t bytes = 0;
   for (const LogEntry& entry : entries) bytes += entry.payload.size();
-  feed_.sent(entries.back().index, bytes, ports_.clock.monotonicUs());
+  feed_.sent(entries.back().index, bytes, nowUs);
   ports_.machines.apply({generation_, std::move(entries), wanted});
 }
 
@@ -76,7 +77,9 @@ void Group::applied(Applied applied) {
   if (applied.generation != generation_ || fault_) return;
   feed_.applied(applied.index);
   nextTimerUs_ = applied.nextTimerUs;
-  waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"));
+  int64_t nowUs = waiting_.count() == 0 ? 0 : ports_.clock.monotonicUs();
+  waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"),
+                  {meters_, nowUs});
   if (applied.fault) return stopMachine(std::move(*applied.fault), applied.faultAt);
   considerSnapshot();
   feed();

@@ -329,6 +329,9 @@ public:
   virtual void query(QueryRequest request) = 0;
   virtual void snapshot(SnapshotRequest request) = 0;
   virtual void install(InstallRequest request) = 0;
+  // Nothing more is asked for a while: memory that is kept for the next request may go. Not
+  // answered.
+  virtual void rest() = 0;
 };
 
 // ---- time ------------------------------------------------------------------------------------

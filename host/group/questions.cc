@@ -101,6 +101,13 @@ void Questions::answerAll(const Outcome& outcome) {
   waitingAtMachine_ = 0;
 }
 
+void Questions::rest() {
+  spare_ = {};
+  gathered_.shrink_to_fit();
+  if (rounds_.empty()) rounds_ = {};
+  if (atMachine_.empty()) atMachine_ = {};
+}
+
 void Questions::answerRound(Round& round, const Outcome& outcome) {
   waitingRounds_ -= round.questions.size();
   for (Question& it : round.questions) callers_.answer(it.caller, outcome);

@@ -24,6 +24,18 @@ bool names(const std::vector<uint64_t>& hosts, uint64_t host) {
 
 }  // namespace
 
+uint64_t firstToStand(uint64_t group, const std::vector<uint64_t>& hosts) {
+  uint64_t first = 0;
+  uint64_t best = 0;
+  for (uint64_t host : hosts) {
+    uint64_t drawn = mixed(mixed(group + 0x9e3779b97f4a7c15ULL) + host);
+    if (first != 0 && drawn <= best) continue;
+    first = host;
+    best = drawn;
+  }
+  return first;
+}
+
 uint64_t Sleepers::markOf(uint64_t group, const Sleeper& sleeper) {
   uint64_t mark = mixed(group + 0x9e3779b97f4a7c15ULL);
   for (uint64_t part : {sleeper.incarnation, sleeper.term, sleeper.last.index, sleeper.last.term}) {
@@ -72,37 +84,37 @@ void Sleepers::heard(uint64_t host, Beat beat) {
   peer.silence = 0;
   if (std::exchange(peer.boot, beat.boot) != beat.boot) {
     // Another process: it knows of no sleep, ours under its lead or its own under ours.
-    wakeFollowersOf(host);
+    wakeFollowersOf(host, true);
     wakeLedFor(host, true);
   }
   peer.strange = beat.digest == peer.followed ? 0 : peer.strange + 1;
   if (peer.strange < kStrangeBeats) return;
-  if ((peer.strange - kStrangeBeats) % kStrangeAgainBeats == 0) wakeFollowersOf(host);
+  if ((peer.strange - kStrangeBeats) % kStrangeAgainBeats == 0) wakeFollowersOf(host, false);
 }
 
 void Sleepers::gone(uint64_t host) {
-  wakeFollowersOf(host);
+  wakeFollowersOf(host, true);
 }
 
 void Sleepers::back(uint64_t host) {
   wakeLedFor(host, false);
 }
 
-std::vector<uint64_t> Sleepers::tick() {
+std::vector<Woken> Sleepers::tick() {
   for (auto& [host, peer] : peers_) {
-    if (peer.followed != 0 && ++peer.silence == kSilentTicks) wakeFollowersOf(host);
+    if (peer.followed != 0 && ++peer.silence == kSilentTicks) wakeFollowersOf(host, true);
   }
-  std::vector<uint64_t> now;
+  std::vector<Woken> now;
   while (!toWake_.empty() && now.size() < kWakesMax) {
-    now.push_back(*toWake_.begin());
+    now.push_back({toWake_.begin()->first, toWake_.begin()->second});
     toWake_.erase(toWake_.begin());
   }
   return now;
 }
 
-void Sleepers::wakeFollowersOf(uint64_t host) {
+void Sleepers::wakeFollowersOf(uint64_t host, bool gone) {
   for (const auto& [group, sleeper] : sleepers_) {
-    if (sleeper.leader == host) toWake_.insert(group);
+    if (sleeper.leader == host) toWake_[group] |= gone;
   }
 }
 
@@ -110,7 +122,7 @@ void Sleepers::wakeFollowersOf(uint64_t host) {
 void Sleepers::wakeLedFor(uint64_t host, bool all) {
   for (const auto& [group, sleeper] : sleepers_) {
     bool misses = names(sleeper.awaiting, host) || (all && names(sleeper.along, host));
-    if (misses) toWake_.insert(group);
+    if (misses) toWake_.emplace(group, false);
   }
 }
 

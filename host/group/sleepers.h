@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <vector>
 
 #include "host/raft/types.h"
@@ -31,6 +30,18 @@ struct Sleeper {
 
   bool operator==(const Sleeper&) const = default;
 };
+
+// A replica to be woken, and whether its leader's host is known not to answer.
+struct Woken {
+  uint64_t group = 0;
+  bool leaderGone = false;
+
+  bool operator==(const Woken&) const = default;
+};
+
+// Of the hosts that could lead a group next, the one that is to stand for election first: each host
+// comes to the same one, and over many groups each is it about equally often. 0: there is none.
+uint64_t firstToStand(uint64_t group, const std::vector<uint64_t>& hosts);
 
 // A sleeping group hears nothing, so it cannot notice that its leader is gone. One beat a pair of
 // hosts does it for all their groups: where it stops, comes from another process, or speaks of
@@ -59,7 +70,7 @@ public:
   void back(uint64_t host);  // a new one stands
 
   // One tick later: the groups to be woken now.
-  std::vector<uint64_t> tick();
+  std::vector<Woken> tick();
 
 private:
   struct Peer {
@@ -71,13 +82,13 @@ private:
   };
   static uint64_t markOf(uint64_t group, const Sleeper& sleeper);
   void count(uint64_t group, const Sleeper& sleeper, bool in);
-  void wakeFollowersOf(uint64_t host);
+  void wakeFollowersOf(uint64_t host, bool gone);
   void wakeLedFor(uint64_t host, bool all);
 
   uint64_t self_;
   std::map<uint64_t, Sleeper> sleepers_;
   std::map<uint64_t, Peer> peers_;
-  std::set<uint64_t> toWake_;
+  std::map<uint64_t, bool> toWake_;  // whether the leader's host is gone
 };
 
 }  // namespace flotilla::group

@@ -30,6 +30,11 @@ void Tail::clear() {
   bytes_ = 0;
 }
 
+void Tail::forget() {
+  entries_ = {};
+  bytes_ = 0;
+}
+
 const LogEntry* Tail::find(raft::Index index) const {
   if (entries_.empty() || index < entries_.front().index || index > entries_.back().index) {
     return nullptr;

@@ -24,6 +24,7 @@ public:
   void append(const std::vector<LogEntry>& entries);
   void truncateAfter(raft::Index last);
   void clear();
+  void forget();  // as clear, and gives the memory back
 
   // Null where it is not held.
   const LogEntry* find(raft::Index index) const;

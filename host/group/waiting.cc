@@ -34,7 +34,8 @@ void Waiting::add(Batch batch) {
   batches_.insert(at, std::move(batch));
 }
 
-bool Waiting::decide(const std::vector<LogEntry>& committed, raft::ReplicaId leader) {
+bool Waiting::decide(const std::vector<LogEntry>& committed, raft::ReplicaId leader,
+                     Metering metering) {
   if (batches_.empty() || committed.empty()) return false;
   raft::Index first = committed.front().index;
   auto at = std::partition_point(batches_.begin(), batches_.end(),
@@ -45,6 +46,9 @@ bool Waiting::decide(const std::vector<LogEntry>& committed, raft::ReplicaId lea
     if (batch.point.index > committed.back().index) break;
     if (batch.point.term == committed[batch.point.index - first].term) {
       wanted = true;
+      if (metering.meters != nullptr && batch.madeUs != 0) {
+        metering.meters->commitUs.add(static_cast<uint64_t>(metering.nowUs - batch.madeUs));
+      }
       ++i;
       continue;
     }
@@ -56,7 +60,7 @@ bool Waiting::decide(const std::vector<LogEntry>& committed, raft::ReplicaId lea
   return wanted;
 }
 
-void Waiting::answer(Applied& applied, const Outcome& undecided) {
+void Waiting::answer(Applied& applied, const Outcome& undecided, Metering metering) {
   size_t place = 0;
   for (Applied::Answer& it : applied.answers) {
     while (place < batches_.size() && batches_[place].point.index < it.position.index) ++place;
@@ -66,6 +70,11 @@ void Waiting::answer(Applied& applied, const Outcome& undecided) {
     if (it.position.ordinal >= batch.callers.size()) continue;
     CallId caller = std::exchange(batch.callers[it.position.ordinal], 0);
     if (caller != 0) callers_.answer(caller, std::move(it.outcome));
+  }
+  for (const Batch& batch : batches_) {
+    if (batch.point.index > applied.index || metering.meters == nullptr) break;
+    if (batch.madeUs == 0) continue;
+    metering.meters->applyUs.add(static_cast<uint64_t>(metering.nowUs - batch.madeUs));
   }
   passed(applied.index, undecided);
 }
@@ -96,6 +105,11 @@ void Waiting::expire(uint64_t tick) {
 void Waiting::answerAll(const Outcome& outcome) {
   for (Batch& batch : batches_) answerBatch(batch, outcome);
   while (!batches_.empty()) drop(batches_.size() - 1);
+}
+
+void Waiting::rest() {
+  spare_ = {};
+  if (batches_.empty()) batches_ = {};
 }
 
 void Waiting::answerBatch(Batch& batch, const Outcome& outcome) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/base/fifo.h"
+#include "host/group/meters.h"
 #include "host/group/ports.h"
 #include "host/raft/types.h"
 
@@ -20,16 +21,17 @@ Outcome failure(ErrorCode code, std::string_view text);
 // Owner:  Group; refers to Callers.
 // Thread: its owner's.
 // Errors: none.
-// Time:   in ticks.
+// Time:   in ticks; microseconds of the monotonic clock for what is metered.
 class Waiting {
 public:
   explicit Waiting(Callers& callers) : callers_(callers) {}
 
   struct Batch {
-    raft::LogPoint point;
-    uint64_t until = 0;           // the tick at which it is given up
-    uint64_t bytes = 0;           // of its commands
-    std::vector<CallId> callers;  // by ordinal; 0: nobody waits
+    raft::LogPoint point{};
+    uint64_t until = 0;             // the tick at which it is given up
+    uint64_t bytes = 0;             // of its commands
+    std::vector<CallId> callers{};  // by ordinal; 0: nobody waits
+    int64_t madeUs = 0;             // when its entry was; 0: not to be metered
   };
 
   // An empty vector for Batch::callers, with the room of an earlier one.
@@ -39,14 +41,16 @@ public:
   // These committed entries are about to be applied: batches of other terms at their indices are
   // answered with notLeader, for they are certainly not executed. True where somebody waits for one
   // of the entries.
-  bool decide(const std::vector<LogEntry>& committed, raft::ReplicaId leader);
+  bool decide(const std::vector<LogEntry>& committed, raft::ReplicaId leader,
+              Metering metering = {});
   // Entries up to `applied.index` have been applied: gives out their answers. Who waits there still
   // has an `undecided` outcome.
-  void answer(Applied& applied, const Outcome& undecided);
+  void answer(Applied& applied, const Outcome& undecided, Metering metering = {});
   // Entries up to `index` were replaced by a snapshot: what became of them is not known here.
   void passed(raft::Index index, const Outcome& undecided);
   void expire(uint64_t tick);
   void answerAll(const Outcome& outcome);
+  void rest();  // gives memory back that is kept for the next ones
 
   uint64_t count() const { return count_; }
   uint64_t bytes() const { return bytes_; }

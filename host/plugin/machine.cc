@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -76,6 +78,17 @@ struct Plugin {
   std::string name;
   RowIndex rows;
 };
+
+// One for all machines of a plugin, as long as there is one.
+std::shared_ptr<const Plugin> pluginOf(const flotilla_descriptor* descriptor) {
+  static std::mutex mutex;
+  static std::map<const flotilla_descriptor*, std::weak_ptr<const Plugin>> known;
+  std::lock_guard lock(mutex);
+  std::weak_ptr<const Plugin>& place = known[descriptor];
+  auto plugin = place.lock();
+  if (!plugin) place = plugin = std::make_shared<const Plugin>(descriptor);
+  return plugin;
+}
 
 class PluginCapture final : public group::Capture {
 public:
@@ -316,7 +329,7 @@ const flotilla_host kHost{sizeof(flotilla_host), nullptr, [](void*, flotilla_byt
 Result<std::unique_ptr<group::Machine>> makeMachine(const flotilla_descriptor* descriptor,
                                                     const Settings& settings, CrashMarks* marks,
                                                     group::ReplicaKey replica) {
-  auto plugin = std::make_shared<const Plugin>(descriptor);
+  auto plugin = pluginOf(descriptor);
   std::vector<flotilla_setting> given;
   for (const auto& [key, value] : settings) {
     given.push_back({sizeof(flotilla_setting), bytesOf(key), bytesOf(value)});

@@ -41,11 +41,14 @@ Core::Core(const CoreConfig& config, HardState hard, LogShape shape, uint64_t lo
   // Before this start we may have promised a leader not to vote for an election timeout.
   heard_ = config_.leaseReads && hard_.term > 0;
   resetElectionTimer();
+  if (membersOf(configuration()).size() > 1) electionAt_ += config_.patienceTicks;
 }
 
 void Core::step(const Input& input, Effects& effects) {
+  bool slept = asleep_;
   std::visit([&](const auto& it) { on(it, effects); }, input);
   finish(effects);
+  if (asleep_ && !slept) rest();
 }
 
 void Core::on(const Tick& tick, Effects& effects) {

@@ -39,6 +39,9 @@ struct CoreConfig {
   // heartbeats, no lease, no Ticks wanted. Whoever runs it must then give Wake where the leader's
   // host may be gone, or may not know of the sleep. 0: never.
   uint32_t sleepTicks = 0;
+  // After the start it waits so much longer to stand: many groups of one host then have time to be
+  // led by those who are to stand first.
+  uint32_t patienceTicks = 0;
   uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
 };
 
@@ -77,6 +80,8 @@ public:
   const Configuration& configuration() const { return shape_.latestConfiguration().configuration; }
   bool leads(Term term) const { return role_ == Role::leader && hard_.term == term; }
   bool asleep() const { return asleep_; }  // Ticks change nothing until an input wakes it
+  // Awake, we have called our leader and not heard of it since.
+  bool callsLeader() const { return calling_ && !asleep_; }
   ReplicaId transferee() const { return transferee_; }  // 0: no transfer is under way
   uint64_t uncommittedBytes() const;
   std::vector<PeerProgress> progress() const;  // of all members but ourselves; empty unless leading
@@ -173,6 +178,7 @@ private:
 
   // sleep.cc
   void stir(Effects& effects);
+  void rest();
   bool restful() const;
   bool mayRest(const Message& heartbeat) const;
   void considerSleep(Effects& effects);

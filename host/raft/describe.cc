@@ -170,7 +170,10 @@ std::string describe(const Input& input) {
             return "snapshotSent to=" + text(it.to) + " at=" + describe(it.point) + answer(it.ok);
           },
           [](const Unreachable& it) { return "unreachable " + text(it.peer); },
-          [](const Wake&) -> std::string { return "wake"; },
+          [](const Wake& it) {
+            return std::string("wake") + (it.leaderGone ? " leaderGone" : "") +
+                   (it.first ? " first" : "");
+          },
           [](const Campaign&) -> std::string { return "campaign"; },
       },
       input);

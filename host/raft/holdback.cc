@@ -43,6 +43,11 @@ void Holdback::hold(Message message, Index log) {
   held_.push_back({std::move(message), log, 0, false});
 }
 
+void Holdback::rest() {
+  if (held_.empty()) held_ = {};
+  if (pending_.empty()) pending_ = {};
+}
+
 WriteId Holdback::covering(Index log) const {
   if (log <= safe_) return 0;
   auto first = std::find_if(pending_.begin(), pending_.end(),

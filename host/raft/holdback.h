@@ -42,6 +42,7 @@ public:
   void release(std::vector<Message>& out);
   // A new term has begun: what was to be said in the old one is not said any more.
   void dropHeld() { held_.clear(); }
+  void rest();  // gives memory back that is kept for what comes next
 
 private:
   struct Pending {

@@ -79,8 +79,11 @@ struct Unreachable {
 };
 
 // The host has reason to doubt that this group's sleep is undisturbed: its leader's host is gone,
-// was started anew, or names other sleeping groups than we do.
-struct Wake {};
+// was started anew, or names other sleeping groups than we do. May be given again and again.
+struct Wake {
+  bool leaderGone = false;  // the leader's host cannot be reached, or its process is another now
+  bool first = false;       // with that: of those who may stand for election, we are to be first
+};
 
 // Stand for election now (scripts, the simulator, a founding group's first replica).
 struct Campaign {};

@@ -18,7 +18,8 @@ void Core::becomeLeader(Effects& effects) {
   heartbeatAt_ = now_ + config_.heartbeatTicks;
   quorumCheckAt_ = now_ + config_.electionTicks;
   round_ = restRound_ = 0;
-  stirredAt_ = now_;
+  // Nobody has asked anything yet: what is begun, or taken over, by the thousand soon sleeps.
+  stirredAt_ = now_ - (config_.sleepTicks - std::min(config_.sleepTicks, config_.electionTicks));
   leaseOff_ = false;
   alignProgress();
   for (Progress& peer : progress_) peer.active = false;

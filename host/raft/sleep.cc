@@ -11,9 +11,9 @@ namespace flotilla::raft {
 // A leader has something to do: it is awake, and does not sleep soon.
 void Core::stir(Effects& effects) {
   ASSERT(role_ == Role::leader);
+  if (asleep_) wakeUp(effects);
   stirredAt_ = now_;
   restRound_ = 0;
-  if (asleep_) wakeUp(effects);
 }
 
 // Nothing is under way, and every voter has all there is. A learner that does not answer holds
@@ -56,7 +56,13 @@ void Core::considerSleep(Effects& effects) {
   restRound_ = 0;
   // How long we sleep is not known here. Leases end now, whatever is still answered to old rounds.
   now_ += config_.electionTicks;
+}
+
+// Thousands may sleep: what only the busy need is memory.
+void Core::rest() {
   sizes_.forget();
+  holdback_.rest();
+  if (votes_.empty()) votes_ = {};
 }
 
 // A leader tells all at once, and goes on with each heartbeat. A follower asks its leader for a
@@ -68,7 +74,8 @@ void Core::wakeUp(Effects& effects) {
     resetElectionTimer();
     return callLeader(effects);
   }
-  stirredAt_ = now_;
+  // Its host had a doubt; until somebody asks something that is all.
+  stirredAt_ = now_ - (config_.sleepTicks - std::min(config_.sleepTicks, config_.electionTicks));
   quorumCheckAt_ = now_ + config_.electionTicks;
   for (Progress& peer : progress_) peer.active = peer.rests = false;
   beginRound(effects);
@@ -80,8 +87,14 @@ void Core::callLeader(Effects& effects) {
   if (calling_) effects.sends.push_back(message(MessageKind::wake, leader_));
 }
 
-void Core::on(const Wake&, Effects& effects) {
+void Core::on(const Wake& wake, Effects& effects) {
   if (asleep_) wakeUp(effects);
+  // We slept, or cannot stand, and the leader cannot answer our call: there is nobody to keep our
+  // vote for. But a lease, which may have begun after our sleep, is waited out.
+  if (!wake.leaderGone || !calling_ || config_.leaseReads) return;
+  heard_ = false;
+  uint64_t soon = std::max(1U, config_.electionTicks / 4);  // a connection may yet come back
+  if (wake.first) electionAt_ = std::min(electionAt_, now_ + soon);
 }
 
 // Whether a message calls for more than to be let pass: a late answer does not, nor one of an

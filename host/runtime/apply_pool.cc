@@ -133,6 +133,11 @@ std::size_t ApplyPool::stuck(int64_t stuckUs) const {
                     [&](const Lane* lane) { return now - lane->sinceUs_ > stuckUs; }));
 }
 
+std::size_t ApplyPool::queued() const {
+  std::lock_guard lock(shared_->mutex);
+  return shared_->queue.size();
+}
+
 void ApplyPool::relieve(int64_t stuckUs) {
   std::size_t held = stuck(stuckUs);
   while (threads_.size() < std::min(wanted_ + held, kWorkersMax)) addWorker();

@@ -57,6 +57,9 @@ public:
   // How many workers have been in one lane for longer than that.
   std::size_t stuck(int64_t stuckUs) const;
 
+  // Lanes that wait for a worker.
+  std::size_t queued() const;
+
   // Waits until every worker is home, at most this long.
   bool stop(int64_t waitUs);
 

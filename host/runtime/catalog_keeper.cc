@@ -14,9 +14,11 @@ namespace flotilla::runtime {
 namespace {
 
 constexpr auto kPassEvery = 1 * kj::SECONDS;
+constexpr kj::Duration kPassPause = 5 * kj::MILLISECONDS;
+constexpr auto kLookAtAllEvery = 30 * kj::SECONDS;
 constexpr int64_t kPassShare = 4;  // passes have a fifth of the loop at most
 constexpr uint64_t kReportMs = 5000;
-constexpr std::size_t kReportMax = 1000;
+static_assert(catalog::kPassMax <= 1000);  // of a report
 
 using schema::Catalog;
 
@@ -36,7 +38,9 @@ schema::CatalogReplica::State wireState(catalog::ReplicaPhase phase) {
 
 Result<void> CatalogKeeper::openStored() {
   if (auto floor = parts_.meta->get(std::string(kFloorKey))) floor_ = std::stoull(*floor);
-  for (const auto& [key, bytes] : parts_.meta->scan(kReplicaPrefix)) {
+  auto stored = parts_.meta->scan(kReplicaPrefix);
+  Crowd crowd{.replicas = static_cast<uint32_t>(stored.size()), .standBefore = 0};
+  for (const auto& [key, bytes] : stored) {
     auto record = decodeReplica(bytes);
     if (!record) return record.fault();
     if (record->tombstone) {
@@ -44,7 +48,9 @@ Result<void> CatalogKeeper::openStored() {
       parts_.volumes.takeRecovered(record->key);
       tombstones_.emplace(record->key, std::move(*record));
     } else {
-      openReplica(std::move(*record));
+      bool preferred = record->preferredLeader == record->key.replica;
+      openReplica(std::move(*record), crowd);
+      if (preferred) ++crowd.standBefore;
     }
   }
   for (const auto& [room, key] : parts_.volumes.unclaimed()) {
@@ -68,7 +74,7 @@ Result<void> CatalogKeeper::sweepSnapshots() {
   return {};
 }
 
-void CatalogKeeper::openReplica(StoredReplica record) {
+void CatalogKeeper::openReplica(StoredReplica record, Crowd crowd) {
   auto options = catalog::readOptions(record.options);
   std::string volume = options ? options->volume : "";
   VolumeRoom* room = parts_.volumes.find(volume);
@@ -79,8 +85,8 @@ void CatalogKeeper::openReplica(StoredReplica record) {
     room = parts_.volumes.find("");
   }
   group::ReplicaKey key = record.key;
-  auto replica =
-      Replica::open(std::move(record), *room, parts_.volumes.takeRecovered(key), *parts_.shared);
+  auto replica = Replica::open(std::move(record), *room, parts_.volumes.takeRecovered(key),
+                               *parts_.shared, crowd);
   if (missing) replica->breakWith(std::move(*missing));
   if (replica->broken()) {
     base::logError("group " + replica->record().name + ": " + replica->broken()->text +
@@ -134,7 +140,7 @@ kj::Promise<void> CatalogKeeper::run() {
   return pass()
       .then([this]() {
         // With many groups a pass is long: what comes meanwhile shares the next one.
-        return parts_.timer.afterDelay(passTook_ * kPassShare);
+        return parts_.timer.afterDelay(std::max(passTook_ * kPassShare, kPassPause));
       })
       .then([this]() -> kj::Promise<void> {
         if (woken_) return kj::READY_NOW;
@@ -150,20 +156,39 @@ kj::Promise<void> CatalogKeeper::pass() {
       .then([this]() { return registerHost(); })
       .then([this]() -> kj::Promise<void> {
         if (!view_.complete()) return kj::READY_NOW;
-        int64_t began = parts_.clock.monotonicUs();
-        catalog::Reconciled wanted = catalog::reconcile(view_, local());
-        passTook_ = (parts_.clock.monotonicUs() - began) * kj::MICROSECONDS;
-        if (wanted.idle()) settled_ = true;
-        return carryOut(std::move(wanted));
+        return carryOut(compare());
       })
-      .then([this]() {
-        retryFetched();
-        return declared_.declare(view_);
-      })
-      .catch_([](kj::Exception&& exception) {
+      .then([this]() { return declared_.declare(view_); })
+      .catch_([this](kj::Exception&& exception) {
+        lookAtAllFrom_ = parts_.timer.now();
         base::logWarn(std::string("catalog: ") + exception.getDescription().cStr() +
                       "; tried again");
       });
+}
+
+// What is wanted of the groups that have changed, or of all.
+catalog::Reconciled CatalogKeeper::compare() {
+  int64_t began = parts_.clock.monotonicUs();
+  kj::TimePoint now = parts_.timer.now();
+  auto plugins = parts_.plugins->list();
+  bool all = !settled_ || now >= lookAtAllFrom_ || now < lookAtAllUntil_ || plugins != plugins_;
+  plugins_ = std::move(plugins);
+  std::set<uint64_t> changed = std::exchange(changed_, {});
+  if (all) {
+    lookAtAllFrom_ = now + kLookAtAllEvery;
+    retryFetched();
+  }
+  const std::set<uint64_t>* only = all ? nullptr : &changed;
+  catalog::Reconciled wanted = catalog::reconcile(view_, local(only), only);
+  if (wanted.cut()) lookAtAllFrom_ = now;
+  if (all && wanted.idle()) settled_ = true;
+  passTook_ = (parts_.clock.monotonicUs() - began) * kj::MICROSECONDS;
+  return wanted;
+}
+
+void CatalogKeeper::groupChanged(uint64_t group) {
+  changed_.insert(group);
+  wake();
 }
 
 // Asks the replica here, whatever it has applied: no leader is needed.
@@ -183,7 +208,12 @@ kj::Promise<void> CatalogKeeper::refresh() {
         auto changes = reader.root<Catalog::ChangesResults>().getChanges();
         uint64_t before = view_.revision();
         bool more = changes.getMore();
-        view_ = view_.with(changes);
+        // Who is who, and which files there are, concerns all groups.
+        bool all = changes.getHosts().size() + changes.getPlugins().size() > 0;
+        if (all) lookAtAllFrom_ = parts_.timer.now();
+        std::vector<uint64_t> touched;
+        view_ = view_.with(changes, &touched);
+        changed_.insert(touched.begin(), touched.end());
         if (view_.revision() != before) {
           learnAddresses();
           for (auto& each : waiting_) each->fulfill();
@@ -230,25 +260,34 @@ kj::Promise<void> CatalogKeeper::registerHost() {
   return kj::READY_NOW;
 }
 
-catalog::LocalState CatalogKeeper::local() const {
+catalog::LocalState CatalogKeeper::local(const std::set<uint64_t>* only) const {
   catalog::LocalState local;
   local.host = parts_.config.hostId;
   local.birth = parts_.id.birth;
   local.floor = floor_;
-  for (const auto& [group, replica] : parts_.replicas.all()) {
-    if (group == kCatalogGroup) continue;
-    const StoredReplica& record = replica->record();
-    local.replicas.push_back(
-        {group, record.incarnation, record.key.replica,
-         replica->hadLeader() ? catalog::LocalPhase::ready : catalog::LocalPhase::present});
+  local.plugins = plugins_;
+  if (only == nullptr) {
+    for (const auto& [group, replica] : parts_.replicas.all()) add(*replica, local);
+  } else {
+    for (uint64_t group : *only) {
+      if (const Replica* replica = parts_.replicas.find(group)) add(*replica, local);
+    }
   }
   for (const auto& [key, record] : tombstones_) {
+    if (only != nullptr && only->count(key.group) == 0) continue;
     local.replicas.push_back(
         {key.group, record.incarnation, key.replica,
          wiped_.count(key) != 0 ? catalog::LocalPhase::tombstone : catalog::LocalPhase::removing});
   }
-  local.plugins = parts_.plugins->list();
   return local;
+}
+
+void CatalogKeeper::add(const Replica& replica, catalog::LocalState& to) const {
+  const StoredReplica& record = replica.record();
+  if (record.key.group == kCatalogGroup) return;
+  to.replicas.push_back(
+      {record.key.group, record.incarnation, record.key.replica,
+       replica.hadLeader() ? catalog::LocalPhase::ready : catalog::LocalPhase::present});
 }
 
 kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
@@ -260,6 +299,7 @@ kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
       std::string& said = troubles_[what];
       if (said != why) base::logWarn(what + ": " + why + "; tried again");
       said = why;
+      lookAtAllFrom_ = parts_.timer.now();
     });
   };
   for (auto& each : wanted.fetch) {
@@ -293,7 +333,10 @@ kj::Promise<void> CatalogKeeper::start(std::vector<catalog::StartReplica> wanted
   return parts_.files.run(std::move(work))
       .then([this, records = std::move(records)](Result<void> put) mutable {
         if (!put) kj::throwFatalException(net::refusal(put.fault()));
-        for (StoredReplica& record : records) openReplica(std::move(record));
+        for (StoredReplica& record : records) {
+          changed_.insert(record.key.group);
+          openReplica(std::move(record));
+        }
       });
 }
 
@@ -352,6 +395,7 @@ kj::Promise<void> CatalogKeeper::wipe(catalog::WipeReplica wanted) {
       .then([this, record](Result<void> removed) {
         if (!removed) kj::throwFatalException(net::refusal(removed.fault()));
         wiped_.insert(record.key);
+        changed_.insert(record.key.group);
       });
 }
 
@@ -371,12 +415,18 @@ kj::Promise<void> CatalogKeeper::drop(std::vector<catalog::DropTombstone> wanted
   });
 }
 
-// In the background, one at a time: what is wanted here goes on without the catalog's quorum.
+// In the background, one at a time: what is wanted here goes on without the catalog's quorum. What
+// cannot be said now is looked at again.
 void CatalogKeeper::report(std::vector<catalog::ReportedReplica> replicas,
                            std::vector<std::string> plugins) {
-  if (reporting_ || (replicas.empty() && plugins.empty())) return;
+  if (replicas.empty() && plugins.empty()) return;
+  std::set<uint64_t> groups;
+  for (const auto& each : replicas) groups.insert(each.group);
+  if (reporting_) {
+    changed_.insert(groups.begin(), groups.end());
+    return;
+  }
   reporting_ = true;
-  if (replicas.size() > kReportMax) replicas.resize(kReportMax);
   auto params = flatWords<Catalog::ReportParams>([&](Catalog::ReportParams::Builder to) {
     auto report = to.initReport();
     report.setHost(parts_.config.hostId);
@@ -391,11 +441,13 @@ void CatalogKeeper::report(std::vector<catalog::ReportedReplica> replicas,
     auto files = report.initPlugins(static_cast<unsigned>(plugins.size()));
     for (unsigned i = 0; i < files.size(); ++i) files.set(i, plugins[i]);
   });
-  parts_.tasks.add(
-      parts_.host.catalogCall(4, std::move(params), kReportMs).then([this](group::Outcome) {
-        reporting_ = false;
-        wake();
-      }));
+  parts_.tasks.add(parts_.host.catalogCall(4, std::move(params), kReportMs)
+                       .then([this, groups = std::move(groups)](const group::Outcome& outcome) {
+                         reporting_ = false;
+                         // Else the catalog's change will name them.
+                         if (!outcome.ok()) changed_.insert(groups.begin(), groups.end());
+                         wake();
+                       }));
 }
 
 }  // namespace flotilla::runtime

@@ -16,6 +16,7 @@
 #include "host/group/ports.h"
 #include "host/runtime/declared_groups.h"
 #include "host/runtime/records.h"
+#include "host/runtime/replica.h"
 
 namespace flotilla::runtime {
 
@@ -24,6 +25,8 @@ struct HostParts;
 // After every entry applied to this host's replica of group 0 it asks that replica what is new, and
 // then compares what is wanted with what is here: replicas are created and wiped, plugins fetched,
 // and what has become true is reported. Every action can be cut off by a crash and begun again.
+// With thousands of groups a pass looks at those of which something has changed; now and then, and
+// after whatever went wrong, at all.
 //
 // Owner:  HostParts.
 // Thread: the loop's.
@@ -38,6 +41,7 @@ public:
   kj::Promise<void> run();
   // Something here or in group 0 may have changed.
   void wake();
+  void groupChanged(uint64_t group);  // of this one, here
 
   const catalog::CatalogView& view() const { return view_; }
   // Resolves once the view has moved on.
@@ -46,6 +50,7 @@ public:
 
 private:
   kj::Promise<void> pass();
+  catalog::Reconciled compare();
   kj::Promise<void> refresh();
   kj::Promise<void> registerHost();
   kj::Promise<void> carryOut(catalog::Reconciled wanted);
@@ -58,16 +63,21 @@ private:
   void retryFetched();
   void report(std::vector<catalog::ReportedReplica> replicas, std::vector<std::string> plugins);
 
-  catalog::LocalState local() const;
+  catalog::LocalState local(const std::set<uint64_t>* only) const;
+  void add(const Replica& replica, catalog::LocalState& to) const;
   Result<void> sweepSnapshots();
   void learnAddresses();
-  void openReplica(StoredReplica record);
+  void openReplica(StoredReplica record, Crowd crowd = {});
 
   HostParts& parts_;
   catalog::CatalogView view_;
   bool registered_ = false;
   bool reporting_ = false;
   bool settled_ = false;
+  std::set<uint64_t> changed_;                                  // groups to be looked at
+  kj::TimePoint lookAtAllFrom_ = kj::origin<kj::TimePoint>();   // the next pass that looks at all
+  kj::TimePoint lookAtAllUntil_ = kj::origin<kj::TimePoint>();  // until then each does
+  std::vector<std::string> plugins_;  // files that were here at the last pass
   uint64_t floor_ = 0;
   // Tombstones: those whose files are known to be gone, and those that may have some left.
   std::map<group::ReplicaKey, StoredReplica> tombstones_;

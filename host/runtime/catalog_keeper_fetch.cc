@@ -8,6 +8,7 @@ namespace flotilla::runtime {
 namespace {
 
 constexpr uint32_t kPieceBytes = 1 << 20;
+constexpr auto kAfterFetch = 10 * kj::SECONDS;  // so long machines may fault for want of a plugin
 
 }  // namespace
 
@@ -41,6 +42,7 @@ kj::Promise<void> CatalogKeeper::fetch(catalog::FetchPlugin wanted) {
         base::logInfo("plugin " + wanted.plugin->nameAndVersion() + ": fetched from host " +
                       std::to_string(from));
         fetched_.insert(wanted.plugin->sha256);
+        lookAtAllUntil_ = parts_.timer.now() + kAfterFetch;
       });
 }
 

@@ -13,6 +13,7 @@
 
 #include "flotilla/result.h"
 #include "host/catalog/view.h"
+#include "host/group/meters.h"
 #include "host/group/ports.h"
 #include "host/runtime/access.h"
 #include "host/runtime/config.h"
@@ -47,12 +48,28 @@ struct ProbedPlugin {
   kj::Array<capnp::word> description;  // a flat message: client.capnp PluginDescription
 };
 
+// What a group that is busy has done; see BusyGroups.
+struct BusyFigures {
+  std::string name{};
+  uint64_t group = 0;
+  bool leads = false;
+  uint64_t logBytes = 0;
+  group::Meters meters{};
+};
+
 // The figures /metrics shows; counters only rise.
 struct Figures {
-  uint64_t replicas = 0, leading = 0, asleep = 0, faulted = 0, stuck = 0;
-  uint64_t commandsAnswered = 0, queriesAnswered = 0, callsRefused = 0;
+  uint64_t replicas = 0, leading = 0, leaderless = 0, asleep = 0, faulted = 0, stuck = 0;
+  uint64_t elections = 0, electionsWon = 0;
+  uint64_t machineBytes = 0;
+  uint64_t callsAnswered = 0, callsRefused = 0;
   uint64_t diskFrames = 0, diskSyncs = 0, diskBytes = 0, diskQueuedBytes = 0;
   uint64_t peerFramesSent = 0, peerMessagesDropped = 0;
+  uint64_t callsWaiting = 0, applyLanesQueued = 0, peerQueuedBytes = 0;
+  base::Buckets diskSyncUs, diskFrameGroups;
+  group::Meters groups;  // of all groups here
+  group::Meters others;  // of those that are not among `busy`
+  std::vector<BusyFigures> busy;
   uint64_t uptimeMs = 0, memoryBytes = 0;
 };
 

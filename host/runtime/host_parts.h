@@ -92,7 +92,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             replicas,
             clock,
             bootNumber,
-            [this]() { keeper.wake(); },
+            [this](uint64_t group) { keeper.groupChanged(group); },
             [this](Replica& replica) { replicas.turned(replica); }};
   }
   std::optional<Surroundings> shared;  // once plugins are open

@@ -63,6 +63,18 @@ const char* stateName(store::VolumeState state) {
   return "unknown";
 }
 
+void fillBusy(const ReplicaSet& replicas, Figures& to) {
+  const BusyGroups& busy = replicas.busy();
+  to.groups = busy.all();
+  to.others = busy.others();
+  for (const BusyGroups::Place& place : busy.places()) {
+    const Replica* replica = place.group == 0 ? nullptr : replicas.find(place.group);
+    if (replica == nullptr || replica->broken()) continue;
+    to.busy.push_back({replica->record().name, place.group, replica->group().leads(),
+                       replica->group().logBytes(), place.meters});
+  }
+}
+
 void fillRunning(const Replica& replica, schema::ReplicaStatus::Builder into) {
   group::Status status = replica.group().status();
   raft::ReplicaId self = replica.record().key.replica;
@@ -153,11 +165,19 @@ Figures Host::figures() const {
     ++now.replicas;
     MachineState state = replica->machineState();
     if (state == MachineState::faulted) ++now.faulted;
-    if (!replica->broken() && replica->group().leads()) ++now.leading;
-    if (!replica->broken() && replica->group().core().asleep()) ++now.asleep;
+    if (replica->broken()) continue;
+    if (replica->group().leads()) ++now.leading;
+    if (replica->group().leader() == 0) ++now.leaderless;
+    if (replica->group().core().asleep()) ++now.asleep;
+    now.machineBytes += replica->lane().memoryBytes();
   }
+  now.elections = p.replicas.elections();
+  now.electionsWon = p.replicas.electionsWon();
   now.stuck = p.pool.stuck(kStuckUs);
-  now.commandsAnswered = p.calls.answered();
+  now.callsWaiting = p.calls.waiting();
+  now.applyLanesQueued = p.pool.queued();
+  fillBusy(p.replicas, now);
+  now.callsAnswered = p.calls.answered();
   now.callsRefused = p.calls.refused();
   for (const auto& room : p.volumes.all()) {
     store::VolumeStatus status = room->log().status();
@@ -165,11 +185,14 @@ Figures Host::figures() const {
     now.diskSyncs += status.syncs;
     now.diskBytes += status.bytesWritten;
     now.diskQueuedBytes += room->log().queuedBytes();
+    now.diskSyncUs += status.syncUs;
+    now.diskFrameGroups += status.frameGroups;
   }
   KJ_IF_MAYBE (network, p.network) {
     for (const net::PeerStatus& each : (*network)->status()) {
       now.peerFramesSent += each.framesSent;
       now.peerMessagesDropped += each.messagesDropped;
+      now.peerQueuedBytes += each.queuedBytes;
     }
   }
   now.uptimeMs = static_cast<uint64_t>(p.clock.monotonicUs() - p.startedUs) / 1000;

@@ -8,6 +8,7 @@
 #include "host/runtime/inbox.h"
 #include "host/runtime/io_thread.h"
 #include "host/runtime/plugin_room.h"
+#include "host/runtime/records.h"
 #include "host/runtime/replica.h"
 #include "host/runtime/turn.h"
 #include "host/store/snapshot_files.h"
@@ -18,14 +19,14 @@ MachineLane::MachineLane(LaneOrder order, Around around, std::weak_ptr<Replica> 
     : order_(std::move(order)),
       around_(around),
       replica_(std::move(replica)),
-      generation_(order_.generation) {
-  if (order_.crashed) {
-    dead_ = order_.crashed;
-    deadAt_ = order_.crashedAt;
-  }
-}
+      generation_(order_.generation) {}
 
 MachineLane::~MachineLane() = default;
+
+void MachineLane::crashedBefore(Fault fault, group::Position at) {
+  dead_ = std::move(fault);
+  deadAt_ = at;
+}
 
 void MachineLane::begin() {
   push(Begin{});
@@ -55,6 +56,9 @@ void MachineLane::snapshot(group::SnapshotRequest request) {
 void MachineLane::install(group::InstallRequest request) {
   push(std::move(request));
 }
+void MachineLane::rest() {
+  push(Rest{});
+}
 
 void MachineLane::work() {
   {
@@ -67,8 +71,18 @@ void MachineLane::work() {
     carryOut(job, answers);
   }
   doing_.clear();
+  if (resting_) giveBack();
   publish();
   if (!answers.empty() && !closed_.load()) send(std::move(answers));
+}
+
+// The group sleeps: what is kept for the next request is memory of thousands of lanes.
+void MachineLane::giveBack() {
+  resting_ = false;
+  if (applier_) applier_->rest();
+  doing_ = {};
+  std::lock_guard lock(mutex_);
+  if (jobs_.empty()) jobs_ = {};
 }
 
 void MachineLane::send(Answers answers) {
@@ -106,6 +120,7 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                  },
                  [&](group::SnapshotRequest& request) { carryOutSnapshot(request, answers); },
                  [&](group::InstallRequest& request) { carryOutInstall(request, answers); },
+                 [&](Rest&) { resting_ = true; },
              },
              job);
 }
@@ -123,26 +138,27 @@ void MachineLane::faultAll(Fault fault, group::Position at, Answers& answers) {
 
 Result<std::unique_ptr<group::Machine>> MachineLane::makeMachine() {
   const flotilla_descriptor* descriptor = nullptr;
-  if (order_.pluginSha256.empty()) {
+  if (order_.record->pluginSha256.empty()) {
     descriptor = catalog::catalogDescriptor();
   } else {
-    auto found = around_.plugins.descriptor(order_.pluginSha256);
+    auto found = around_.plugins.descriptor(order_.record->pluginSha256);
     if (!found) return found.fault();
     descriptor = *found;
   }
   descriptor_.store(descriptor);
-  return plugin::makeMachine(descriptor, order_.settings, around_.marks, order_.key);
+  return plugin::makeMachine(descriptor, order_.record->config, around_.marks, order_.record->key);
 }
 
 void MachineLane::carryOutBegin(Answers& answers) {
-  applier_ = std::make_unique<group::Applier>(order_.key, [this]() { return makeMachine(); });
+  applier_ =
+      std::make_unique<group::Applier>(order_.record->key, [this]() { return makeMachine(); });
   if (!dead_) {
     Result<void> begun =
         order_.machineAt.index == 0 ? applier_->begin() : loadFrom(order_.machineAt);
     if (!begun) {
       dead_ = begun.fault();
       deadAt_ = {order_.machineAt.index + 1, 0};
-      base::logError("group " + order_.name + ": " + dead_->text +
+      base::logError("group " + order_.record->name + ": " + dead_->text +
                      "; its replica here is stopped, the others go on");
     }
   }
@@ -151,7 +167,7 @@ void MachineLane::carryOutBegin(Answers& answers) {
 }
 
 Result<void> MachineLane::loadFrom(raft::LogPoint point) {
-  auto reader = around_.snapshots.read(order_.key, point);
+  auto reader = around_.snapshots.read(order_.record->key, point);
   if (!reader) return reader.fault();
   auto installed = applier_->install(**reader, point);
   if (!installed) return installed.fault();
@@ -173,7 +189,7 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
     group::SnapshotSaved saved;
     saved.generation = generation;
     saved.point = capture->point();
-    auto writer = self->around_.snapshots.begin(self->order_.key, saved.point);
+    auto writer = self->around_.snapshots.begin(self->order_.record->key, saved.point);
     Result<uint64_t> written = writer ? capture->save(**writer) : Result<uint64_t>(writer.fault());
     capture.reset();
     if (!written) {

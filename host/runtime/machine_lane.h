@@ -31,17 +31,12 @@ class Inbox;
 class IoThread;
 class PluginRoom;
 class Replica;
+struct StoredReplica;
 
-// What a lane needs to know of its replica; copied, for a worker reads it.
+// What a lane needs to know of its replica.
 struct LaneOrder {
-  group::ReplicaKey key;
-  std::string name;
-  std::string pluginSha256;  // empty: the built-in catalog
-  std::vector<std::pair<std::string, std::string>> settings;
+  std::shared_ptr<const StoredReplica> record;
   raft::LogPoint machineAt;  // the snapshot to begin from; index 0: none
-  raft::Configuration initial;
-  std::optional<Fault> crashed;  // a command here brought the process down: nothing is applied
-  group::Position crashedAt;
   uint64_t generation = 0;
 };
 
@@ -69,6 +64,8 @@ public:
   MachineLane(LaneOrder order, Around around, std::weak_ptr<Replica> replica);
   ~MachineLane() override;
 
+  // Before begin: a command here brought the process down, so nothing is applied.
+  void crashedBefore(Fault fault, group::Position at);
   void begin();  // makes the machine and loads the snapshot, before anything that is asked
   void close();  // nothing that is still queued is done, no answer comes any more
 
@@ -76,6 +73,7 @@ public:
   void query(group::QueryRequest request) override;
   void snapshot(group::SnapshotRequest request) override;
   void install(group::InstallRequest request) override;
+  void rest() override;
 
   void work() override;
 
@@ -88,8 +86,9 @@ public:
 
 private:
   struct Begin {};
+  struct Rest {};
   using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
-                           group::InstallRequest>;
+                           group::InstallRequest, Rest>;
   // What one stay of a worker brings home.
   struct Answers {
     std::vector<group::Applied> applied;
@@ -110,6 +109,7 @@ private:
   Result<std::unique_ptr<group::Machine>> makeMachine();
   Result<void> loadFrom(raft::LogPoint point);
   void publish();
+  void giveBack();
   void faultAll(Fault fault, group::Position at, Answers& answers);
 
   const LaneOrder order_;
@@ -123,6 +123,7 @@ private:
   // The worker's own.
   std::vector<Job> doing_;
   std::unique_ptr<group::Applier> applier_;
+  bool resting_ = false;
   std::optional<Fault> dead_;  // the machine could not be made or loaded
   group::Position deadAt_;
   uint64_t generation_ = 0;

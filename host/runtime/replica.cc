@@ -2,6 +2,7 @@
 #include "host/runtime/replica.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "host/base/log.h"
 #include "host/plugin/crash_mark.h"
@@ -15,8 +16,12 @@ namespace flotilla::runtime {
 namespace {
 
 constexpr uint32_t kCallTimeoutMs = 10'000;
-constexpr int64_t kSlowUs = 1'000'000;  // a worker that long in one lane is worth a word
-constexpr uint32_t kEagerTicks = 40;    // a fresh group's preferred leader stands this long
+constexpr int64_t kSlowUs = 1'000'000;    // a worker that long in one lane is worth a word
+constexpr uint32_t kEagerTicks = 40;      // a preferred leader stands this long at its start
+constexpr uint32_t kStandAgainTicks = 5;  // where a whole host starts; a new group's at each
+// Elections that a host begins a tick when it starts: ten thousand at once would keep each other
+// from ending in time, and begin again.
+constexpr uint32_t kStandsATick = 128;
 constexpr uint32_t kWatchTicks = 10;
 
 uint32_t ticksOf(uint32_t ms) {
@@ -77,70 +82,68 @@ std::string_view nameOf(MachineState state) {
 
 std::shared_ptr<Replica> Replica::open(StoredReplica record, VolumeRoom& room,
                                        std::optional<store::RecoveredReplica> recovered,
-                                       Surroundings& around) {
+                                       Surroundings& around, Crowd crowd) {
   auto options = catalog::readOptions(record.options);
   catalog::GroupOptions read = options ? *options : catalog::GroupOptions{};
-  std::shared_ptr<Replica> replica(new Replica(std::move(record), std::move(read), room, around));
+  std::shared_ptr<Replica> replica(
+      new Replica(std::move(record), std::move(read), room, around, crowd));
   if (!options) {
     replica->broken_ = options.fault();
   } else {
-    replica->start(std::move(recovered));
+    replica->start(std::move(recovered), crowd.replicas / kStandsATick);
   }
   return replica;
 }
 
 Replica::Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
-                 Surroundings& around)
-    : record_(std::move(record)), options_(std::move(options)), room_(room), around_(around) {}
+                 Surroundings& around, Crowd crowd)
+    : record_(std::make_shared<const StoredReplica>(std::move(record))),
+      options_(std::move(options)),
+      room_(room),
+      around_(around),
+      standAgainTicks_(crowd.replicas == 0 ? 1 : kStandAgainTicks) {
+  if (isPreferred()) standAt_ = 1 + crowd.standBefore / kStandsATick;
+}
 
 Replica::~Replica() {
   if (lane_) lane_->close();
 }
 
-void Replica::start(std::optional<store::RecoveredReplica> recovered) {
+void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t patienceTicks) {
   if (recovered && recovered->fault) {
     broken_ = recovered->fault;
     return;
   }
-  fresh_ = !recovered.has_value();
   group::Recovered state;
   if (recovered) {
     state.state = std::move(recovered->state);
     state.logBytes = recovered->logBytes;
   } else {
-    state.state.shape = raft::LogShape({}, initialConfiguration(record_));
+    state.state.shape = raft::LogShape({}, initialConfiguration(*record_));
   }
   state.machineAt = newestSnapshot(state.state.shape);
 
-  LaneOrder order;
-  order.key = record_.key;
-  order.name = record_.name;
-  order.pluginSha256 = record_.pluginSha256;
-  order.settings = record_.config;
-  order.machineAt = state.machineAt;
-  order.initial = initialConfiguration(record_);
-  order.generation = state.state.generation;
-  if (around_.marks != nullptr) {
-    for (const plugin::CrashedAt& each : around_.marks->crashed()) {
-      if (each.replica != record_.key || each.query) continue;
-      order.crashed =
-          Fault{ErrorCode::faulted,
-                "the machine brought the process down here" +
-                    (each.signal == 0 ? std::string(" twice")
-                                      : " (signal " + std::to_string(each.signal) + ")"),
-                ""};
-      order.crashedAt = each.at;
-    }
-  }
   lane_ = std::make_shared<MachineLane>(
-      std::move(order),
+      LaneOrder{record_, state.machineAt, state.state.generation},
       MachineLane::Around{around_.pool, around_.inbox, around_.files, around_.plugins,
                           room_.snapshots(), around_.marks},
       weak_from_this());
+  if (around_.marks != nullptr) {
+    for (const plugin::CrashedAt& each : around_.marks->crashed()) {
+      if (each.replica != record_->key || each.query) continue;
+      std::string how = each.signal == 0 ? std::string(" twice")
+                                         : " (signal " + std::to_string(each.signal) + ")";
+      lane_->crashedBefore(
+          {ErrorCode::faulted, "the machine brought the process down here" + how, ""}, each.at);
+    }
+  }
   lane_->begin();
+  group::GroupOptions options = groupOptions(*record_, options_, around_.boot);
+  options.core.patienceTicks = patienceTicks;
   group_ = std::make_unique<group::Group>(
-      groupOptions(record_, options_, around_.boot), std::move(state),
+      std::move(options), std::move(state),
       group::Ports{room_.log(), around_.outbox, *lane_, around_.calls, around_.clock});
+  stoodIn = ledIn = group_->core().term();
   if (room_.isFull()) group_->volumeFull(true);
   touch();
 }
@@ -149,7 +152,7 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered) {
 // the files are asked; whether its content is whole shows when it is loaded.
 raft::LogPoint Replica::newestSnapshot(const raft::LogShape& shape) const {
   raft::LogPoint newest = shape.base();
-  auto files = room_.snapshots().list(record_.key);
+  auto files = room_.snapshots().list(record_->key);
   if (!files) return newest;
   for (const store::SnapshotFile& each : *files) {
     bool fits = shape.termAt(each.point.index) == each.point.term;
@@ -164,17 +167,23 @@ void Replica::touch() {
 
 void Replica::breakWith(Fault fault) {
   if (broken_) return;
-  base::logError("group " + record_.name + ": " + fault.text + "; its replica here is stopped");
+  base::logError("group " + record_->name + ": " + fault.text + "; its replica here is stopped");
   broken_ = std::move(fault);
 }
 
 void Replica::tick() {
   if (!group_) return;
   ++ticks_;
+  // What most ticks of most groups change is nothing that a turn's end would do anything about.
+  auto seen = [core = &group_->core()]() {
+    return std::tuple(core->role(), core->term(), core->leader(), core->asleep(), core->commit());
+  };
+  auto before = seen();
   campaignIfPreferred();
   group_->tick();
-  touch();
-  if (ticks_ % kWatchTicks == 0) handOverIfUseless();
+  bool watch = ticks_ % kWatchTicks == 0;
+  if (watch) handOverIfUseless();
+  if (watch || seen() != before) touch();
 }
 
 void Replica::flush() {
@@ -183,7 +192,7 @@ void Replica::flush() {
   around_.turned(*this);
   if (hadLeader_ || group_->leader() == 0) return;
   hadLeader_ = true;
-  if (around_.leaderFound) around_.leaderFound();
+  if (around_.leaderFound) around_.leaderFound(record_->key.group);
 }
 
 // A leader whose machine cannot answer steps aside once; another's may be sound.
@@ -192,7 +201,7 @@ void Replica::handOverIfUseless() {
   MachineState state = machineState();
   if (state == MachineState::running) handedOver_ = false;
   if (handedOver_ || (state != MachineState::stuck && state != MachineState::faulted)) return;
-  base::logError("group " + record_.name + ": its machine is " + std::string(nameOf(state)) +
+  base::logError("group " + record_->name + ": its machine is " + std::string(nameOf(state)) +
                  " here; leadership is handed over");
   group_->transfer(0);
   handedOver_ = true;
@@ -205,20 +214,25 @@ void Replica::snapshotSaved(group::SnapshotSaved saved) {
   group_->snapshotSaved(std::move(saved));
   before = std::min(before, group_->status().snapshotOnDisk);
   if (!kept || before == 0) return;
-  around_.files.post([&snapshots = room_.snapshots(), key = record_.key, before]() {
+  around_.files.post([&snapshots = room_.snapshots(), key = record_->key, before]() {
     if (auto removed = snapshots.removeOlder(key, before); !removed) {
       base::logWarn("snapshots: " + removed.fault().text);
     }
   });
 }
 
-// A new group need not wait for a random time-out: the replica that its spec prefers stands at
-// once, and again while the others are still being created.
+bool Replica::isPreferred() const {
+  return record_->preferredLeader == record_->key.replica;
+}
+
+// Nobody need wait for a random time-out: the replica that the group's spec prefers stands, when
+// its turn among the others of this host has come, and again while they are still being started.
 void Replica::campaignIfPreferred() {
-  if (!fresh_ || hadLeader_ || record_.preferredLeader != record_.key.replica) return;
-  if (ticks_ > kEagerTicks) {
-    fresh_ = false;
-  } else {
+  if (standAt_ == 0 || ticks_ < standAt_) return;
+  if (hadLeader_ || ticks_ > standAt_ + kEagerTicks) {
+    standAt_ = 0;
+  } else if ((ticks_ - standAt_) % standAgainTicks_ == 0 &&
+             group_->core().role() != raft::Role::candidate) {
     group_->campaign();
   }
 }

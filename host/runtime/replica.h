@@ -40,9 +40,16 @@ struct Surroundings {
   plugin::CrashMarks* marks;  // null in tests that run several hosts in one process
   group::Outbox& outbox;
   group::Clock& clock;
-  uint64_t boot;                         // of this process: no two starts draw the same numbers
-  std::function<void()> leaderFound;     // a replica has its first leader
-  std::function<void(Replica&)> turned;  // a replica's turn has ended
+  uint64_t boot;  // of this process: no two starts draw the same numbers
+  std::function<void(uint64_t group)> leaderFound;  // its replica here has its first leader
+  std::function<void(Replica&)> turned;             // a replica's turn has ended
+};
+
+// Of the replicas that a start of this host opens: so many, and so many before this one that are to
+// stand first for their groups.
+struct Crowd {
+  uint32_t replicas = 0;
+  uint32_t standBefore = 0;
 };
 
 // How its machine fares, for the watchdog and for status.
@@ -62,7 +69,7 @@ public:
   // `recovered` is what the volume found; nothing for one that was never written.
   static std::shared_ptr<Replica> open(StoredReplica record, VolumeRoom& room,
                                        std::optional<store::RecoveredReplica> recovered,
-                                       Surroundings& around);
+                                       Surroundings& around, Crowd crowd = {});
   ~Replica();
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;
@@ -72,7 +79,7 @@ public:
   const group::Group& group() const { return *group_; }
   void touch();
 
-  const StoredReplica& record() const { return record_; }
+  const StoredReplica& record() const { return *record_; }
   const catalog::GroupOptions& options() const { return options_; }
   VolumeRoom& room() { return room_; }
   MachineLane& lane() const { return *lane_; }
@@ -80,13 +87,12 @@ public:
   void tick();
   void flush();  // Turn's: the end of this turn
   void snapshotSaved(group::SnapshotSaved saved);
-  // A new record with other addresses or members.
-  void update(StoredReplica record) { record_ = std::move(record); }
   // Why it takes no part, where its log or its record is damaged; else nothing.
   const std::optional<Fault>& broken() const { return broken_; }
   void breakWith(Fault fault);
 
   MachineState machineState() const;
+  bool isPreferred() const;                      // its group's spec wants it to lead
   bool hadLeader() const { return hadLeader_; }  // since this process began
   std::string faultText() const;                 // with its position; empty where there is none
   std::optional<group::Machine::MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const;
@@ -94,25 +100,29 @@ public:
   // The catalog's replica tells its keeper that something was applied.
   std::function<void()> onApplied;
 
-  bool marked = false;   // Turn's: this turn's flush is due
-  bool ticking = false;  // ReplicaSet's: it is given ticks
+  bool marked = false;     // Turn's: this turn's flush is due
+  bool ticking = false;    // ReplicaSet's: it is given ticks
+  uint64_t calls = 0;      // since ReplicaSet last looked who is busy
+  raft::Term stoodIn = 0;  // ReplicaSet's: the last terms in which it stood for election, and led
+  raft::Term ledIn = 0;
 
 private:
   Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
-          Surroundings& around);
-  void start(std::optional<store::RecoveredReplica> recovered);
+          Surroundings& around, Crowd crowd);
+  void start(std::optional<store::RecoveredReplica> recovered, uint32_t patienceTicks);
   raft::LogPoint newestSnapshot(const raft::LogShape& shape) const;
   void campaignIfPreferred();
   void handOverIfUseless();
 
-  StoredReplica record_;
+  const std::shared_ptr<const StoredReplica> record_;  // its lane's, too
   catalog::GroupOptions options_;
   VolumeRoom& room_;
   Surroundings& around_;
   std::optional<Fault> broken_;
   std::shared_ptr<MachineLane> lane_;
   std::unique_ptr<group::Group> group_;
-  bool fresh_ = false;  // created by this process, so its preferred leader need not wait
+  const uint32_t standAgainTicks_;
+  uint32_t standAt_ = 0;  // tick from which on its group's preferred leader stands; 0: does not
   bool hadLeader_ = false;
   bool handedOver_ = false;  // leadership given up because the machine is stuck or faulted
   uint32_t ticks_ = 0;

@@ -1,13 +1,24 @@
 // All replicas of this host, and what comes for them.
 #include "host/runtime/replica_set.h"
 
+#include <algorithm>
+#include <malloc.h>
+
 #include "host/base/log.h"
 #include "host/runtime/apply_pool.h"
+#include "host/runtime/io_thread.h"
 #include "host/runtime/snapshot_transfer.h"
+
+// jemalloc's, where the program is linked with it.
+extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
 
 namespace flotilla::runtime {
 namespace {
 
+constexpr raft::Index kLagMax = 64;    // entries behind which a leadership can be given back
+constexpr uint64_t kBusyTicks = 100;   // between two looks at who is busy
+constexpr size_t kManySleepers = 256;  // more that fell asleep are worth a look for free memory ...
+constexpr uint64_t kCalmTicks = 40;    // ... once no other does
 constexpr int64_t kRelieveUs = 500'000;  // a worker held for longer is not counted on
 
 group::Sleeper sleeperOf(const Replica& replica) {
@@ -28,13 +39,18 @@ group::Sleeper sleeperOf(const Replica& replica) {
 
 void ReplicaSet::add(std::shared_ptr<Replica> replica) {
   uint64_t group = replica->record().key.group;
+  if (!replica->broken()) replica->group().meter(busy_.others());
   replicas_.insert_or_assign(group, std::move(replica));
 }
 
 void ReplicaSet::remove(uint64_t group) {
   auto at = replicas_.find(group);
   if (at == replicas_.end()) return;
-  if (!at->second->broken()) at->second->group().stop();
+  if (!at->second->broken()) {
+    at->second->group().meter(busy_.others());
+    at->second->group().stop();
+  }
+  busy_.forget(group);
   sleepers_.woke(group);
   std::erase(ticking_, at->second);
   replicas_.erase(at);
@@ -58,33 +74,148 @@ kj::Promise<void> ReplicaSet::tickLoop(kj::Timer& timer, uint64_t boot) {
   });
 }
 
+bool ReplicaSet::isUp(uint64_t host) const {
+  return host == host_ || (network_ != nullptr && network_->isUp(host));
+}
+
+// Where a group's leader is gone: whether the replica here is to stand before the others that may.
+bool ReplicaSet::isFirst(const Replica& replica) const {
+  const raft::Core& core = replica.group().core();
+  std::vector<uint64_t> hosts;
+  for (raft::ReplicaId voter : core.configuration().voters) {
+    uint64_t host = replica.record().hostOf(voter);
+    if (voter != core.leader() && isUp(host)) hosts.push_back(host);
+  }
+  return group::firstToStand(replica.record().key.group, hosts) == host_;
+}
+
 // A sleeping group costs nothing here.
 void ReplicaSet::tick(uint64_t boot) {
-  for (uint64_t group : sleepers_.tick()) {
-    Replica* replica = find(group);
+  for (group::Woken woken : sleepers_.tick()) {
+    Replica* replica = find(woken.group);
     if (replica == nullptr || replica->broken()) continue;
-    replica->group().wake();
+    replica->group().wake({.leaderGone = woken.leaderGone, .first = isFirst(*replica)});
     replica->touch();
   }
   std::swap(ticking_, ticked_);
   for (std::shared_ptr<Replica>& replica : ticked_) {
     bool here = find(replica->record().key) == replica.get();
-    if (here) replica->tick();
+    if (here) {
+      // It was woken by a call, and its leader's host has been gone for a while.
+      const raft::Core& core = replica->group().core();
+      if (core.callsLeader() && !isUp(replica->record().hostOf(core.leader()))) {
+        replica->group().wake({.leaderGone = true, .first = isFirst(*replica)});
+      }
+      replica->tick();
+    }
     replica->ticking = here && !replica->group().idle();
     if (replica->ticking) ticking_.push_back(std::move(replica));
   }
   ticked_.clear();
+  returns_.tick([this](LeaderReturn::Led led, uint64_t host) { return giveBack(led, host); });
+  giveMemoryBack();
+  if (ticks_ % kBusyTicks == 0) lookWhoIsBusy();
   if (++ticks_ % group::Sleepers::kBeatTicks != 0 || network_ == nullptr) return;
   for (uint64_t host : network_->hosts()) {
     network_->sendBeat(host, {boot, sleepers_.digestFor(host)});
   }
 }
 
+// A vote for oneself is a candidacy, and nothing else is.
+void ReplicaSet::countElections(Replica& replica) {
+  const raft::Core& core = replica.group().core();
+  if (core.hard().vote != core.self()) return;
+  if (core.term() > replica.stoodIn) {
+    replica.stoodIn = core.term();
+    ++elections_;
+  }
+  if (core.role() == raft::Role::leader && core.term() > replica.ledIn) {
+    replica.ledIn = core.term();
+    ++electionsWon_;
+  }
+}
+
+// Groups led here whose catalog wants them led there.
+std::vector<LeaderReturn::Led> ReplicaSet::ledFor(uint64_t host) const {
+  std::vector<LeaderReturn::Led> led;
+  for (const auto& [group, replica] : replicas_) {
+    if (replica->broken() || !replica->group().leads()) continue;
+    const StoredReplica& record = replica->record();
+    if (host == host_ || record.hostOf(record.preferredLeader) != host) continue;
+    led.push_back({group, replica->group().core().term()});
+  }
+  return led;
+}
+
+LeaderReturn::Answer ReplicaSet::giveBack(LeaderReturn::Led led, uint64_t host) {
+  using Answer = LeaderReturn::Answer;
+  Replica* replica = find(led.group);
+  if (replica == nullptr || replica->broken()) return Answer::never;
+  const raft::Core& core = replica->group().core();
+  if (!core.leads(led.term)) return Answer::never;
+  raft::ReplicaId to = replica->record().preferredLeader;
+  const std::vector<raft::ReplicaId>& voters = core.configuration().voters;
+  if (replica->record().hostOf(to) != host) return Answer::never;
+  if (std::find(voters.begin(), voters.end(), to) == voters.end()) return Answer::never;
+  bool settled = core.transferee() == 0 && !core.configuration().joint() &&
+                 core.shape().termAt(core.commit()) == core.term();
+  for (const raft::PeerProgress& peer : core.progress()) {
+    if (peer.replica != to) continue;
+    bool hears = peer.active || (core.asleep() && peer.rests);
+    bool hasAll = peer.match + kLagMax >= core.shape().lastIndex() &&
+                  peer.state == raft::ProgressState::replicate;
+    if (!settled || !hears || !hasAll) return Answer::notNow;
+    replica->group().transfer(to);
+    replica->touch();
+    return Answer::given;
+  }
+  return Answer::notNow;
+}
+
+// What thousands of groups let go when they fell asleep lies about in pieces until the allocator
+// is asked for it.
+void ReplicaSet::giveMemoryBack() {
+  if (fellAsleep_ < kManySleepers || ticks_ - fellAsleepAt_ < kCalmTicks) return;
+  fellAsleep_ = 0;
+  files_.post([]() {
+    if (mallctl != nullptr) {
+      mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);  // 4096: of all arenas
+    } else {
+      ::malloc_trim(0);
+    }
+  });
+}
+
+void ReplicaSet::lookWhoIsBusy() {
+  std::vector<BusyGroups::Seen> seen;
+  for (const auto& [group, replica] : replicas_) {
+    if (replica->calls == 0) continue;
+    // The catalog's calls are the hosts' own.
+    if (group != 0) seen.push_back({group, replica->calls});
+    replica->calls = 0;
+  }
+  busy_.look(std::move(seen), [this](uint64_t group, group::Meters& meters) {
+    Replica* replica = find(group);
+    if (replica != nullptr && !replica->broken()) replica->group().meter(meters);
+  });
+}
+
+void ReplicaSet::hostUp(uint64_t host) {
+  sleepers_.back(host);
+  returns_.hostUp(host, ledFor(host));
+}
+
 void ReplicaSet::turned(Replica& replica) {
+  countElections(replica);
   const group::Group& group = replica.group();
   uint64_t id = replica.record().key.group;
   if (group.core().asleep()) {
+    size_t before = sleepers_.count();
     sleepers_.sleeps(id, sleeperOf(replica));
+    if (sleepers_.count() > before) {
+      ++fellAsleep_;
+      fellAsleepAt_ = ticks_;
+    }
   } else if (sleepers_.count() > 0) {
     sleepers_.woke(id);
   }
@@ -109,6 +240,7 @@ void ReplicaSet::received(uint64_t host, std::vector<group::PeerMessage> message
 
 void ReplicaSet::hostDown(uint64_t host) {
   sleepers_.gone(host);
+  returns_.hostDown(host);
   for (auto& [group, replica] : replicas_) {
     raft::ReplicaId peer = replica->record().replicaOn(host);
     if (peer == 0 || replica->broken() || replica->group().core().asleep()) continue;

@@ -14,6 +14,8 @@
 #include "host/group/ports.h"
 #include "host/group/sleepers.h"
 #include "host/net/peer_network.h"
+#include "host/runtime/busy_groups.h"
+#include "host/runtime/leader_return.h"
 #include "host/runtime/replica.h"
 #include "host/runtime/volumes.h"
 
@@ -28,7 +30,7 @@ namespace flotilla::runtime {
 class ReplicaSet final : public DiskListener, public group::Outbox {
 public:
   ReplicaSet(uint64_t host, IoThread& files, ApplyPool& pool)
-      : files_(files), pool_(pool), sleepers_(host) {}
+      : host_(host), files_(files), pool_(pool), sleepers_(host) {}
 
   void setNetwork(net::PeerNetwork* network) { network_ = network; }
   // Waits for a removed replica's log to be dead; see forget.
@@ -46,10 +48,16 @@ public:
   // After each turn of a replica.
   void turned(Replica& replica);
 
+  // Counted since this process began: how often a replica here stood, and how often one won.
+  uint64_t elections() const { return elections_; }
+  uint64_t electionsWon() const { return electionsWon_; }
+
+  const BusyGroups& busy() const { return busy_; }
+
   // From a peer.
   void received(uint64_t host, std::vector<group::PeerMessage> messages);
   void hostDown(uint64_t host);
-  void hostUp(uint64_t host) { sleepers_.back(host); }
+  void hostUp(uint64_t host);
   void heardBeat(uint64_t host, group::Beat beat) { sleepers_.heard(host, beat); }
 
   // group::Outbox
@@ -67,16 +75,30 @@ private:
   void diskFailed(Fault fault) override;
 
   void tick(uint64_t boot);
+  void countElections(Replica& replica);
+  bool isUp(uint64_t host) const;
+  bool isFirst(const Replica& replica) const;
+  std::vector<LeaderReturn::Led> ledFor(uint64_t host) const;
+  LeaderReturn::Answer giveBack(LeaderReturn::Led led, uint64_t host);
+  void giveMemoryBack();
+  void lookWhoIsBusy();
   void snapshotEnded(group::ReplicaKey from, raft::ReplicaId to, raft::LogPoint point, bool ok);
 
+  uint64_t host_;
   IoThread& files_;
   ApplyPool& pool_;
   net::PeerNetwork* network_ = nullptr;
+  BusyGroups busy_;  // outlives the replicas, which count there
   std::unordered_map<uint64_t, std::shared_ptr<Replica>> replicas_;  // by group id
   std::vector<std::shared_ptr<Replica>> ticking_;
   std::vector<std::shared_ptr<Replica>> ticked_;  // in this tick; kept for its memory
   group::Sleepers sleepers_;
+  LeaderReturn returns_;
+  size_t fellAsleep_ = 0;  // since memory was given back
+  uint64_t fellAsleepAt_ = 0;
   uint64_t ticks_ = 0;
+  uint64_t elections_ = 0;
+  uint64_t electionsWon_ = 0;
   std::map<group::ReplicaKey, kj::Own<kj::PromiseFulfiller<void>>> forgetting_;
   std::map<std::pair<group::ReplicaKey, raft::ReplicaId>, kj::Promise<void>> snapshots_;
 };

@@ -104,6 +104,7 @@ kj::Promise<Outcomes> Router::local(Replica& replica, std::vector<group::Call> c
   if (calls.empty()) return Outcomes{};
   auto batch = kj::refcounted<CallBatch>(calls.size(), kj::mv(paf.fulfiller));
   CallTable& table = host_.parts_->calls;
+  replica.calls += calls.size();
   for (uint32_t place = 0; place < calls.size(); ++place) {
     group::CallId id = table.add(kj::addRef(*batch), place);
     if (commands) {

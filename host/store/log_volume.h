@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "flotilla/result.h"
+#include "host/base/buckets.h"
 #include "host/group/ports.h"
 
 namespace leveldb {
@@ -89,8 +90,10 @@ struct VolumeStatus {
   uint64_t frames = 0;  // written since open
   uint64_t syncs = 0;
   uint64_t bytesWritten = 0;
-  uint64_t bytesCopied = 0;  // of these, copied forward
-  std::string fault;         // with failed
+  uint64_t bytesCopied = 0;   // of these, copied forward
+  base::Buckets syncUs;       // of each frame: written and synced
+  base::Buckets frameGroups;  // groups in it
+  std::string fault;          // with failed
 };
 
 class VolumeWriter;

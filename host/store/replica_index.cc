@@ -71,12 +71,13 @@ void ReplicaIndex::cutAfter(ReplicaLog& log, raft::Index last) {
 void ReplicaIndex::cutBefore(ReplicaLog& log, raft::Index first) {
   while (!log.runs.empty() && log.runs.front().first < first) {
     IndexRun run = log.runs.front();
-    log.runs.pop_front();
     charge(log, 0, run.bytes);
-    if (run.limit() <= first) continue;
-    IndexRun kept = part(run, first, run.limit());
-    charge(log, kept.bytes, 0);
-    log.runs.push_front(kept);
+    if (run.limit() <= first) {
+      log.runs.pop_front();
+      continue;
+    }
+    log.runs.front() = part(run, first, run.limit());
+    charge(log, log.runs.front().bytes, 0);
   }
 }
 
@@ -88,13 +89,13 @@ void ReplicaIndex::append(ReplicaLog& log, const IndexRun& run) {
 
 // Puts a copied run where its entries are, and leaves what stands around it.
 void ReplicaIndex::place(ReplicaLog& log, const IndexRun& run) {
-  std::deque<IndexRun> after;
+  std::vector<IndexRun> after;  // the last first
   while (!log.runs.empty() && log.runs.back().limit() > run.first) {
     IndexRun old = log.runs.back();
     log.runs.pop_back();
     charge(log, 0, old.bytes);
     if (old.limit() > run.limit()) {
-      after.push_front(part(old, std::max(old.first, run.limit()), old.limit()));
+      after.push_back(part(old, std::max(old.first, run.limit()), old.limit()));
     }
     if (old.first < run.first) {
       IndexRun before = part(old, old.first, run.first);
@@ -104,9 +105,9 @@ void ReplicaIndex::place(ReplicaLog& log, const IndexRun& run) {
   }
   charge(log, run.bytes, 0);
   log.runs.push_back(run);
-  for (const IndexRun& kept : after) {
-    charge(log, kept.bytes, 0);
-    log.runs.push_back(kept);
+  for (auto kept = after.rbegin(); kept != after.rend(); ++kept) {
+    charge(log, kept->bytes, 0);
+    log.runs.push_back(*kept);
   }
 }
 

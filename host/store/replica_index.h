@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "host/base/fifo.h"
 #include "host/store/frame.h"
 
 namespace flotilla::store {
@@ -26,7 +26,7 @@ struct IndexRun {
 
 // One replica's part of the index.
 struct ReplicaLog {
-  std::deque<IndexRun> runs;  // by index, rising, never overlapping
+  base::Fifo<IndexRun> runs;  // by index, rising, never overlapping
   std::string state;          // as encoded; empty: none was read, or it was damaged
   std::string damage;         // why there is no state; empty where there is one
   uint64_t stateFrame = 0;    // of state or damage; 0: neither

@@ -3,6 +3,7 @@
 #include "host/store/volume_writer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <variant>
 
 #include "host/base/assert.h"
@@ -16,6 +17,11 @@ namespace {
 
 constexpr uint64_t kReserveBytes = 8ULL
                                    << 20;  // free beside the ballast before a full volume reopens
+
+int64_t monotonicUs() {
+  auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
+}
 
 }  // namespace
 
@@ -202,7 +208,9 @@ uint64_t VolumeWriter::writeFrame() {
     return 0;
   }
   uint64_t frameBytes = frame.bytes();
+  int64_t began = monotonicUs();
   auto wrote = row_->append(frame);
+  int64_t took = monotonicUs() - began;
   copy_->release();
   if (!wrote && wrote.fault().code == ErrorCode::diskFull) {
     base::logWarn(said(wrote.fault()) + "; read-only until there is room");
@@ -216,6 +224,8 @@ uint64_t VolumeWriter::writeFrame() {
   counts_.frames += 1;
   counts_.syncs += 1;
   counts_.bytesWritten += frameBytes;
+  counts_.syncUs.add(static_cast<uint64_t>(took));
+  counts_.frameGroups.add(partOrder_.size());
   settle(frame);
   uint64_t done = 0;
   for (size_t i = 0; i < items; ++i) done += waiting_[i].bytes;

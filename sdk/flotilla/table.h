@@ -130,15 +130,18 @@ public:
   // Says that `key` will be looked up by a command of the run at hand. For a machine's `prepare`;
   // `key` must live as long as the run.
   void prefetch(Key key) const {
-    if (wantedCount_ < wanted_.size()) wanted_[wantedCount_++] = key;
+    // What fits a processor's near caches is not worth the second look.
+    if (tree_.size() < kPrefetchFrom || wanted_.size() == OrderedTree<K, Slot>::kPrefetchMax)
+      return;
+    wanted_.push_back(key);
   }
 
   // ---- for the SDK
 
   void prefetchRun() const override {
-    // What fits a processor's near caches is not worth the second look.
-    if (tree_.size() >= kPrefetchFrom) tree_.prefetch(wanted_.data(), wantedCount_);
-    wantedCount_ = 0;
+    if (wanted_.empty()) return;
+    tree_.prefetch(wanted_.data(), wanted_.size());
+    wanted_.clear();
   }
   void keep() override {
     for (size_t i = 0; i < changeCount_; ++i) {
@@ -257,8 +260,7 @@ private:
       changes_;  // the first changeCount_ count; the rest is room, kept for its buffers
   size_t changeCount_ = 0;
   SlotSource<V> source_;
-  mutable std::array<Key, OrderedTree<K, Slot>::kPrefetchMax> wanted_{};
-  mutable size_t wantedCount_ = 0;
+  mutable std::vector<Key> wanted_;
 };
 
 }  // namespace flotilla

@@ -1,6 +1,7 @@
 // Hosts' beats: which sleeping groups are woken, and when.
 #include "host/group/sleepers.h"
 
+#include <map>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -25,7 +26,7 @@ Sleeper followed() {
 std::vector<uint64_t> woken(Sleepers& sleepers, uint32_t ticks = 1) {
   std::vector<uint64_t> all;
   for (uint32_t i = 0; i < ticks; ++i) {
-    for (uint64_t group : sleepers.tick()) all.push_back(group);
+    for (group::Woken each : sleepers.tick()) all.push_back(each.group);
   }
   return all;
 }
@@ -86,6 +87,32 @@ TEST_CASE("group/sleepers: a broken connection wakes at once") {
   CHECK(woken(pair.two).empty());
   pair.two.gone(1);
   CHECK(woken(pair.two) == std::vector<uint64_t>{5, 6});
+}
+
+TEST_CASE("group/sleepers: who is woken learns whether its leader's host is gone") {
+  Pair pair;
+  pair.two.gone(1);
+  CHECK(pair.two.tick() == std::vector<group::Woken>{{5, true}, {6, true}});
+  pair.two.heard(1, {kBoot + 1, pair.one.digestFor(2)});
+  CHECK(pair.two.tick() == std::vector<group::Woken>{{5, true}, {6, true}});
+  pair.one.woke(6);
+  for (int i = 0; i < 2; ++i) pair.two.heard(1, {kBoot + 1, pair.one.digestFor(2)});
+  CHECK(pair.two.tick() == std::vector<group::Woken>{{5, false}, {6, false}});
+  for (uint32_t i = 2; i < Sleepers::kSilentTicks; ++i) CHECK(pair.two.tick().empty());
+  CHECK(pair.two.tick() == std::vector<group::Woken>{{5, true}, {6, true}});
+}
+
+TEST_CASE("group/sleepers: all hosts name the same one to stand first, each about as often") {
+  std::map<uint64_t, int> named;
+  for (uint64_t group = 1; group <= 3000; ++group) {
+    uint64_t first = group::firstToStand(group, {1, 2, 3});
+    CHECK(first == group::firstToStand(group, {3, 1, 2}));
+    // One who is not there changes nothing between the others.
+    if (first != 2) CHECK(first == group::firstToStand(group, {3, 1}));
+    ++named[first];
+  }
+  for (uint64_t host : {1U, 2U, 3U}) CHECK(named[host] > 900);
+  CHECK(group::firstToStand(7, {}) == 0);
 }
 
 TEST_CASE("group/sleepers: a leader that does not sleep wakes its followers by the second beat") {

@@ -32,6 +32,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   void query(group::QueryRequest request) override;
   void snapshot(group::SnapshotRequest request) override;
   void install(group::InstallRequest request) override;
+  void rest() override { applier->rest(); }
   // Callers
   void answer(group::CallId call, group::Outcome outcome) override;
   // Clock

@@ -10,10 +10,14 @@ GROUPS = 20
 SECONDS = 30
 
 
-def asleep(cluster, n):
+def figure(cluster, n, name):
     with urllib.request.urlopen(f"http://{cluster.http[n]}/metrics", timeout=5) as reply:
-        found = re.search(r"^flotilla_replicas_asleep (\d+)", reply.read().decode(), re.MULTILINE)
+        found = re.search(rf"^flotilla_{name} (\d+)", reply.read().decode(), re.MULTILINE)
     return int(found.group(1))
+
+
+def asleep(cluster, n):
+    return figure(cluster, n, "replicas_asleep")
 
 
 class Sleep(unittest.TestCase):
@@ -43,9 +47,12 @@ class Sleep(unittest.TestCase):
             self.cluster.expectAll("quiet-3", {"key": "first"}, via=[n])
         self.lull()
 
-    def test_the_groups_of_a_killed_host_are_woken_and_led_by_others(self):
+    def test_the_groups_of_a_killed_host_are_woken_led_by_others_and_given_back(self):
         self.lull()
         victim = self.cluster.leader("quiet-0")
+        led = {one["name"] for one in self.cluster.ask("group", "list")["groups"] if one["leader"] == victim}
+        others = [n for n in self.cluster.numbers if n != victim]
+        elections = sum(figure(self.cluster, n, "elections_total") for n in others)
         self.cluster.kill(victim)
         rest = [n for n in self.cluster.numbers if n != victim]
         # Of those that it led a voter is missing now, so they stay awake; the others sleep on.
@@ -54,8 +61,14 @@ class Sleep(unittest.TestCase):
         for name in self.names:
             waitFor(lambda name=name: self.cluster.show(name, via=rest)["leader"] in rest, SECONDS,
                     f"{name} led by another host")
+        # One election a group that it led, the catalog's perhaps among them.
+        elections = sum(figure(self.cluster, n, "elections_total") for n in others) - elections
+        self.assertLessEqual(len(led), elections)
+        self.assertLessEqual(elections, len(led) + 2)
         self.cluster.restart(victim)
         self.cluster.waitReady(victim)
+        waitFor(lambda: led == {one["name"] for one in self.cluster.ask("group", "list")["groups"]
+                                if one["leader"] == victim}, SECONDS, "leaderships given back")
         self.lull()
         self.cluster.expectAll("quiet-0", {"key": "after the kill"})
 

@@ -70,6 +70,7 @@ void RaftScript::addCore(const Command& command, raft::ReplicaId self) {
   config.uncommittedBytesMax = command.number("uncommittedBytesMax", 64 << 20);
   config.promotionLagMax = static_cast<uint32_t>(command.number("promotionLagMax", 256));
   config.sleepTicks = static_cast<uint32_t>(command.number("sleepTicks"));
+  config.patienceTicks = static_cast<uint32_t>(command.number("patienceTicks"));
   config.priority = static_cast<uint32_t>(command.number("priority", 100));
   config.preVote = command.value("preVote") != "off";
   config.checkQuorum = command.value("checkQuorum") != "off";
@@ -88,7 +89,9 @@ void RaftScript::addInputWords() {
       take(it.word(0), raft::Tick{it.has("busy")});
     }
   };
-  words_["wake"] = [this](const Command& it) { take(it.word(0), raft::Wake{}); };
+  words_["wake"] = [this](const Command& it) {
+    take(it.word(0), raft::Wake{it.has("leaderGone"), it.has("first")});
+  };
   words_["campaign"] = [this](const Command& it) { take(it.word(0), raft::Campaign{}); };
   words_["propose"] = [this](const Command& it) {
     take(it.word(0), raft::Propose{it.number("id", 1), it.number("bytes", 100)});

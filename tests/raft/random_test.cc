@@ -81,7 +81,7 @@ private:
     uint64_t dice = prng_.below(1000);
     if (dice < 560) return deliverOne();
     if (dice < 638) return take(anyone(), raft::Tick{prng_.chance(50)});
-    if (dice < 640) return take(anyone(), raft::Wake{});
+    if (dice < 640) return take(anyone(), raft::Wake{prng_.chance(500), prng_.chance(500)});
     if (dice < 800) return persistSome(anyone());
     if (dice < 880) return take(anyone(), raft::Propose{++proposal_, prng_.below(300)});
     if (dice < 910) return read(anyone());

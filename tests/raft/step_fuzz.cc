@@ -120,7 +120,7 @@ private:
       case 12:
         return Unreachable{dice_.below(6)};
       case 13:
-        return dice_.odd() ? Input(Campaign{}) : Input(Wake{});
+        return dice_.odd() ? Input(Campaign{}) : Input(Wake{dice_.odd(), dice_.odd()});
       default:
         return Receive{message(), 10 * dice_.below(100)};
     }

@@ -230,10 +230,26 @@ void SimHost::tickAll() {
   }
 }
 
+// As runtime's ReplicaSet::isFirst.
+bool SimHost::isFirst(uint64_t group) const {
+  std::vector<uint64_t> hosts;
+  for (const auto& [key, replica] : replicas_) {
+    if (key.group != group) continue;
+    const raft::Core& core = replica.group->core();
+    for (raft::ReplicaId voter : core.configuration().voters) {
+      uint64_t host = world_.hostOf({group, voter});
+      bool stands = host == id_ || (host != 0 && world_.hosts[host - 1]->up());
+      if (voter != core.leader() && stands) hosts.push_back(host);
+    }
+  }
+  return group::firstToStand(group, hosts) == id_;
+}
+
 // As runtime's ReplicaSet::tick.
 void SimHost::tickSleepers() {
-  for (uint64_t group : sleepers_.tick()) {
-    onGroup(group, [](group::Group& its) { its.wake(); });
+  for (group::Woken woken : sleepers_.tick()) {
+    raft::Wake wake{.leaderGone = woken.leaderGone, .first = isFirst(woken.group)};
+    onGroup(woken.group, [wake](group::Group& its) { its.wake(wake); });
   }
   if (++ticks_ % group::Sleepers::kBeatTicks != 0) return;
   for (auto& other : world_.hosts) {

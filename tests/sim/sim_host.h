@@ -98,6 +98,7 @@ private:
   void tickLater();
   void tickAll();
   void tickSleepers();
+  bool isFirst(uint64_t group) const;
   void snapshotEnded(group::ReplicaKey from, raft::SnapshotSent sent);
 
   World& world_;

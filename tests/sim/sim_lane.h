@@ -48,6 +48,7 @@ public:
   void query(group::QueryRequest request) override { push(std::move(request)); }
   void snapshot(group::SnapshotRequest request) override { push(std::move(request)); }
   void install(group::InstallRequest request) override { push(std::move(request)); }
+  void rest() override { applier_.rest(); }
 
   group::Applier& applier() { return applier_; }
   bool dead() const { return dead_.has_value(); }
