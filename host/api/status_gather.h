@@ -54,8 +54,8 @@ kj::Promise<HostWords> gather(runtime::Host& host,
                               const std::vector<catalog::GroupPointer>& groups);
 
 // Gathers a group's words in rounds, at most 20 a second, so that a thousand `group show` a second
-// cost the hosts a fiftieth of that. Who asks gets a round that began after they asked: an answer is
-// never older than its question. One who asks alone waits for nothing.
+// cost the hosts a fiftieth of that. Who asks gets a round that began after they asked: an answer
+// is never older than its question. One who asks alone waits for nothing.
 //
 // Owner:  Services; `host` outlives it.
 // Thread: the loop's.
