@@ -98,8 +98,8 @@ class Install(unittest.TestCase):
         """The worked example of the author's guide, as the guide writes it."""
         with open(f"{self.prefix}/share/doc/flotilla/plugins.md", encoding="utf-8") as file:
             blocks = re.findall(r"^```(capnp|cpp)\n(.*?)^```$", file.read(), re.M | re.S)
-        self.assertEqual(["capnp", "cpp", "cpp"], [kind for kind, _ in blocks])
-        interface, machine, test = (text for _, text in blocks)
+        self.assertEqual(["capnp", "cpp", "cpp", "cpp"], [kind for kind, _ in blocks])
+        interface, machine, _, test = (text for _, text in blocks)  # one shows timers in another machine
         self.run_("flotilla", "plugin", "new", "stock")
         for name, begins, text in (("stock.capnp", "interface Stock", interface), ("stock.cc", "", machine),
                                    ("stock_test.cc", "int main()", test)):
