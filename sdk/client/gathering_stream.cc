@@ -98,7 +98,8 @@ void GatheringStream::flushSoon() {
   if (stage_ == Stage::planned && !now) return;
   stage_ = Stage::planned;
   // Replaces a planned flush by one that does not wait for the loop to be idle.
-  flushTask_ = (now ? flush() : kj::evalLast([this] {
+  // What the inner stream throws at once fails this one as what it rejects later does.
+  flushTask_ = (now ? kj::evalNow([this] { return flush(); }) : kj::evalLast([this] {
                  return flush();
                })).eagerlyEvaluate([this](kj::Exception&& exception) { fail(kj::mv(exception)); });
 }
