@@ -2,9 +2,11 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
+#include <vector>
 
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
@@ -103,6 +105,22 @@ int serve(const runtime::Config& config) {
   leave(host.run().wait(io.waitScope));
 }
 
+int checkPlugin(const std::string& file, bool json, bool asGiven,
+                const std::vector<std::string>& settingTexts) {
+  std::optional<flotilla::plugin::Settings> settings;
+  if (asGiven || !settingTexts.empty()) settings.emplace();
+  for (const std::string& text : settingTexts) {
+    auto setting = flotilla::plugin::settingFrom(text);
+    if (!setting) {
+      std::fprintf(stderr, "flotilla-host: --setting \"%s\": write it as KEY=VALUE\n",
+                   text.c_str());
+      return kCommandLine;
+    }
+    settings->push_back(std::move(*setting));
+  }
+  return flotilla::plugin::checkPluginMain(file, json, settings);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -113,6 +131,8 @@ int main(int argc, char** argv) {
   bool init = false;
   bool checkConfig = false;
   bool json = false;
+  bool asGiven = false;
+  std::vector<std::string> settingTexts;
   app.add_option("--config", configFile, "the host's file, host.toml")->type_name("FILE");
   app.add_flag("--init", init,
                "first start only: makes data_dir, host.id and the operators' secret, then serves");
@@ -122,13 +142,18 @@ int main(int argc, char** argv) {
                  "opens a plugin in a child process, says what it is, and ends")
       ->type_name("FILE");
   app.add_flag("--json", json, "with --check-plugin: one JSON object");
+  app.add_option("--setting", settingTexts, "with --check-plugin: one that its machine must take")
+      ->type_name("KEY=VALUE");
+  app.add_flag(
+      "--as-given", asGiven,
+      "with --check-plugin: its machine must take the settings, even where there are none");
   app.set_version_flag("--version", std::string("flotilla-host ") + runtime::Host::version());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kCommandLine;
   }
-  if (!pluginFile.empty()) return flotilla::plugin::checkPluginMain(pluginFile, json);
+  if (!pluginFile.empty()) return checkPlugin(pluginFile, json, asGiven, settingTexts);
   if (configFile.empty()) {
     std::fprintf(stderr, "flotilla-host: no --config; give the host's file: --config host.toml\n");
     return kCommandLine;

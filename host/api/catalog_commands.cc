@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "host/api/faults.h"
+#include "host/catalog/records.h"
+#include "host/catalog/spec.h"
 #include "host/runtime/flat_words.h"
 #include "schemas/catalog.capnp.h"
 
@@ -20,6 +22,7 @@ constexpr uint16_t kChanges = 5;
 
 constexpr kj::Duration kLookAgain = 100 * kj::MILLISECONDS;
 constexpr kj::Duration kFindTime = 1 * kj::SECONDS;
+constexpr kj::Duration kFileTime = 10 * kj::SECONDS;  // for a plugin's file to come here
 constexpr runtime::GroupRef kCatalogGroup{0, 1};
 
 // The result of a catalog's command, or its fault thrown.
@@ -71,11 +74,52 @@ kj::Promise<CreatedGroup> CatalogCommands::createGroup(schema::GroupSpec::Reader
   auto params = runtime::flatWords<Catalog::CreateGroupParams>(
       [&](Catalog::CreateGroupParams::Builder to) { to.setSpec(spec); });
   kj::TimePoint deadline = deadlineOf(timeoutMs);
-  return host_.catalogCall(kCreateGroup, std::move(params), msUntil(deadline))
+  catalog::SpecRecord asked = catalog::read(spec);
+  if (auto sound = catalog::checkSpec(asked); !sound) return exceptionOf(sound.fault());
+  return settingsFit(std::move(asked), deadline)
+      .then([this, params = std::move(params), deadline]() mutable {
+        return host_.catalogCall(kCreateGroup, std::move(params), msUntil(deadline));
+      })
       .then([this, deadline](group::Outcome outcome) {
         return use<Catalog::CreateGroupResults>(outcome, [&](auto results) {
           return created(results.getId(), results.getExisted(), deadline);
         });
+      });
+}
+
+// What the catalog itself refuses (an unknown plugin, another group of that name) is left to it.
+kj::Promise<void> CatalogCommands::settingsFit(catalog::SpecRecord spec, kj::TimePoint deadline) {
+  if (host_.catalog().group(spec.name)) return kj::READY_NOW;
+  if (auto plugin = host_.catalog().pluginByText(spec.plugin)) {
+    return settingsFit(std::move(spec), plugin, deadline);
+  }
+  return caughtUp().then(
+      [this, spec = std::move(spec), deadline](bool) mutable -> kj::Promise<void> {
+        auto plugin = host_.catalog().pluginByText(spec.plugin);
+        if (!plugin) return kj::READY_NOW;
+        return settingsFit(std::move(spec), plugin, deadline);
+      });
+}
+
+kj::Promise<void> CatalogCommands::settingsFit(catalog::SpecRecord spec,
+                                               catalog::PluginPointer plugin,
+                                               kj::TimePoint deadline) {
+  auto here = [this, plugin]() { return host_.hasPlugin(plugin->sha256); };
+  return until(here, std::min(deadline, host_.timer().now() + kFileTime))
+      .then([this, spec, plugin](bool has) -> kj::Promise<Result<void>> {
+        if (has) return host_.trySettings(plugin->sha256, spec.config);
+        return exceptionOf(
+            ErrorCode::unavailable,
+            "group " + spec.name + ": the file of plugin " + plugin->nameAndVersion() +
+                " has not come to host " + std::to_string(host_.id()) +
+                " yet, so the settings cannot be tried; ask again, or one of the hosts " +
+                listed(plugin->holders));
+      })
+      .then([name = spec.name](Result<void> fit) -> kj::Promise<void> {
+        if (fit) return kj::READY_NOW;
+        Fault fault = fit.fault();
+        fault.text = "group " + name + ": " + fault.text;
+        return exceptionOf(fault);
       });
 }
 
@@ -167,6 +211,21 @@ kj::Promise<bool> CatalogCommands::removeKnown(uint64_t id, const std::string& n
 
 kj::Promise<catalog::GroupPointer> CatalogCommands::find(std::string nameOrId) {
   if (auto group = host_.catalog().groupByText(nameOrId)) return group;
+  return caughtUp().then([this, nameOrId = std::move(nameOrId)](
+                             bool current) -> kj::Promise<catalog::GroupPointer> {
+    auto group = host_.catalog().groupByText(nameOrId);
+    // A host that has just begun may not have heard of it yet: only the catalog can say that
+    // there is none.
+    if (!group && !current) {
+      return exceptionOf(ErrorCode::unavailable,
+                         "group " + nameOrId + ": not known to host " + std::to_string(host_.id()) +
+                             ", and the catalog does not answer now; try again");
+    }
+    return group;
+  });
+}
+
+kj::Promise<bool> CatalogCommands::caughtUp() {
   group::Call call;
   call.interfaceId = capnp::typeId<Catalog>();
   call.method = kChanges;
@@ -186,20 +245,7 @@ kj::Promise<catalog::GroupPointer> CatalogCommands::find(std::string nameOrId) {
             return until([this, revision]() { return host_.catalog().revision() >= revision; },
                          deadline);
           },
-          [](kj::Exception&&) -> kj::Promise<bool> { return false; })
-      .then([this,
-             nameOrId = std::move(nameOrId)](bool current) -> kj::Promise<catalog::GroupPointer> {
-        auto group = host_.catalog().groupByText(nameOrId);
-        // A host that has just begun may not have heard of it yet: only the catalog can say that
-        // there is none.
-        if (!group && !current) {
-          return exceptionOf(ErrorCode::unavailable,
-                             "group " + nameOrId + ": not known to host " +
-                                 std::to_string(host_.id()) +
-                                 ", and the catalog does not answer now; try again");
-        }
-        return group;
-      });
+          [](kj::Exception&&) -> kj::Promise<bool> { return false; });
 }
 
 kj::Promise<CatalogCommands::Pushed> CatalogCommands::pushPlugin(kj::Array<kj::byte> file,

@@ -30,7 +30,8 @@ class CatalogCommands {
 public:
   explicit CatalogCommands(runtime::Host& host) : host_(host) {}
 
-  // Ends when the group is ready: a majority of its voters has had a leader.
+  // Settings that the plugin's machine does not take are refused before the catalog hears of the
+  // group. Ends when the group is ready: a majority of its voters has had a leader.
   kj::Promise<CreatedGroup> createGroup(schema::GroupSpec::Reader spec, uint64_t timeoutMs);
   // `nameOrId` as an operator wrote it. Ends when every host that can be reached has wiped its
   // replica; false where there was none.
@@ -51,6 +52,13 @@ public:
   kj::TimePoint deadlineOf(uint64_t timeoutMs) const;
 
 private:
+  // Fails where its machine cannot be made of what `spec` says.
+  kj::Promise<void> settingsFit(catalog::SpecRecord spec, kj::TimePoint deadline);
+  kj::Promise<void> settingsFit(catalog::SpecRecord spec, catalog::PluginPointer plugin,
+                                kj::TimePoint deadline);
+  // Whether this host's view is as new as the catalog leader's was; false where that could not be
+  // had within a second.
+  kj::Promise<bool> caughtUp();
   kj::Promise<CreatedGroup> created(uint64_t id, bool existed, kj::TimePoint deadline);
   kj::Promise<Pushed> announced(runtime::ProbedPlugin plugin, kj::TimePoint deadline);
   uint64_t msUntil(kj::TimePoint deadline) const;

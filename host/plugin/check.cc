@@ -53,11 +53,14 @@ Fault prefixed(const std::string& file, const Fault& fault) {
 }
 
 Result<void> tryMachine(const std::string& file, const flotilla_descriptor* descriptor,
+                        const std::optional<Settings>& settings,
                         const std::function<void(const std::string&)>& stage) {
   stage("its machine was made");
-  auto machine = makeMachine(descriptor, {}, nullptr, {});
+  const Settings given = settings.value_or(Settings{});
+  auto machine = makeMachine(descriptor, given, nullptr, {});
   // A machine may need settings, which a check cannot know; an author's own error is no reason.
-  bool wantsSettings = !machine && machine.fault().text.find("badConfig: ") != std::string::npos;
+  bool wantsSettings =
+      !settings && !machine && machine.fault().text.find("badConfig: ") != std::string::npos;
   if (wantsSettings) return {};
   if (!machine) return prefixed(file, machine.fault());
   stage("its machine was captured and saved");
@@ -67,7 +70,7 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
   Result<void> saved = (*capture)->save(memory);
   if (!saved) return prefixed(file, saved.fault());
   stage("its machine was loaded from a snapshot");
-  auto twin = makeMachine(descriptor, {}, nullptr, {});
+  auto twin = makeMachine(descriptor, given, nullptr, {});
   if (!twin) return prefixed(file, twin.fault());
   Result<void> loaded = (*twin)->load(memory);
   if (!loaded) {
@@ -88,12 +91,12 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
 
 }  // namespace
 
-Result<std::string> checkHere(const std::string& file,
+Result<std::string> checkHere(const std::string& file, const std::optional<Settings>& settings,
                               const std::function<void(const std::string&)>& stage) {
   stage("it was loaded");
   Result<Library> library = Library::open(file);
   if (!library) return library.fault();
-  Result<void> tried = tryMachine(file, library->descriptor(), stage);
+  Result<void> tried = tryMachine(file, library->descriptor(), settings, stage);
   if (!tried) return tried.fault();
   return jsonOf(*library->descriptor());
 }

@@ -2,16 +2,20 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "flotilla/result.h"
+#include "host/plugin/machine.h"
 
 namespace flotilla::plugin {
 
 // Opens the file, checks its descriptor, makes a machine, takes an empty snapshot and loads it into
 // another. `stage` is told, in words that follow "crashed while", what comes next. Gives what the
-// plugin is as one JSON object. To be called where a crash or a hang harms nobody.
-Result<std::string> checkHere(const std::string& file,
+// plugin is as one JSON object. The machine must take `settings` as they are; where none are given,
+// not even an empty list, one that needs some is not made. To be called where a crash or a hang
+// harms nobody.
+Result<std::string> checkHere(const std::string& file, const std::optional<Settings>& settings,
                               const std::function<void(const std::string&)>& stage);
 
 }  // namespace flotilla::plugin

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,9 @@ struct Asked {
   uint64_t seed = 1;
   uint64_t calls = 2000;
   std::vector<std::string> allowed;
-  std::vector<std::string> settings;
+  bool asGiven = false;
+  std::vector<std::string> settingTexts;
+  plugin::Settings settings;
 };
 
 int unfit(const std::string& text) {
@@ -51,14 +54,7 @@ int checkTwins(const Asked& asked) {
   setup.file = asked.file;
   setup.seed = asked.seed;
   setup.calls = asked.calls;
-  for (const std::string& setting : asked.settings) {
-    size_t equals = setting.find('=');
-    if (equals == std::string::npos) {
-      std::fprintf(stderr, "--config \"%s\": write it as key=value\n", setting.c_str());
-      return kCommandLine;
-    }
-    setup.settings.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
-  }
+  setup.settings = asked.settings;
   auto facts = plugin::compareTwins(setup);
   if (!facts) return unfit(facts.fault().text);
   if (!asked.json) {
@@ -88,14 +84,25 @@ int main(int argc, char** argv) {
   app.add_option("--seed", asked.seed, "what the calls are made up from");
   app.add_option("--calls", asked.calls, "how many")->check(CLI::Range(3, 20'000));
   app.add_option("--allow", asked.allowed, "an import that is no reason to refuse");
-  app.add_option("--config", asked.settings, "a setting of the machine, key=value");
+  app.add_option("--config,--setting", asked.settingTexts, "a setting of the machine, key=value");
+  app.add_flag("--as-given", asked.asGiven, "it must take the settings, even where there are none");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kCommandLine;
   }
+  for (const std::string& text : asked.settingTexts) {
+    auto setting = plugin::settingFrom(text);
+    if (!setting) {
+      std::fprintf(stderr, "--config \"%s\": write it as key=value\n", text.c_str());
+      return kCommandLine;
+    }
+    asked.settings.push_back(std::move(*setting));
+  }
+  std::optional<plugin::Settings> given;
+  if (asked.asGiven || !asked.settings.empty()) given = asked.settings;
   if (asked.quiet && std::freopen("/dev/null", "w", stdout) == nullptr) return kCommandLine;
-  int code = plugin::checkPluginMain(asked.file, asked.json);
+  int code = plugin::checkPluginMain(asked.file, asked.json, given);
   std::fflush(stdout);  // what it is stands before why it must not be used
   return code == 0 && asked.twins ? checkTwins(asked) : code;
 }

@@ -41,7 +41,8 @@ void say(int fd, Word word, const std::string& text) {
   }
 }
 
-[[noreturn]] void checkInChild(const std::string& file, int fd) {
+[[noreturn]] void checkInChild(const std::string& file, const std::optional<Settings>& settings,
+                               int fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
@@ -49,7 +50,7 @@ void say(int fd, Word word, const std::string& text) {
   int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int stream : {0, 1, 2}) dup2(null, stream);
   Result<std::string> checked =
-      checkHere(file, [fd](const std::string& stage) { say(fd, kStage, stage); });
+      checkHere(file, settings, [fd](const std::string& stage) { say(fd, kStage, stage); });
   say(fd, checked ? kFacts : kProblem, checked ? *checked : checked.fault().text);
   _exit(checked ? 0 : 1);  // statics of the plugin are not asked to end well
 }
@@ -88,14 +89,15 @@ Result<std::string> judged(const std::string& file, const ChildEnd& end) {
                    std::to_string(end.exitCode) + "); a plugin never calls exit");
 }
 
-Result<std::string> checkInOwnChild(const std::string& file) {
+Result<std::string> checkInOwnChild(const std::string& file,
+                                    const std::optional<Settings>& settings) {
   std::array<int, 2> words{};
   if (::pipe2(words.data(), O_CLOEXEC) != 0) return badPlugin("plugin " + file + ": no pipe");
   pid_t child = ::fork();
   if (child == 0) {
     ::close(words[0]);
     setpgid(0, 0);
-    checkInChild(file, words[1]);
+    checkInChild(file, settings, words[1]);
   }
   ::close(words[1]);
   if (child < 0) {
@@ -153,12 +155,12 @@ Result<PluginFacts> factsOf(const std::string& json) {
 
 }  // namespace
 
-int checkPluginMain(const std::string& file, bool json) {
+int checkPluginMain(const std::string& file, bool json, const std::optional<Settings>& settings) {
   if (::access(file.c_str(), R_OK) != 0) {
     std::fprintf(stderr, "plugin %s: cannot be read; is the path right?\n", file.c_str());
     return 2;
   }
-  Result<std::string> checked = checkInOwnChild(file);
+  Result<std::string> checked = checkInOwnChild(file, settings);
   Result<PluginFacts> facts = checked ? factsOf(*checked) : checked.fault();
   if (!facts) {
     std::fprintf(stderr, "%s\n", facts.fault().text.c_str());
@@ -172,8 +174,27 @@ int checkPluginMain(const std::string& file, bool json) {
   return 0;
 }
 
-Result<PluginFacts> probe(const std::string& checker, const std::string& file, int timeoutMs) {
-  Result<ChildEnd> ran = runChild({checker, "--check-plugin", file, "--json"}, timeoutMs);
+std::optional<Settings::value_type> settingFrom(const std::string& text) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) return std::nullopt;
+  return Settings::value_type{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+Result<PluginFacts> probe(const std::string& checker, const std::string& file, int timeoutMs,
+                          const std::optional<Settings>& settings) {
+  std::vector<std::string> command{checker, "--check-plugin", file, "--json"};
+  if (settings) command.push_back("--as-given");
+  for (const auto& [key, value] : settings.value_or(Settings{})) {
+    std::string text = key + "=" + value;
+    // What a command line cannot carry, no struct's field is called.
+    if (settingFrom(text) != Settings::value_type{key, value} ||
+        text.find('\0') != std::string::npos) {
+      return badPlugin("plugin " + file + ": config " + key +
+                       ": a key holds no '=', and neither it nor its value a NUL; leave it out");
+    }
+    command.push_back("--setting=" + text);
+  }
+  Result<ChildEnd> ran = runChild(command, timeoutMs);
   if (!ran) return ran.fault();
   if (ran->timedOut) {
     return badPlugin("plugin " + file + ": its check did not end within " +

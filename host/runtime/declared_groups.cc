@@ -30,7 +30,10 @@ kj::Promise<void> DeclaredGroups::declare(const catalog::CatalogView& view) {
     for (uint64_t host : group.on) hostsKnown = hostsKnown && view.host(host);
     hostsKnown = hostsKnown && view.hosts().size() == parts_.config.founders.size();
     if (!hostsKnown) continue;
-    if (view.pluginByText(group.plugin)) return declareGroup(group);
+    if (auto plugin = view.pluginByText(group.plugin)) {
+      if (!parts_.plugins->has(plugin->sha256)) continue;  // it is being fetched
+      return declareFitting(group, plugin->sha256);
+    }
     std::string file = pluginFile(group.plugin);
     if (!file.empty()) return pushDeclared(group.plugin, file);
   }
@@ -71,6 +74,20 @@ kj::Promise<void> DeclaredGroups::pushDeclared(std::string plugin, std::string f
         Fault fault = net::faultOf(exception);
         base::logError("plugin " + plugin + ": " + file + ": " + fault.text + "; push it by hand");
         unfit_.insert(file);
+      });
+}
+
+// Once its machine has taken the table's settings.
+kj::Promise<void> DeclaredGroups::declareFitting(const DeclaredGroup& group, std::string sha256) {
+  std::vector<std::pair<std::string, std::string>> settings(group.config.begin(),
+                                                            group.config.end());
+  return parts_.host.trySettings(std::move(sha256), std::move(settings))
+      .then([this, &group](Result<void> fit) -> kj::Promise<void> {
+        if (fit) return declareGroup(group);
+        declared_.insert(group.name);
+        base::logError("group " + group.name +
+                       ": its [[group]] table is refused: " + fit.fault().text);
+        return kj::READY_NOW;
       });
 }
 

@@ -27,6 +27,7 @@ public:
   kj::Promise<void> declare(const catalog::CatalogView& view);
 
 private:
+  kj::Promise<void> declareFitting(const DeclaredGroup& group, std::string sha256);
   kj::Promise<void> declareGroup(const DeclaredGroup& group);
   std::string pluginFile(const std::string& plugin) const;
   kj::Promise<void> pushDeclared(std::string plugin, std::string file);

@@ -411,6 +411,18 @@ kj::Promise<group::Outcome> Host::addPlugin(const ProbedPlugin& plugin, uint64_t
   return catalogCall(1, std::move(params), timeoutMs);
 }
 
+bool Host::hasPlugin(const std::string& sha256) const {
+  return parts_->plugins->has(sha256);
+}
+
+kj::Promise<Result<void>> Host::trySettings(
+    std::string sha256, std::vector<std::pair<std::string, std::string>> settings) {
+  auto work = [this, sha256 = std::move(sha256), settings = std::move(settings)]() {
+    return parts_->plugins->trySettings(sha256, settings);
+  };
+  return parts_->files.run(std::move(work));
+}
+
 Result<kj::Array<capnp::word>> Host::describePlugin(const std::string& sha256) const {
   auto found = parts_->plugins->describe(sha256);
   if (!found) return found.fault();

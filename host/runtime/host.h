@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <capnp/capability.h>
@@ -150,6 +151,11 @@ public:
   // ---- plugins
   // Stores and probes a pushed file, in a child process; faults say what is wrong with it.
   kj::Promise<Result<ProbedPlugin>> probePlugin(kj::Array<kj::byte> file);
+  bool hasPlugin(const std::string& sha256) const;  // its file is here, whole
+  // Whether its machine can be made of a group's settings, tried in a child process: `badRequest`
+  // names what does not fit.
+  kj::Promise<Result<void>> trySettings(std::string sha256,
+                                        std::vector<std::pair<std::string, std::string>> settings);
   // client.capnp PluginDescription of a plugin whose file is here; else a fault.
   Result<kj::Array<capnp::word>> describePlugin(const std::string& sha256) const;
 

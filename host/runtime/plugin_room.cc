@@ -68,6 +68,31 @@ Result<const flotilla_descriptor*> PluginRoom::descriptor(const std::string& sha
   return opened;
 }
 
+Result<void> PluginRoom::trySettings(const std::string& sha256, const plugin::Settings& settings) {
+  std::string text = sha256;
+  for (const auto& [key, value] : settings) {
+    text += "\n" + std::to_string(key.size()) + key + std::to_string(value.size()) + value;
+  }
+  std::string tried = plugin::sha256Of(text);
+  {
+    std::lock_guard lock(fittedMutex_);
+    if (fitted_.count(tried) != 0) return {};
+  }
+  auto path = files_.verifiedPath(sha256);
+  if (!path) return path.fault();
+  auto facts = plugin::probe(checker_, *path, kProbeMs, settings);
+  if (!facts) {
+    Fault fault = facts.fault();
+    std::string who = "plugin " + *path + ": ";  // a path of ours says nothing to the asker
+    if (fault.text.starts_with(who)) fault.text.erase(0, who.size());
+    return fault;
+  }
+  std::lock_guard lock(fittedMutex_);
+  if (fitted_.size() >= kFittedMax) fitted_.clear();
+  fitted_.insert(tried);
+  return {};
+}
+
 Result<PluginSummary> PluginRoom::describe(const std::string& sha256) {
   auto found = descriptor(sha256);
   if (!found) return found.fault();

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "flotilla/abi.h"
 #include "flotilla/result.h"
 #include "host/plugin/library.h"
+#include "host/plugin/machine.h"
 #include "host/plugin/plugin_files.h"
 
 namespace flotilla::runtime {
@@ -48,8 +50,13 @@ public:
   // The descriptor of a stored plugin, opened now if it was not yet.
   Result<const flotilla_descriptor*> descriptor(const std::string& sha256);
   Result<PluginSummary> describe(const std::string& sha256);
+  // Whether a stored plugin's machine can be made of these settings, tried in a child process; what
+  // fitted once is not tried again. Where not, the text is the machine's own.
+  Result<void> trySettings(const std::string& sha256, const plugin::Settings& settings);
 
 private:
+  static constexpr std::size_t kFittedMax = 1024;
+
   PluginRoom(plugin::PluginFiles files, plugin::TrustedPlugins trusted, std::string checker)
       : files_(std::move(files)), trusted_(std::move(trusted)), checker_(std::move(checker)) {}
 
@@ -60,6 +67,8 @@ private:
   std::string checker_;
   std::mutex mutex_;  // of opened_; held while one is probed and opened, so that it happens once
   std::map<std::string, const flotilla_descriptor*> opened_;
+  std::mutex fittedMutex_;
+  std::set<std::string> fitted_;  // hashes of a plugin and settings that its machine took
 };
 
 }  // namespace flotilla::runtime

@@ -47,6 +47,31 @@ TEST_CASE("plugin/probe: a good plugin's facts are known before it is loaded her
   CHECK_FALSE(facts->methods[0].query);
 }
 
+TEST_CASE("plugin/probe: settings that are given must be taken as they are") {
+  auto refusalOf = [](const std::string& file, const plugin::Settings& settings) {
+    auto facts = plugin::probe(checker(), file, kProbeMs, settings);
+    if (facts) return "taken as " + facts->name;
+    CHECK(facts.fault().code == ErrorCode::badRequest);
+    return facts.fault().text.substr(("plugin " + file + ": ").size());
+  };
+  const std::string ledger = badFile("ledger");
+  CHECK(refusalOf(ledger, {}) == "taken as ledger");
+  CHECK(refusalOf(ledger, {{"keysMax", "7"}, {"strays", "a=b c"}}) == "taken as ledger");
+  CHECK(refusalOf(ledger, {{"keysMax", "many"}}) ==
+        "machine ledger 1.0.0: cannot be made: badConfig: config keysMax \"many\": needs a whole "
+        "number from 0 to 4294967295");
+  CHECK(refusalOf(ledger, {{"keysMin", "1"}}) ==
+        "machine ledger 1.0.0: cannot be made: badConfig: config keysMin: no such key; this plugin "
+        "knows keysMax, strays");
+  CHECK(refusalOf(test::pluginFile("kv"), {{"sped", "9"}}) ==
+        "machine kv 1.0.0: cannot be made: badConfig: config sped: no such key; this plugin knows "
+        "none");
+  CHECK(refusalOf(ledger, {{"a=b", "c"}}) ==
+        "config a=b: a key holds no '=', and neither it nor its value a NUL; leave it out");
+  CHECK(refusalOf(ledger, {{"strays", std::string("a\0b", 3)}}) ==
+        "config strays: a key holds no '=', and neither it nor its value a NUL; leave it out");
+}
+
 TEST_CASE("plugin/probe: what is no plugin is refused in plain words") {
   test::Scratch scratch;
   std::ofstream(scratch.file("text.so")) << "hello, this is text";

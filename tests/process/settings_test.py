@@ -25,7 +25,12 @@ name = "watched"
 plugin = "kv"
 on = [1, 2]
 learners = [3]
+[[group]]
+name = "misfit"
+plugin = "kv"
+config = {{ sped = "1" }}
 """
+LEDGER = os.path.join(BUILD, "test-plugins", "ledger.so")
 
 
 class Settings(unittest.TestCase):
@@ -82,6 +87,29 @@ class Settings(unittest.TestCase):
         self.assertEqual([], writer.errors()[:3])
         self.assertLessEqual(gap, 3 * 400)
         self.cluster.restart(leader)
+
+    def test_settings_that_do_not_fit_refuse_the_group(self):
+        self.cluster.ask("plugin", "push", LEDGER)
+        for name, plugin, setting, needed in (
+                ("sped", "kv", "sped=1", "config sped: no such key; this plugin knows none"),
+                ("many", "ledger", "keysMax=many",
+                 'config keysMax "many": needs a whole number from 0 to 4294967295')):
+            for via in self.cluster.numbers:
+                done = self.cluster.run("group", "create", name, "--plugin", plugin, "--config", setting, "--json",
+                                        via=[via])
+                self.assertEqual(1, done.code, done)
+                self.assertEqual("badRequest", done.error["code"])
+                self.assertIn(f"group {name}: ", done.error["text"])
+                self.assertIn(needed, done.error["text"])
+            self.assertEqual("noSuchGroup", self.cluster.run("group", "show", name, "--json").error["code"])
+        self.cluster.ask("group", "create", "many", "--plugin", "ledger", "--config", "keysMax=1")
+        self.cluster.ask("call", "many", "add", "key=a", "by=1")
+        self.assertEqual("full", self.cluster.run("call", "many", "add", "key=b", "by=1", "--json").error["appCode"])
+        refused = waitFor(lambda: next((line for n in self.cluster.numbers for line in self.cluster.log(n).splitlines()
+                                        if "group misfit: its [[group]] table is refused" in line), None),
+                          20, "the declared group misfit is refused")
+        self.assertIn("config sped: no such key", refused)
+        self.assertEqual("noSuchGroup", self.cluster.run("group", "show", "misfit", "--json").error["code"])
 
     def test_a_group_on_another_volume(self):
         before = self.files(1, "fast")
