@@ -49,10 +49,15 @@ void Route::refresh() {
   if (refreshing_) return;
   refreshing_ = true;
   refreshAt_ = hosts_->timer().now() + kRefreshDirect;
-  tasks_.add(seek().catch_([](kj::Exception&&) {}).then([this]() { refreshing_ = false; }));
+  tasks_.add(look().catch_([](kj::Exception&&) {}).then([this]() { refreshing_ = false; }));
 }
 
 kj::Promise<void> Route::seek() {
+  return look().attach(kj::addRef(*this));
+}
+
+// Our own tasks wait for it without keeping us: what holds itself is never let go.
+kj::Promise<void> Route::look() {
   KJ_IF_MAYBE (seeking, seeking_) {
     return seeking->addBranch();
   }
@@ -65,7 +70,7 @@ kj::Promise<void> Route::seek() {
                     .fork();
   auto branch = forked.addBranch();
   seeking_ = kj::mv(forked);
-  return branch.attach(kj::addRef(*this));
+  return branch;
 }
 
 // The search is over; what held it is let go of outside its own event.

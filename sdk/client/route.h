@@ -53,6 +53,7 @@ private:
     Target target;
     HostAddress leader;  // as that host last heard
   };
+  kj::Promise<void> look();
   kj::Promise<void> search();
   kj::Promise<void> askAny(kj::Own<Search> search);
   kj::Promise<void> ask(kj::Own<Search> search, kj::Own<Link> link);

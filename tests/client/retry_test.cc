@@ -55,6 +55,20 @@ struct World {
   }
 };
 
+// Tells when its client's last part has let go of it.
+class Watched final : public client::Connector {
+public:
+  Watched(FakeCluster& cluster, bool& gone) : network_(cluster), gone_(gone) {}
+  ~Watched() noexcept(false) override { gone_ = true; }
+  kj::Promise<kj::Own<kj::AsyncIoStream>> connect(kj::StringPtr address) override {
+    return network_.connect(address);
+  }
+
+private:
+  FakeNetwork network_;
+  bool& gone_;
+};
+
 std::string codeOf(const Outcome& outcome) {
   return outcome.ok() ? "ok" : std::string(nameOf(outcome.fault->code));
 }
@@ -204,6 +218,24 @@ TEST_CASE("client/route: a leader that cannot be reached is spoken to through an
   CHECK(world.group().applied.empty());
   world.group().leader = 3;
   CHECK(world.wait(kj::mv(promise)).ok());
+}
+
+TEST_CASE("client/route: a client that is dropped while it asks who leads leaves nothing behind") {
+  for (kj::uint turns = 0; turns < 60; ++turns) {
+    CAPTURE(turns);
+    bool gone = false;
+    World world;
+    world.client = kj::heap<client::Client>(world.timer, kj::heap<Watched>(world.cluster, gone),
+                                            world.options);
+    CHECK(world.wait(world.put(1)).ok());
+    world.timer.advanceTo(world.timer.now() + 6 * kj::SECONDS);  // the route is old now
+    {
+      kj::Promise<Outcome> cut = world.put(2);
+      world.loop.run(turns);
+    }
+    world.client = nullptr;
+    CHECK(gone);
+  }
 }
 
 TEST_CASE("client/route: a group is missing only when every host that is up says so") {
