@@ -14,6 +14,14 @@
 #include "host/store/snapshot_files.h"
 
 namespace flotilla::runtime {
+namespace {
+
+// A machine is asked for its memory, which is a walk over parts of it, once it has been given so
+// much to do since the last time, and when it rests.
+constexpr uint32_t kWeighedWorks = 16;
+constexpr uint64_t kWeighedBytes = 64 << 10;
+
+}  // namespace
 
 MachineLane::MachineLane(LaneOrder order, Around around, std::weak_ptr<Replica> replica)
     : order_(std::move(order)),
@@ -71,8 +79,9 @@ void MachineLane::work() {
     carryOut(job, answers);
   }
   doing_.clear();
-  if (resting_) giveBack();
+  ++unweighedWorks_;
   publish();
+  if (resting_) giveBack();
   if (!answers.empty() && !closed_.load()) send(std::move(answers));
 }
 
@@ -106,6 +115,9 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                  [&](Begin&) { carryOutBegin(answers); },
                  [&](group::ApplyRequest& request) {
                    if (dead_) return faultAll(*dead_, deadAt_, answers);
+                   for (const group::LogEntry& entry : request.entries) {
+                     unweighedBytes_ += entry.payload.size();
+                   }
                    answers.applied.push_back(applier_->apply(request));
                  },
                  [&](group::QueryRequest& request) {
@@ -219,12 +231,19 @@ void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers&
   } else {
     end.fault = loaded.fault();
   }
+  unweighedWorks_ = kWeighedWorks;
   answers.installed.push_back(std::move(end));
 }
 
 void MachineLane::publish() {
   if (!applier_ || applier_->machine() == nullptr) return;
-  memoryBytes_.store(applier_->machine()->memoryBytes(), std::memory_order_relaxed);
+  bool weigh = resting_ || memoryBytes() == 0 || unweighedWorks_ >= kWeighedWorks ||
+               unweighedBytes_ >= kWeighedBytes;
+  if (weigh) {
+    memoryBytes_.store(applier_->machine()->memoryBytes(), std::memory_order_relaxed);
+    unweighedWorks_ = 0;
+    unweighedBytes_ = 0;
+  }
   if (auto digest = applier_->machine()->digest()) {
     digest_.store(*digest, std::memory_order_relaxed);
     digestAt_.store(applier_->at().index, std::memory_order_relaxed);

@@ -124,6 +124,8 @@ private:
   std::vector<Job> doing_;
   std::unique_ptr<group::Applier> applier_;
   bool resting_ = false;
+  uint32_t unweighedWorks_ = 0;  // since the machine was last asked for its memory
+  uint64_t unweighedBytes_ = 0;
   std::optional<Fault> dead_;  // the machine could not be made or loaded
   group::Position deadAt_;
   uint64_t generation_ = 0;

@@ -1,6 +1,7 @@
 // An ordered map that snapshots, digests and undoes itself.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -51,7 +52,7 @@ public:
     uint64_t hash = mixed(Stored<K>::hash(key), Stored<V>::hash(value));
     Slot slot = source_.make(value, hash);
     Change* change = remember(key);
-    auto place = tree_.own(key);
+    auto place = own(key);
     digest_ += hash;
     if (!place.made) {
       digest_ -= place.slot->hash();
@@ -140,7 +141,11 @@ public:
 
   void prefetchRun() const override {
     if (wanted_.empty()) return;
-    tree_.prefetch(wanted_.data(), wanted_.size());
+    spots_.resize(OrderedTree<K, Slot>::kPrefetchMax);
+    tree_.prefetch(wanted_.data(), spots_.data(), wanted_.size());
+    foundAt_ = tree_.shape();
+    found_ = wanted_.size();
+    nextFound_ = 0;
     wanted_.clear();
   }
   void keep() override {
@@ -195,6 +200,7 @@ private:
   using Slot = SlotOf<V>;
   static constexpr size_t kPrefetchFrom = 4096;
   static constexpr size_t kChangesKeptMax = 64;
+  static constexpr size_t kFoundAhead = 3;  // commands that did not write what they said are few
 
   // What a key was before the command under way.
   struct Change {
@@ -219,6 +225,19 @@ private:
     OrderedTree<K, Slot> tree_;
     uint64_t digest_;
   };
+
+  // The key's place; mostly the one that prefetchRun has found for the next command of the run.
+  typename OrderedTree<K, Slot>::Place own(Key key) {
+    if (nextFound_ < found_ && tree_.shape() == foundAt_) {
+      for (size_t i = nextFound_; i < std::min(nextFound_ + kFoundAhead, found_); ++i) {
+        Slot* slot = tree_.slotAt(spots_[i], key);
+        if (slot == nullptr) continue;
+        nextFound_ = i + 1;
+        return {slot, false};
+      }
+    }
+    return tree_.own(key);
+  }
 
   Range all() const {
     Range range;
@@ -253,7 +272,7 @@ private:
     }
   }
 
-  OrderedTree<K, Slot> tree_;
+  mutable OrderedTree<K, Slot> tree_;  // prefetchRun finds what is to be written
   uint64_t digest_ = 0;
   uint64_t digestBefore_ = 0;
   std::vector<Change>
@@ -261,6 +280,11 @@ private:
   size_t changeCount_ = 0;
   SlotSource<V> source_;
   mutable std::vector<Key> wanted_;
+  // Of what was wanted for this run, while the tree has the shape `foundAt_`.
+  mutable std::vector<typename OrderedTree<K, Slot>::Spot> spots_;
+  mutable uint64_t foundAt_ = 0;
+  mutable size_t found_ = 0;
+  mutable size_t nextFound_ = 0;
 };
 
 }  // namespace flotilla

@@ -39,13 +39,17 @@ public:
 
   OrderedTree() = default;
   OrderedTree(const OrderedTree& other) : root_(other.root_), size_(other.size_) {
+    ++other.shape_;  // its nodes are no longer its own
     if (root_ != nullptr) retain(root_);
   }
   OrderedTree(OrderedTree&& other) noexcept
-      : root_(std::exchange(other.root_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : root_(std::exchange(other.root_, nullptr)), size_(std::exchange(other.size_, 0)) {
+    ++other.shape_;
+  }
   OrderedTree& operator=(OrderedTree other) noexcept {
     std::swap(root_, other.root_);
     std::swap(size_, other.size_);
+    ++shape_;
     return *this;
   }
   ~OrderedTree() {
@@ -98,6 +102,7 @@ public:
   // Takes the key out; nothing where it is not there.
   std::optional<Slot> erase(View key) {
     if (find(key) == nullptr) return std::nullopt;
+    ++shape_;
     std::array<std::pair<Inner*, uint32_t>, kDepthMax> path;
     size_t depth = 0;
     makeExclusive(root_);
@@ -186,30 +191,47 @@ public:
     return cursor;
   }
 
+  // Where a key's slot lies, as long as `shape` is what it was: nothing has been put in, taken out
+  // or captured since.
+  struct Spot {
+    Leaf* leaf = nullptr;  // null: the key is not there, or its way is shared with a capture
+    uint32_t at = 0;
+  };
+  uint64_t shape() const { return shape_; }
+  // The slot of `key`, which is to be written to; null where the spot is another key's.
+  static Slot* slotAt(const Spot& spot, View key) {
+    return spot.leaf != nullptr && spot.leaf->keys[spot.at] == key ? &spot.leaf->slots[spot.at]
+                                                                   : nullptr;
+  }
+
   // Brings the ways to these keys into the processor's cache, all of them side by side: a single
-  // descent waits for memory once a level, thirty-two of them together hardly longer.
+  // descent waits for memory once a level, thirty-two of them together hardly longer. What it finds
+  // at their ends goes to `spots`, so that nobody has to go there twice.
   static constexpr size_t kPrefetchMax = 32;
-  void prefetch(const View* keys, size_t count) const {
-    std::array<const Node*, kPrefetchMax> nodes;
+  void prefetch(const View* keys, Spot* spots, size_t count) {
+    std::array<Node*, kPrefetchMax> nodes;
+    std::array<bool, kPrefetchMax> ours;
     if (root_ == nullptr || count > kPrefetchMax) return;
     nodes.fill(root_);
+    ours.fill(exclusive(*root_));
     while (!nodes[0]->leaf) {
       for (size_t i = 0; i < count; ++i) {
         const auto* inner = static_cast<const Inner*>(nodes[i]);
         nodes[i] = inner->children[childOf(*inner, keys[i])];
         touch(nodes[i], nodes[i]->leaf ? sizeof(Leaf) : sizeof(Inner));
       }
+      // Apart from the above, for this waits for what that has asked for.
+      for (size_t i = 0; i < count; ++i) ours[i] = ours[i] && exclusive(*nodes[i]);
     }
-    std::array<const Slot*, kPrefetchMax> slots;
     for (size_t i = 0; i < count; ++i) {
-      const auto* leaf = static_cast<const Leaf*>(nodes[i]);
+      auto* leaf = static_cast<Leaf*>(nodes[i]);
       uint32_t at = lowerBound(*leaf, keys[i]);
       bool found = at < leaf->count && leaf->keys[at] == keys[i];
-      slots[i] = found ? &leaf->slots[at] : nullptr;
+      spots[i] = {found && ours[i] ? leaf : nullptr, at};
       if (found) leaf->slots[at].prefetch();
     }
     for (size_t i = 0; i < count; ++i) {
-      if (slots[i] != nullptr) slots[i]->prefetchContent();
+      if (spots[i].leaf != nullptr) spots[i].leaf->slots[spots[i].at].prefetchContent();
     }
   }
 
@@ -371,6 +393,7 @@ private:
   Place ownInLeaf(Leaf& leaf, View key) {
     uint32_t at = lowerBound(leaf, key);
     if (at < leaf.count && leaf.keys[at] == key) return {&leaf.slots[at], false};
+    ++shape_;  // it moves others, and may have split the leaf
     insertAt(leaf.keys, at, leaf.count, K(key));
     insertAt(leaf.slots, at, leaf.count, Slot());
     ++leaf.count;
@@ -448,6 +471,7 @@ private:
 
   Node* root_ = nullptr;
   size_t size_ = 0;
+  mutable uint64_t shape_ = 0;  // another number whenever a slot may lie elsewhere, or be shared
 };
 
 }  // namespace flotilla

@@ -183,6 +183,71 @@ TEST_CASE("sdk/table: a capture is saved on another thread while the table chang
   checkEqual(table, model);
 }
 
+// Runs of commands that say what they will write, some of which write something else.
+TEST_CASE("sdk/table: what a run has found ahead is written to as if it had not been") {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    Prng prng(seed);
+    Strings table;
+    Model model;
+    for (uint64_t i = 0; i < 6000; ++i) table.set("key " + std::to_string(i), "first");
+    for (const auto& [key, value] : table) model[key] = value;
+    std::vector<std::pair<std::unique_ptr<flotilla::MemberCapture>, Model>> held;
+    for (uint64_t run = 0; run < 60; ++run) {
+      std::vector<std::string> keys(1 + prng.below(40));  // more than a run finds
+      for (std::string& key : keys) key = "key " + std::to_string(prng.below(6500));
+      for (const std::string& key : keys) table.prefetch(key);
+      if (prng.chance(30)) held.emplace_back(table.captureMember(), model);
+      table.prefetchRun();
+      if (prng.chance(30)) held.emplace_back(table.captureMember(), model);
+      for (const std::string& key : keys) {
+        if (prng.chance(100)) continue;  // refused
+        if (prng.chance(50)) change(prng, table, model, 50);
+        if (prng.chance(30)) CHECK(table.erase(key) == (model.erase(key) == 1));
+        std::string value = std::to_string(run);
+        table.set(key, value);
+        model[key] = value;
+      }
+    }
+    checkEqual(table, model);
+    CHECK(table.digest() == digestOf(model));
+    for (const auto& [capture, then] : held) {
+      Strings loaded;
+      load(loaded, saved(*capture));
+      checkEqual(loaded, then);
+    }
+  }
+}
+
+TEST_CASE("sdk/table: what was found ahead and is taken out, or moves, is not written to") {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    Prng prng(seed);
+    Table<uint64_t, uint64_t> table;
+    std::map<uint64_t, uint64_t> model;
+    for (uint64_t i = 0; i < 12000; i += 2) table.set(i, model[i] = 0);
+    for (uint64_t run = 1; run <= 400 && table.size() > 4200; ++run) {
+      uint64_t first = prng.below(12000);
+      bool erases = prng.chance(300);
+      for (uint64_t i = 0; i < 32; ++i) table.prefetch(first + i);
+      table.prefetchRun();
+      for (uint64_t i = 0; i < 32; ++i) {
+        for (uint64_t key = first + i; erases && key < first + 32 && prng.chance(300); ++key) {
+          CHECK(table.erase(key) == (model.erase(key) == 1));
+        }
+        if (prng.chance(900)) table.set(first + i, model[first + i] = run);
+      }
+    }
+    CHECK(table.size() == model.size());
+    auto it = model.begin();
+    for (const auto& [key, value] : table) {
+      REQUIRE(key == it->first);
+      REQUIRE(value == it->second);
+      ++it;
+    }
+  }
+}
+
 TEST_CASE("sdk/table: a failed command leaves no trace, a kept one stays") {
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     CAPTURE(seed);
