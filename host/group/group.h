@@ -116,7 +116,9 @@ public:
   // ---- calls. Each CallId other than 0 is answered exactly once.
   void propose(CallId caller, Call call);
   void query(CallId caller, Call call, Freshness freshness);
-  void openSession(CallId caller);      // the outcome's position.index is the session
+  void openSession(CallId caller);  // the outcome's position.index is the session
+  // The log is to become short soon: the volume has little room left for what lives there.
+  void makeRoom();
   void requestSnapshot(CallId caller);  // the outcome's position.index is the snapshot's
   // Answered when the entry that begins the change is applied; the rest of a joint change follows.
   void changeMembership(std::vector<raft::ReplicaId> voters, std::vector<raft::ReplicaId> learners,
@@ -210,6 +212,7 @@ private:
   void considerSnapshot();
   void startSnapshot();
   void startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked);
+  void compact(raft::LogPoint snapshot);
   raft::Index keepAfter(raft::Index snapshot) const;
   void answerSnapshotCallers(const Outcome& outcome);
   void handOverIfFaulted();
@@ -253,6 +256,7 @@ private:
   int64_t nextTimerUs_ = kNoTimer;  // the machine's earliest, as far as it has applied
   raft::LogPoint timersAt_;         // our last entry that fires timers
   bool saving_ = false;
+  bool crowded_ = false;        // no more log is kept behind the next snapshot than peers read now
   uint64_t saveNotBefore_ = 0;  // tick
   std::vector<CallId> snapshotCallers_;
   std::vector<raft::ReplicaId> snapshotWanted_;  // by these peers, once there is one

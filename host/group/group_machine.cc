@@ -134,13 +134,24 @@ void Group::requestSnapshot(CallId caller) {
   startSnapshot();
 }
 
+// A sleeping group does it in its sleep.
+void Group::makeRoom() {
+  if (logFault_) return;
+  crowded_ = true;
+  if (feed_.applied() > snapshot_.index) {
+    considerSnapshot();
+  } else if (!saving_) {
+    compact(snapshot_);
+  }
+}
+
 void Group::considerSnapshot() {
   if (saving_ || ticks_ < saveNotBefore_ || feed_.applied() <= snapshot_.index) return;
   bool byBytes =
       options_.snapshotEveryBytes != 0 && feed_.bytesSinceSnapshot() >= options_.snapshotEveryBytes;
   bool byEntries = options_.snapshotEveryEntries != 0 &&
                    feed_.applied() - snapshot_.index >= options_.snapshotEveryEntries;
-  if (byBytes || byEntries || !snapshotWanted_.empty()) startSnapshot();
+  if (byBytes || byEntries || crowded_ || !snapshotWanted_.empty()) startSnapshot();
 }
 
 void Group::startSnapshot() {
@@ -162,15 +173,21 @@ void Group::snapshotSaved(SnapshotSaved saved) {
   Outcome outcome;
   outcome.position.index = snapshot_.index;
   answerSnapshotCallers(outcome);
-  uint64_t before = core_.shape().lastIndex() - core_.shape().base().index;
-  take(raft::Compact{saved.point, keepAfter(saved.point.index)});
-  uint64_t left = core_.shape().lastIndex() - core_.shape().base().index;
-  if (before != 0) logBytes_ = logBytes_ / before * left;
+  compact(saved.point);
   for (raft::ReplicaId to : std::exchange(snapshotWanted_, {})) sendSnapshot(to);
 }
 
+void Group::compact(raft::LogPoint snapshot) {
+  uint64_t before = core_.shape().lastIndex() - core_.shape().base().index;
+  take(raft::Compact{snapshot, keepAfter(snapshot.index)});
+  uint64_t left = core_.shape().lastIndex() - core_.shape().base().index;
+  if (before != 0) logBytes_ = logBytes_ / before * left;
+  crowded_ = false;
+}
+
 // How much of the log stays behind a snapshot: for peers that are a little slow, within the bytes
-// that a snapshot is made for, and what is being read.
+// that a snapshot is made for, and what is being read. Where room is short, for those only that
+// answer and would else be sent the snapshot.
 raft::Index Group::keepAfter(raft::Index snapshot) const {
   uint64_t length = core_.shape().lastIndex() - core_.shape().base().index;
   uint64_t keep = options_.keepEntries;
@@ -179,6 +196,13 @@ raft::Index Group::keepAfter(raft::Index snapshot) const {
     keep = std::min(keep, options_.snapshotEveryBytes / entryBytes);
   }
   raft::Index after = snapshot > keep ? snapshot - keep : 0;
+  if (crowded_) {
+    raft::Index needed = snapshot;
+    for (const raft::PeerProgress& peer : core_.progress()) {
+      if (peer.active && peer.match != 0) needed = std::min(needed, peer.match);
+    }
+    after = std::max(after, needed);
+  }
   if (auto pinned = appends_.pinnedAfter()) after = std::min(after, *pinned);
   return std::max(after, core_.shape().base().index);
 }

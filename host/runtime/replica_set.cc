@@ -319,6 +319,15 @@ void ReplicaSet::forgotten(group::ReplicaKey key) {
   forgetting_.erase(at);
 }
 
+void ReplicaSet::crowded(const std::vector<group::ReplicaKey>& replicas) {
+  for (group::ReplicaKey key : replicas) {
+    Replica* replica = find(key);
+    if (replica == nullptr || replica->broken()) continue;
+    replica->group().makeRoom();
+    replica->touch();
+  }
+}
+
 void ReplicaSet::damaged(group::ReplicaKey key, Fault fault) {
   Replica* replica = find(key);
   if (replica != nullptr) replica->breakWith(std::move(fault));

@@ -70,6 +70,7 @@ private:
   void persisted(const Written& writes) override;
   void fetched(group::ReplicaKey replica, group::Fetched fetched) override;
   void forgotten(group::ReplicaKey replica) override;
+  void crowded(const std::vector<group::ReplicaKey>& replicas) override;
   void damaged(group::ReplicaKey replica, Fault fault) override;
   void volumeFull(VolumeRoom& room, bool full) override;
   void diskFailed(Fault fault) override;

@@ -52,6 +52,11 @@ void VolumeRoom::forgotten(group::ReplicaKey replica) {
   inbox_.post([this, replica]() { listener_.forgotten(replica); });
 }
 
+void VolumeRoom::crowded(std::span<const group::ReplicaKey> replicas) {
+  inbox_.post(
+      [this, copy = std::vector(replicas.begin(), replicas.end())]() { listener_.crowded(copy); });
+}
+
 void VolumeRoom::full() {
   inbox_.post([this]() {
     full_ = true;
@@ -85,6 +90,7 @@ Result<void> Volumes::create(const Config& config, std::vector<std::string>& mad
     void persisted(std::span<const std::pair<group::ReplicaKey, raft::WriteId>>) override {}
     void fetched(group::ReplicaKey, group::Fetched) override {}
     void forgotten(group::ReplicaKey) override {}
+    void crowded(std::span<const group::ReplicaKey>) override {}
     void full() override {}
     void reopened() override {}
     void failed(Fault) override {}

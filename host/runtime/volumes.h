@@ -31,6 +31,7 @@ public:
   virtual void persisted(const Written& writes) = 0;
   virtual void fetched(group::ReplicaKey replica, group::Fetched fetched) = 0;
   virtual void forgotten(group::ReplicaKey replica) = 0;
+  virtual void crowded(const std::vector<group::ReplicaKey>& replicas) = 0;
   virtual void damaged(group::ReplicaKey replica, Fault fault) = 0;
   virtual void volumeFull(VolumeRoom& room, bool full) = 0;
   virtual void diskFailed(Fault fault) = 0;
@@ -59,6 +60,7 @@ private:
   void persisted(std::span<const std::pair<group::ReplicaKey, raft::WriteId>> writes) override;
   void fetched(group::ReplicaKey replica, group::Fetched fetched) override;
   void forgotten(group::ReplicaKey replica) override;
+  void crowded(std::span<const group::ReplicaKey> replicas) override;
   void full() override;
   void reopened() override;
   void failed(Fault fault) override;

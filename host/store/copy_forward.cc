@@ -11,8 +11,13 @@ void CopyForward::plan() {
   if (active()) return;
   uint64_t limit = row_.oldestGenerationLimit();
   if (limit == 0) return;
-  bool tooLarge = row_.bytes() > bytesMax_ && 2 * index_.liveBytes() <= row_.bytes();
-  if (!tooLarge && row_.generationCount() <= kGenerationsMax) return;
+  // What is mostly alive would fill the next generation, which would have it copied again, for
+  // ever; but where they are far from full, as after many restarts, each time fewer are left.
+  bool mostlyDead = 2 * index_.liveBytes() <= row_.bytes();
+  bool farFromFull = 2 * row_.bytes() <= row_.generationCount() * row_.generationBytes();
+  bool tooLarge = mostlyDead && row_.bytes() > bytesMax_;
+  bool tooMany = (mostlyDead || farFromFull) && row_.generationCount() > kGenerationsMax;
+  if (!tooLarge && !tooMany) return;
   limit_ = limit;
   for (group::ReplicaKey key : index_.needing(limit)) keys_.push_back(key);
 }

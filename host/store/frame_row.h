@@ -63,6 +63,7 @@ public:
   uint64_t lastFrame() const { return lastFrame_; }
   uint64_t bytes() const;
   uint64_t generationCount() const { return generations_.size(); }
+  uint64_t generationBytes() const { return options_.generationBytes; }  // of a full one
   uint64_t newestGeneration() const {
     return generations_.empty() ? 0 : generations_.back()->number();
   }

@@ -40,6 +40,9 @@ public:
   virtual void fetched(group::ReplicaKey replica, group::Fetched fetched) = 0;
   // Nothing of the replica is read again, whatever crash comes.
   virtual void forgotten(group::ReplicaKey replica) = 0;
+  // What lives in the log takes more and more of what it may: the logs of these replicas, the large
+  // ones of those here, are to be compacted. Said again while that lasts.
+  virtual void crowded(std::span<const group::ReplicaKey> replicas) = 0;
   // There is no space. Nothing unacknowledged is lost: all that was submitted, and is submitted
   // from now on, is kept in memory in order (queuedBytes() counts it). Refuse new commands until
   // reopened(). Nothing is persisted in between; fetches are still answered.

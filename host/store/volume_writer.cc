@@ -259,10 +259,23 @@ void VolumeWriter::tidy() {
   if (copy_->active() || row_->newestGeneration() == generationSeen_) return;
   auto dropped = row_->dropBelow(index_.oldestFrame());
   if (!dropped && dropped.fault().code != ErrorCode::diskFull) return fail(dropped.fault());
+  askForRoom();
   copy_->plan();
   if (copy_->active()) return;  // looked at again once it is emptied
   generationSeen_ = row_->newestGeneration();
   if (auto left = freeBytes(); left) counts_.freeBytes = *left;
+}
+
+// Generations go once nothing in them lives, and what lives only groups can end. Those that hold
+// more than an equal share of a quarter of the row are asked to; the rest may be copied forward.
+void VolumeWriter::askForRoom() {
+  if (index_.liveBytes() <= options_.generationsBytesMax / 4 * 3) return;
+  uint64_t share = options_.generationsBytesMax / 4 / index_.replicas().size();
+  std::vector<group::ReplicaKey> large;
+  for (const auto& [key, log] : index_.replicas()) {
+    if (log.bytes > share) large.push_back(key);
+  }
+  events_.crowded(large);
 }
 
 void VolumeWriter::answerFetches() {

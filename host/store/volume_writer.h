@@ -54,6 +54,7 @@ private:
   void settle(FrameBuilder& frame);
   void report(size_t items);
   void tidy();
+  void askForRoom();
   void answerFetches();
   void close();
   void fail(const Fault& fault);

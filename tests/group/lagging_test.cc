@@ -50,6 +50,38 @@ TEST_CASE("group/appends: a replica that was away catches up by entries from the
   CHECK(trio.streamCount == 0);
 }
 
+TEST_CASE("group/snapshot: where the volume is crowded the log keeps what peers need, no more") {
+  group::GroupOptions options = smallTail();
+  options.keepEntries = 1000;
+  Trio trio(3, options);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId slow = otherThan(leader);
+  putMany(trio, leader, 30);
+  raft::Index seen = trio.groupAt(slow).status().lastIndex;
+  trio.cut(slow);
+  putMany(trio, leader, 10);
+  for (auto& seat : trio.seats) seat->group->makeRoom();
+  trio.settle();
+  // The one that is slow, and was heard of a moment ago, finds its next entry.
+  CHECK(trio.groupAt(leader).status().snapshotIndex == trio.groupAt(leader).status().lastIndex);
+  CHECK(trio.groupAt(leader).status().firstIndex == seen + 1);
+  CHECK(trio.groupAt(slow).status().firstIndex == trio.groupAt(slow).status().lastIndex + 1);
+  trio.mend(slow);
+  trio.tickAll(30);
+  CHECK(trio.machineAt(slow).values.size() == 30);
+  CHECK(trio.streamCount == 0);
+  // Nothing is new since the snapshot: what had been kept for the slow one goes at once.
+  for (auto& seat : trio.seats) seat->group->makeRoom();
+  trio.settle();
+  const group::Status status = trio.groupAt(leader).status();
+  CHECK(status.firstIndex == status.lastIndex + 1);
+  // From now on as before.
+  putMany(trio, leader, 5);
+  trio.groupAt(leader).requestSnapshot(trio.call());
+  trio.settle();
+  CHECK(trio.groupAt(leader).status().firstIndex == status.lastIndex + 1);
+}
+
 TEST_CASE("group/appends: every append carries exactly the entries that it names") {
   Trio trio(3, smallTail());
   raft::ReplicaId leader = trio.elect();

@@ -107,6 +107,41 @@ TEST_CASE(
   CHECK(compareLog(**volume, reports, model) == "");
 }
 
+TEST_CASE(
+    "store/generations: many small logs that together are too much are named, not copied on") {
+  TempDirectory dir;
+  ReplicaModel idle({99, 1});
+  std::vector<ReplicaModel> models;
+  for (uint64_t i = 0; i < 20; ++i) models.emplace_back(group::ReplicaKey{100 + i, 3});
+  Reports reports;
+  auto volume = store::LogVolume::open(smallGenerations(dir / "log", true), reports);
+  REQUIRE(volume.ok());
+  store::LogVolume& log = **volume;
+  log.start();
+  log.write(idle.key, idle.append(2, 50));
+  auto writeAll = [&](int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+      for (ReplicaModel& model : models) log.write(model.key, model.append(2, 500));
+      REQUIRE(reports.waitPersisted(models.back().key, models.back().lastWrite));
+    }
+  };
+  writeAll(4);  // 80 KB of 160
+  CHECK(reports.wait([](const Reports& it) { return it.crowding.empty(); }));
+  writeAll(76);  // in more generations than there are to be
+  CHECK(reports.wait([&](const Reports& it) { return it.crowding.size() == models.size(); }));
+  CHECK(log.status().bytesCopied < 4 * kGenerationBytes);
+  CHECK(log.status().generations > 24);
+  for (ReplicaModel& model : models) {
+    log.write(model.key, model.compact(model.state.shape.lastIndex() - 2));
+  }
+  writeAll(8);
+  CHECK(log.status().bytes < kBytesMax + 2 * kGenerationBytes);
+  CHECK(log.status().generations <= 8);
+  CHECK(compareLog(log, reports, idle) == "");
+  for (const ReplicaModel& model : models) CHECK(compareLog(log, reports, model) == "");
+  log.stop();
+}
+
 TEST_CASE("store/generations: restarts do not pile up generations") {
   TempDirectory dir;
   ReplicaModel model({1, 1});

@@ -26,6 +26,12 @@ void Reports::forgotten(group::ReplicaKey replica) {
   changed_.notify_all();
 }
 
+void Reports::crowded(std::span<const group::ReplicaKey> replicas) {
+  std::lock_guard lock(mutex_);
+  crowding.assign(replicas.begin(), replicas.end());
+  changed_.notify_all();
+}
+
 void Reports::full() {
   std::lock_guard lock(mutex_);
   ++fullCount;

@@ -23,6 +23,7 @@ public:
   void persisted(std::span<const std::pair<group::ReplicaKey, raft::WriteId>> writes) override;
   void fetched(group::ReplicaKey replica, group::Fetched fetched) override;
   void forgotten(group::ReplicaKey replica) override;
+  void crowded(std::span<const group::ReplicaKey> replicas) override;
   void full() override;
   void reopened() override;
   void failed(Fault fault) override;
@@ -36,6 +37,7 @@ public:
   std::map<group::ReplicaKey, raft::WriteId> safe;
   std::map<uint64_t, Result<std::vector<group::LogEntry>>> fetches;
   std::vector<group::ReplicaKey> gone;
+  std::vector<group::ReplicaKey> crowding;  // as last said
   std::vector<std::pair<group::ReplicaKey, Fault>> damages;
   int fullCount = 0;
   int reopenedCount = 0;
