@@ -70,7 +70,8 @@ private:
   void account(const Call& call, const Ended& end);
   void judge(const Call& call, const Ended& end);
   void beginMore();
-  kj::Promise<void> pace();  // open loop
+  kj::Promise<void> pace();      // open loop
+  void notMade(uint64_t count);  // calls of an open loop that came too late
   kj::Promise<void> tellEverySecond();
   kj::Promise<void> drained();
   bool nextIsPut();
