@@ -322,7 +322,7 @@ void Group::rest() {
   gatheredCalls_.shrink_to_fit();
   gatheredCallers_.shrink_to_fit();
   gatheredSessions_.shrink_to_fit();
-  effects_.clear();
+  effects_ = {};
   ports_.machines.rest();
 }
 

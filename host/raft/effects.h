@@ -90,7 +90,18 @@ struct Effects {
   std::optional<Install> install;
   Index apply = 0;  // entries up to here are committed and safe on this disk
 
-  void clear() { *this = Effects{}; }
+  // Keeps the room of its lists for the next step.
+  void clear() {
+    write.reset();
+    made.clear();
+    sends.clear();
+    accepted.clear();
+    refused.clear();
+    reads.clear();
+    snapshots.clear();
+    install.reset();
+    apply = 0;
+  }
 };
 
 }  // namespace flotilla::raft
