@@ -1,6 +1,7 @@
 // How threads hand things to each other: many in, one out, one wake a batch.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -9,9 +10,10 @@
 
 namespace flotilla::base {
 
-// A bounded queue into one thread. The first item after an empty queue calls `wake` (which writes
-// to an eventfd, or notifies a condition); the receiver then takes everything at once, so a burst
-// costs one wake and two locks an item, and no allocation once the vectors have grown.
+// A bounded queue into one thread. The first item after the receiver was there calls `wake` (which
+// writes to an eventfd, or notifies a condition); the receiver then takes everything at once, so a
+// burst costs one wake and two locks an item, and no allocation once the vectors have grown. What
+// is left with `leave` waits for the next wake, or for a receiver that looks by itself.
 //
 // Owner:  the receiver; senders must be gone before it.
 // Thread: send from any, takeAll from the receiver's.
@@ -30,7 +32,7 @@ public:
       std::lock_guard lock(mutex_);
       if (items_.size() >= itemsMax_) return false;
       items_.push_back(std::move(item));
-      if (items_.size() > 1) return true;
+      if (std::exchange(woken_, true)) return true;
     }
     wake_();
     return true;
@@ -40,10 +42,18 @@ public:
     {
       std::lock_guard lock(mutex_);
       items_.push_back(std::move(item));
-      if (items_.size() > 1) return;
+      if (std::exchange(woken_, true)) return;
     }
     wake_();
   }
+
+  void leave(T item) {
+    std::lock_guard lock(mutex_);
+    items_.push_back(std::move(item));
+    left_.store(true, std::memory_order_relaxed);
+  }
+  // Whether there may be something that was left: cheap, for the receiver to ask again and again.
+  bool left() const { return left_.load(std::memory_order_relaxed); }
 
   // Everything that has come since, in order of arrival. `into` is emptied first; its room is
   // kept and goes round.
@@ -51,6 +61,8 @@ public:
     into.clear();
     std::lock_guard lock(mutex_);
     std::swap(into, items_);
+    woken_ = false;
+    left_.store(false, std::memory_order_relaxed);
   }
 
 private:
@@ -58,6 +70,8 @@ private:
   const std::function<void()> wake_;
   std::mutex mutex_;
   std::vector<T> items_;
+  bool woken_ = false;  // since the receiver was last here
+  std::atomic<bool> left_{false};
 };
 
 }  // namespace flotilla::base

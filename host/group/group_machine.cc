@@ -70,7 +70,9 @@ void Group::submit(std::vector<LogEntry> entries) {
   uint64_t bytes = 0;
   for (const LogEntry& entry : entries) bytes += entry.payload.size();
   feed_.sent(entries.back().index, bytes, nowUs);
-  ports_.machines.apply({generation_, std::move(entries), wanted});
+  bool more =
+      feed_.fed() < core_.applicable() || feed_.requests() >= options_.limits.applyRequestsMax / 2;
+  ports_.machines.apply({generation_, std::move(entries), wanted, wanted || more});
 }
 
 void Group::applied(Applied applied) {

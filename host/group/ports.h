@@ -260,6 +260,7 @@ struct ApplyRequest {
   uint64_t generation = 0;
   std::vector<LogEntry> entries;
   bool answersWanted = false;  // somebody here waits for the commands' outcomes
+  bool endWanted = true;  // else its Applied may come with what comes next, a tick later at most
 };
 
 // The end of one or more ApplyRequests.

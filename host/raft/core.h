@@ -42,6 +42,9 @@ struct CoreConfig {
   // After the start it waits so much longer to stand: many groups of one host then have time to be
   // led by those who are to stand first.
   uint32_t patienceTicks = 0;
+  // Who has every entry hears of a new commit with the next one, or at the next Tick, and not at
+  // once: under load half of all messages. Who asks in order to read hears of it before the answer.
+  bool lazyCommit = false;
   uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
 };
 
@@ -158,6 +161,8 @@ private:
   const Progress* find(ReplicaId replica) const;
   void sendAll(Effects& effects);
   void sendTo(Progress& peer, Effects& effects);
+  void tellCommit(Progress& peer, Effects& effects);
+  void tellCommits(Effects& effects);
   bool wantsSnapshot(Progress& peer, Effects& effects) const;
   bool sendMore(Progress& peer, Effects& effects);
   void sendAppend(Progress& peer, Index last, Effects& effects);
@@ -172,7 +177,7 @@ private:
   bool leaseHolds() const;
   void onReadIndex(const Message& message, Effects& effects);
   void onReadIndexReply(const Message& message, Effects& effects);
-  void answerRead(const WaitingRead& read, bool ok, Effects& effects) const;
+  void answerRead(const WaitingRead& read, bool ok, Effects& effects);
   void failReads(Effects& effects);
   void expireReads(Effects& effects);
 
@@ -232,7 +237,8 @@ private:
   Index termStart_ = 0;             // our no-op
   uint64_t heartbeatAt_ = 0;
   uint64_t quorumCheckAt_ = 0;
-  uint64_t round_ = 0;  // the last heartbeat round begun: tick << 16 | number in it
+  bool commitsOwed_ = false;  // lazyCommit: a peer is to be told at the next tick
+  uint64_t round_ = 0;        // the last heartbeat round begun: tick << 16 | number in it
   ReplicaId transferee_ = 0;
   uint64_t transferUntil_ = 0;
   bool leaseOff_ = false;   // a timeoutNow of this term is out: votes may break the lease

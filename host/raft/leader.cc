@@ -23,6 +23,7 @@ void Core::becomeLeader(Effects& effects) {
   leaseOff_ = false;
   alignProgress();
   for (Progress& peer : progress_) peer.active = false;
+  commitsOwed_ = false;
 
   // Nothing of older terms commits before an entry of ours does: so there is one at once.
   LogPoint noOp = appendOwn(0);
@@ -82,6 +83,7 @@ void Core::tickLeader(Effects& effects) {
   // The heir did not take over in time: we go on ourselves (dissertation 3.10).
   if (transferee_ != 0 && now_ >= transferUntil_) transferee_ = 0;
   if (now_ >= heartbeatAt_) beginRound(effects);
+  if (commitsOwed_) tellCommits(effects);
 }
 
 void Core::onAppendReply(const Message& reply, Effects& effects) {
@@ -183,6 +185,7 @@ void Core::advanceCommit(Effects& effects) {
 // The configuration that takes our vote is committed (dissertation 4.2.2).
 void Core::stepDown(Effects& effects) {
   sendAll(effects);
+  tellCommits(effects);
   ReplicaId heir = furthestVoter();
   if (heir != 0) sendTimeoutNow(heir, effects);
   becomeFollower(0, effects);

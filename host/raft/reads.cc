@@ -112,11 +112,16 @@ void Core::onReadIndexReply(const Message& reply, Effects& effects) {
   answerRead(*read, reply.granted, effects);
 }
 
-void Core::answerRead(const WaitingRead& read, bool ok, Effects& effects) const {
+void Core::answerRead(const WaitingRead& read, bool ok, Effects& effects) {
   Index index = ok ? read.index : 0;
   if (read.asker == config_.self) {
     effects.reads.push_back({read.read, index, ok});
     return;
+  }
+  // It will wait until it has applied the entry: so it must know that it may.
+  Progress* asker = ok ? find(read.asker) : nullptr;
+  if (config_.lazyCommit && asker != nullptr && asker->commitSent < index) {
+    tellCommit(*asker, effects);
   }
   Message reply = message(MessageKind::readIndexReply, read.asker);
   reply.context = read.context;

@@ -34,7 +34,26 @@ void Core::sendTo(Progress& peer, Effects& effects) {
   }
   // Under load the next append says what is committed; one that has everything is told at once.
   bool idle = peer.match == shape_.lastIndex();
-  if (idle && peer.commitSent < hard_.commit) sendAppend(peer, peer.match, effects);
+  if (!idle || peer.commitSent >= hard_.commit) return;
+  if (config_.lazyCommit) {
+    commitsOwed_ = true;
+  } else {
+    tellCommit(peer, effects);
+  }
+}
+
+// An append without entries.
+void Core::tellCommit(Progress& peer, Effects& effects) {
+  bool follows = peer.state == ProgressState::replicate && peer.next > shape_.base().index;
+  if (peer.replica == config_.self || !follows || peer.commitSent >= hard_.commit) return;
+  sendAppend(peer, peer.next - 1, effects);
+}
+
+void Core::tellCommits(Effects& effects) {
+  commitsOwed_ = false;
+  for (Progress& peer : progress_) {
+    if (peer.match == shape_.lastIndex()) tellCommit(peer, effects);
+  }
 }
 
 // What it needs next is compacted: from here on it waits for a snapshot, asked for once.

@@ -71,7 +71,7 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       inbox(theIo.unixEventPort),
       files(inbox),
       pool(config.applyWorkers),
-      replicas(config.hostId, files, pool),
+      replicas(config.hostId, inbox, files, pool),
       volumes(config, inbox, replicas),
       peers(*this),
       founder(*this),

@@ -76,7 +76,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
 
   Inbox inbox;
   CallTable calls;
-  Turn turn;
+  Turn turn{inbox};
   IoThread files;
   ApplyPool pool;
   ReplicaSet replicas;

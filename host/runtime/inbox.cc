@@ -37,8 +37,12 @@ kj::Promise<void> Inbox::run() {
 
 void Inbox::drain() {
   uint64_t count = 0;
-  while (::read(wakeFd_, &count, sizeof count) > 0) {
-  }
+  // The whole counter comes at once. What is posted from now on makes it readable again.
+  [[maybe_unused]] ssize_t got = ::read(wakeFd_, &count, sizeof count);
+  runAll();
+}
+
+void Inbox::runAll() {
   mailbox_.takeAll(batch_);
   for (Task& task : batch_) task();
   batch_.clear();

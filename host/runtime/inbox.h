@@ -25,12 +25,19 @@ public:
   KJ_DISALLOW_COPY(Inbox);
 
   void post(Task task) { mailbox_.force(std::move(task)); }
+  // What nobody waits for: it is run with what is posted next, or when the loop looks.
+  void leave(Task task) { mailbox_.leave(std::move(task)); }
+  // Runs what was left, in the order in which it and all else was handed in.
+  void lookForLeft() {
+    if (mailbox_.left()) runAll();
+  }
 
   // Runs for ever; dropped when the host ends.
   kj::Promise<void> run();
 
 private:
   void drain();
+  void runAll();
 
   kj::AutoCloseFd wakeFd_;
   kj::UnixEventPort::FdObserver observer_;

@@ -82,7 +82,7 @@ void MachineLane::work() {
   ++unweighedWorks_;
   publish();
   if (resting_) giveBack();
-  if (!answers.empty() && !closed_.load()) send(std::move(answers));
+  if (!answers.empty() && !closed_.load()) send(std::move(answers), std::exchange(soon_, false));
 }
 
 // The group sleeps: what is kept for the next request is memory of thousands of lanes.
@@ -94,8 +94,8 @@ void MachineLane::giveBack() {
   if (jobs_.empty()) jobs_ = {};
 }
 
-void MachineLane::send(Answers answers) {
-  around_.inbox.post([replica = replica_, answers = std::move(answers)]() mutable {
+void MachineLane::send(Answers answers, bool soon) {
+  auto take = [replica = replica_, answers = std::move(answers)]() mutable {
     std::shared_ptr<Replica> here = replica.lock();
     if (!here || here->broken()) return;
     group::Group& group = here->group();
@@ -107,18 +107,30 @@ void MachineLane::send(Answers answers) {
     if (here->onApplied && !(answers.applied.empty() && answers.installed.empty())) {
       here->onApplied();
     }
-  });
+  };
+  if (soon) {
+    around_.inbox.post(std::move(take));
+  } else {
+    around_.inbox.leave(std::move(take));
+  }
 }
 
 void MachineLane::carryOut(Job& job, Answers& answers) {
+  // The catalog's hosts act on what it has applied.
+  soon_ = soon_ || order_.record->pluginSha256.empty() ||
+          !std::holds_alternative<group::ApplyRequest>(job);
   std::visit(base::Match{
                  [&](Begin&) { carryOutBegin(answers); },
                  [&](group::ApplyRequest& request) {
-                   if (dead_) return faultAll(*dead_, deadAt_, answers);
+                   if (dead_) {
+                     soon_ = true;
+                     return faultAll(*dead_, deadAt_, answers);
+                   }
                    for (const group::LogEntry& entry : request.entries) {
                      unweighedBytes_ += entry.payload.size();
                    }
                    answers.applied.push_back(applier_->apply(request));
+                   soon_ = soon_ || request.endWanted || answers.applied.back().fault;
                  },
                  [&](group::QueryRequest& request) {
                    if (dead_) {
@@ -213,7 +225,7 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
     }
     Answers later;
     later.saved.push_back(std::move(saved));
-    if (!self->closed_.load()) self->send(std::move(later));
+    if (!self->closed_.load()) self->send(std::move(later), true);
   };
   around_.files.post(std::move(save));
 }

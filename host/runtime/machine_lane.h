@@ -101,7 +101,7 @@ private:
   };
 
   void push(Job job);
-  void send(Answers answers);
+  void send(Answers answers, bool soon);
   void carryOut(Job& job, Answers& answers);
   void carryOutBegin(Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
@@ -124,6 +124,7 @@ private:
   std::vector<Job> doing_;
   std::unique_ptr<group::Applier> applier_;
   bool resting_ = false;
+  bool soon_ = false;            // somebody waits for what this work answers
   uint32_t unweighedWorks_ = 0;  // since the machine was last asked for its memory
   uint64_t unweighedBytes_ = 0;
   std::optional<Fault> dead_;  // the machine could not be made or loaded

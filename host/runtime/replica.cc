@@ -44,6 +44,7 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.core.preVote = options.preVote;
   to.core.checkQuorum = options.checkQuorum;
   to.core.leaseReads = options.leaseReads;
+  to.core.lazyCommit = true;
   // The catalog is what hosts are told by: it stays awake.
   bool sleeps = options.sleepAfterMs != 0 && !record.pluginSha256.empty();
   to.core.sleepTicks = sleeps ? ticksOf(options.sleepAfterMs) : 0;

@@ -68,6 +68,7 @@ Replica* ReplicaSet::find(group::ReplicaKey key) const {
 
 kj::Promise<void> ReplicaSet::tickLoop(kj::Timer& timer, uint64_t boot) {
   return timer.afterDelay(Replica::kTickMs * kj::MILLISECONDS).then([this, &timer, boot]() {
+    inbox_.lookForLeft();
     tick(boot);
     pool_.relieve(kRelieveUs);
     return tickLoop(timer, boot);

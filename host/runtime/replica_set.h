@@ -29,8 +29,8 @@ namespace flotilla::runtime {
 // Errors: what comes for nobody here is dropped: Raft asks again. A failed disk goes to `onFailed`.
 class ReplicaSet final : public DiskListener, public group::Outbox {
 public:
-  ReplicaSet(uint64_t host, IoThread& files, ApplyPool& pool)
-      : host_(host), files_(files), pool_(pool), sleepers_(host) {}
+  ReplicaSet(uint64_t host, Inbox& inbox, IoThread& files, ApplyPool& pool)
+      : host_(host), inbox_(inbox), files_(files), pool_(pool), sleepers_(host) {}
 
   void setNetwork(net::PeerNetwork* network) { network_ = network; }
   // Waits for a removed replica's log to be dead; see forget.
@@ -86,6 +86,7 @@ private:
   void snapshotEnded(group::ReplicaKey from, raft::ReplicaId to, raft::LogPoint point, bool ok);
 
   uint64_t host_;
+  Inbox& inbox_;
   IoThread& files_;
   ApplyPool& pool_;
   net::PeerNetwork* network_ = nullptr;

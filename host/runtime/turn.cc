@@ -5,6 +5,7 @@
 
 #include <kj/debug.h>
 
+#include "host/runtime/inbox.h"
 #include "host/runtime/replica.h"
 
 namespace flotilla::runtime {
@@ -23,6 +24,7 @@ void Turn::mark(std::shared_ptr<Replica> replica) {
 
 void Turn::flush() {
   flushing_ = true;
+  inbox_.lookForLeft();
   while (!marked_.empty()) {
     std::swap(batch_, marked_);
     for (const std::shared_ptr<Replica>& replica : batch_) {

@@ -8,6 +8,7 @@
 
 namespace flotilla::runtime {
 
+class Inbox;
 class Replica;
 
 // Remembers which replicas were given something in this turn, and flushes each once when the loop
@@ -18,7 +19,7 @@ class Replica;
 // Errors: none.
 class Turn {
 public:
-  Turn() = default;
+  explicit Turn(Inbox& inbox) : inbox_(inbox) {}
   KJ_DISALLOW_COPY(Turn);
 
   void mark(std::shared_ptr<Replica> replica);
@@ -26,6 +27,7 @@ public:
 private:
   void flush();
 
+  Inbox& inbox_;
   std::vector<std::shared_ptr<Replica>> marked_;
   std::vector<std::shared_ptr<Replica>> batch_;
   bool flushing_ = false;

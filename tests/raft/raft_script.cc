@@ -75,6 +75,7 @@ void RaftScript::addCore(const Command& command, raft::ReplicaId self) {
   config.preVote = command.value("preVote") != "off";
   config.checkQuorum = command.value("checkQuorum") != "off";
   config.leaseReads = command.has("leaseReads");
+  config.lazyCommit = command.has("lazyCommit");
   raft::LogPoint base = pointOf(command.value("base"));
   raft::LogShape shape(base, configurationOf(command));
   for (raft::Term term : command.numbers("log")) shape.append(shape.lastIndex() + 1, term);

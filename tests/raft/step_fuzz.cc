@@ -77,6 +77,7 @@ private:
     config.preVote = dice.odd();
     config.checkQuorum = dice.odd();
     config.leaseReads = dice.odd();
+    config.lazyCommit = dice.odd();
     return config;
   }
 

@@ -177,8 +177,9 @@ void Operators::transfer(uint64_t group) {
 void Operators::snapshot(uint64_t group) {
   SimHost& host = world_.anyHost();
   if (host.paused()) return;
-  if (world_.dice.chance(300))
+  if (world_.options.makesRoom && world_.dice.chance(500)) {
     return host.onGroup(group, [](group::Group& its) { its.makeRoom(); });
+  }
   host.onGroup(group, [&](group::Group& its) {
     its.requestSnapshot(host.expect([](const group::Outcome&) {}));
   });

@@ -91,6 +91,13 @@ void drawAlarms(Options& to) {
   if (to.groups > 8) to.everyAlarm *= 4;
 }
 
+// The same again.
+void drawLazy(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 2454);
+  to.lazyCommit = dice.chance(500);
+  to.makesRoom = dice.chance(500);
+}
+
 // A fault of this kind happens in so many seeds of a thousand, about so many times in each.
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times) {
   if (!dice.chance(seeds)) return 0;
@@ -139,6 +146,7 @@ Options optionsOf(uint64_t seed) {
   drawClients(dice, to);
   drawSleep(to);
   drawAlarms(to);
+  drawLazy(to);
   return to;
 }
 
@@ -150,7 +158,8 @@ std::string describe(const Options& o) {
   add("hosts", o.hosts), add("groups", o.groups), add("founders", o.founders);
   add("stormMs", o.stormUs / 1000), add("electionTicks", o.electionTicks);
   add("heartbeatTicks", o.heartbeatTicks), add("preVote", o.preVote);
-  add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads), add("mixed", o.mixed);
+  add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads),
+      add("lazyCommit", o.lazyCommit), add("makesRoom", o.makesRoom), add("mixed", o.mixed);
   add("sleepTicks", o.sleepTicks);
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);
   add("uncommittedBytesMax", o.uncommittedBytesMax), add("promotionLagMax", o.promotionLagMax);

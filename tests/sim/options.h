@@ -23,7 +23,9 @@ struct Options {
   bool preVote = true;
   bool checkQuorum = true;
   bool leaseReads = false;
-  bool mixed = false;  // every other host has other settings, as while an upgrade rolls
+  bool lazyCommit = false;
+  bool makesRoom = false;  // some of the snapshots are made because the volume is short of room
+  bool mixed = false;      // every other host has other settings, as while an upgrade rolls
   uint32_t sleepTicks = 0;
   uint32_t appendEntriesMax = 64;
   uint32_t inflightMax = 128;

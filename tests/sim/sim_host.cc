@@ -20,6 +20,7 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   to.core.preVote = from.preVote;
   to.core.checkQuorum = from.checkQuorum;
   to.core.leaseReads = from.leaseReads;
+  to.core.lazyCommit = from.lazyCommit;
   to.core.sleepTicks = from.sleepTicks;
   to.core.appendEntriesMax = from.appendEntriesMax;
   to.core.inflightMax = from.inflightMax;
@@ -35,6 +36,7 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   if (from.mixed && host % 2 == 0) {
     to.core.preVote = !from.preVote;
     to.core.checkQuorum = !from.checkQuorum;
+    to.core.lazyCommit = !from.lazyCommit;
     to.core.electionTicks = from.electionTicks * 3 / 2;
     to.core.appendEntriesMax = 1 + from.appendEntriesMax / 2;
     to.core.inflightMax = 1 + from.inflightMax / 2;

@@ -60,7 +60,21 @@ int64_t SimLane::some(int64_t usMax) {
 void SimLane::answer(std::function<void(group::Group&)> act) {
   int64_t atUs = std::max(lastAnswerUs_, around_.events.nowUs() + some(100));
   lastAnswerUs_ = atUs;
-  around_.post(atUs - around_.events.nowUs(), std::move(act));
+  auto all = [before = std::exchange(idle_, {}), act = std::move(act)](group::Group& group) {
+    for (const auto& each : before) each(group);
+    act(group);
+  };
+  around_.post(atUs - around_.events.nowUs(), std::move(all));
+}
+
+// What nobody waits for comes with the next answer, or a tick later at most.
+void SimLane::answerIdly(std::function<void(group::Group&)> act) {
+  if (!around_.options.lazyCommit) return answer(std::move(act));
+  idle_.push_back(std::move(act));
+  if (idle_.size() > 1) return;
+  around_.events.in(some(around_.options.tickUs), [this, alive = std::weak_ptr<bool>(alive_)]() {
+    if (!alive.expired() && !idle_.empty()) answer([](group::Group&) {});
+  });
 }
 
 void SimLane::answerDead() {
@@ -109,7 +123,13 @@ void SimLane::doApply(const group::ApplyRequest& request) {
   group::Applied applied = applier_.apply(request);
   around_.judge.applied(key_, applier_);
   if (applied.fault) around_.judge.faulted(key_, applied);
-  answer([applied = std::move(applied)](group::Group& group) { group.applied(applied); });
+  bool wanted = request.endWanted || applied.fault;
+  auto act = [applied = std::move(applied)](group::Group& group) { group.applied(applied); };
+  if (wanted) {
+    answer(std::move(act));
+  } else {
+    answerIdly(std::move(act));
+  }
 }
 
 void SimLane::doQuery(const group::QueryRequest& request) {

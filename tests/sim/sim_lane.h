@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include "host/base/prng.h"
 #include "host/group/applier.h"
@@ -68,6 +69,7 @@ private:
   void doInstall(const group::InstallRequest& request);
   Result<void> loadFrom(raft::LogPoint point);
   void answer(std::function<void(group::Group&)> act);
+  void answerIdly(std::function<void(group::Group&)> act);
   void answerDead();
   int64_t some(int64_t usMax);
 
@@ -79,6 +81,7 @@ private:
   std::deque<Job> jobs_;
   bool busy_ = false;
   int64_t lastAnswerUs_ = 0;
+  std::vector<std::function<void(group::Group&)>> idle_;  // wait for the next answer
   std::optional<Fault> dead_;
   group::Position deadAt_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
