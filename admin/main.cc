@@ -64,6 +64,7 @@ int run(int argc, char** argv) {
   addGroupCommands(root, chosen);
   addCallCommand(root, chosen);
   addStatusCommand(root, chosen);
+  addTopCommand(root, chosen);
 
   try {
     root.parse(argc, argv);

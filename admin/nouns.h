@@ -17,6 +17,7 @@ void addPluginCommands(CLI::App& root, Chosen& chosen);
 void addGroupCommands(CLI::App& root, Chosen& chosen);
 void addCallCommand(CLI::App& root, Chosen& chosen);
 void addStatusCommand(CLI::App& root, Chosen& chosen);
+void addTopCommand(CLI::App& root, Chosen& chosen);
 void addPlaygroundCommands(CLI::App& root, Chosen& chosen);
 
 // One command under a noun, or under the root, with what all have in common.

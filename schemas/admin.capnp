@@ -55,6 +55,22 @@ struct HostStatus {
   birth @10 :Text;         # hex
   http @11 :Text;
   memoryBytes @12 :UInt64; # resident
+  commands @13 :UInt64;    # that went into an entry here, since this process began
+  queries @14 :UInt64;     # that were taken here
+  busy @15 :List(BusyGroup);  # those with the most calls here, a bounded number
+
+  # Counters of one group on this host, from when it became one of the busiest; they only rise.
+  struct BusyGroup {
+    name @0 :Text;
+    id @1 :UInt64;
+    leads @2 :Bool;        # its replica here does
+    logBytes @3 :UInt64;
+    commands @4 :UInt64;
+    queries @5 :UInt64;
+    # Entries by the time from being made to being applied here: place 0 counts those of less than
+    # a microsecond, place n those whose microseconds have n bits, the last all that are longer.
+    applyUs @6 :List(UInt64);
+  }
 
   struct Volume {
     name @0 :Text;

@@ -259,6 +259,9 @@ void write(const catalog::HostRecord& host, const HostWords& words,
     to.setFaulted(from.getFaulted());
     to.setVolumes(from.getVolumes());
     to.setMemoryBytes(from.getMemoryBytes());
+    to.setCommands(from.getCommands());
+    to.setQueries(from.getQueries());
+    to.setBusy(from.getBusy());
   }
   to.setId(host.id);
   to.setAddress(host.address);

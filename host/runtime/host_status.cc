@@ -75,6 +75,17 @@ void fillBusy(const ReplicaSet& replicas, Figures& to) {
   }
 }
 
+void fill(const BusyFigures& from, schema::HostStatus::BusyGroup::Builder to) {
+  to.setName(from.name);
+  to.setId(from.group);
+  to.setLeads(from.leads);
+  to.setLogBytes(from.logBytes);
+  to.setCommands(from.meters.commands);
+  to.setQueries(from.meters.queries);
+  auto counts = to.initApplyUs(static_cast<unsigned>(base::Buckets::kCount));
+  for (unsigned i = 0; i < counts.size(); ++i) counts.set(i, from.meters.applyUs.at(i));
+}
+
 void fillRunning(const Replica& replica, schema::ReplicaStatus::Builder into) {
   group::Status status = replica.group().status();
   raft::ReplicaId self = replica.record().key.replica;
@@ -143,6 +154,10 @@ void Host::fillHostStatus(schema::HostStatus::Builder into) const {
   into.setBirth(birth());
   into.setHttp(parts_->config.http);
   into.setMemoryBytes(now.memoryBytes);
+  into.setCommands(now.groups.commands);
+  into.setQueries(now.groups.queries);
+  auto busy = into.initBusy(static_cast<unsigned>(now.busy.size()));
+  for (unsigned i = 0; i < busy.size(); ++i) fill(now.busy[i], busy[i]);
   const auto& rooms = parts_->volumes.all();
   auto volumes = into.initVolumes(static_cast<unsigned>(rooms.size()));
   for (unsigned i = 0; i < volumes.size(); ++i) {

@@ -51,6 +51,27 @@ class Bench(unittest.TestCase):
         names = {one["name"] for one in self.cluster.ask("group", "list")["groups"]}
         self.assertLessEqual({"bench-1", "bench-2", "bench-3"}, names)
 
+    def test_top_shows_what_is_busy(self):
+        load = subprocess.Popen(
+            [BENCH, "--connect", ",".join(self.cluster.listen.values()), "--json", "--seconds", "20", "--in-flight", "50",
+             "--token", os.path.join(self.cluster.dir, "operator.token")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def busiest():
+                groups = self.cluster.ask("top", "--seconds", "0.3")["groups"]
+                return groups[0] if groups and groups[0]["commandsPerSecond"] > 0 else None
+            seen = waitFor(busiest, 20, "a busy group in flotilla top")
+            self.assertEqual("bench-1", seen["name"])
+            self.assertEqual(self.cluster.leader("bench-1"), seen["leader"])
+            self.assertGreater(seen["applyUs"]["p99"], 0)
+            self.assertLessEqual(seen["applyUs"]["p50"], seen["applyUs"]["p99"])
+            page = self.cluster.run("top", "--once", "--seconds", "0.3").out
+            self.assertIn("COMMANDS/S", page)
+            self.assertIn("bench-1", page)
+        finally:
+            load.kill()
+            load.wait()
+
     def test_a_promise_a_call_and_several_connections(self):
         self.measured("--typed", "--op", "mixed", "--in-flight", "20", "--connections", "2")
 
