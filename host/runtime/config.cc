@@ -321,9 +321,87 @@ std::string defaultPeerToken(const std::string& clusterName) {
   return (base / ".flotilla" / (clusterName + ".peer.token")).string();
 }
 
+namespace {
+
+// The code point that begins there, of so many bytes; 0: none of UTF-8's.
+std::pair<uint32_t, size_t> codePointAt(std::string_view text, size_t at) {
+  auto lead = static_cast<uint8_t>(text[at]);
+  size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() - at < size) return {0, 1};
+  uint32_t point = lead & (0xffU >> (size + 1));
+  for (size_t i = 1; i < size; ++i) {
+    auto byte = static_cast<uint8_t>(text[at + i]);
+    if ((byte & 0xc0) != 0x80) return {0, 1};
+    point = point << 6 | (byte & 0x3fU);
+  }
+  return {point, size};
+}
+
+// The same file in ASCII: characters beyond it escaped in strings, and gone from comments. toml++
+// 3.3 goes on undefined with some of them where it expects none. False where one has no place;
+// `at` says where.
+bool toAscii(std::string_view text, std::string& to, toml::source_position& at) {
+  char quote = 0;  // of the string that we are in
+  size_t quotes = 0;
+  bool comment = false;
+  at = {1, 0};
+  for (size_t i = 0; i < text.size(); ++i) {
+    char byte = text[i];
+    ++at.column;
+    if ((byte & 0x80) != 0) {
+      auto [point, size] = codePointAt(text, i);
+      if (!comment && (quote != '"' || point == 0)) return false;
+      char escaped[16];
+      std::snprintf(escaped, sizeof escaped, "\\U%08X", static_cast<unsigned>(point));
+      to += comment ? "." : escaped;
+      i += size - 1;
+      continue;
+    }
+    to += byte;
+    if (byte == '\n') {
+      at = {at.line + 1, 0};
+      comment = false;
+      if (quotes == 1) quote = 0;
+    } else if (comment) {
+      continue;
+    } else if (quote == '"' && byte == '\\' && i + 1 < text.size() && (text[i + 1] & 0x80) == 0) {
+      to += text[++i];
+      at = text[i] == '\n' ? toml::source_position{at.line + 1, 0}
+                           : toml::source_position{at.line, at.column + 1};
+    } else if (quote != 0 ? byte == quote : byte == '"' || byte == '\'') {
+      size_t run = std::min(text.find_first_not_of(byte, i), text.size()) - i;
+      size_t taken = quote != 0 ? (run >= quotes ? quotes : run) : run >= 3 ? 3 : run;
+      to.append(taken - 1, byte);
+      i += taken - 1;
+      at.column += static_cast<toml::source_index>(taken - 1);
+      if (quote != 0) {
+        if (taken == quotes) quote = 0;
+      } else if (taken != 2) {  // two are an empty string
+        quote = byte;
+        quotes = taken;
+      }
+    } else if (quote == 0 && byte == '#') {
+      comment = true;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 Result<Config> parseConfig(const std::string& text, const std::string& file) {
   Reading reading(file);
-  toml::parse_result parsed = toml::parse(text, file);
+  std::string ascii;
+  toml::source_position at;
+  if (!toAscii(text, ascii, at)) {
+    toml::source_region where{at, at, nullptr};
+    reading.refuse(
+        "", &where,
+        "a character that is not ASCII, or not UTF-8; it may stand in a comment, or in a "
+        "string between double quotes");
+    return reading.fault();
+  }
+  toml::parse_result parsed = toml::parse(ascii, file);
   if (!parsed) {
     std::string found(parsed.error().description());
     bool twice = found.find("redefine") != std::string::npos;

@@ -20,7 +20,6 @@ namespace flotilla::store {
 namespace {
 
 constexpr uint32_t kVersion = 1;
-constexpr size_t kEnvelopeBytes = 12;  // version u32, checksum u64
 constexpr char kHeadKey[] = "h";       // sequence, count and digest of all records
 constexpr char kRecordPrefix = 'r';    // before every caller's key
 constexpr const char* kAdvice =

@@ -55,6 +55,22 @@ TEST_CASE("runtime/config: an unknown key is refused with line, column and the k
   CHECK(refusal(kGood + "[colour]\nred = 1\n").find("colour: unknown key") != std::string::npos);
 }
 
+TEST_CASE(
+    "runtime/config: characters beyond ASCII stand in comments and in strings, nowhere else") {
+  auto config =
+      parseConfig(with("\"host-1\"", "\"/srv/donn\u00e9es/\\\"\u65e5\U0001f600\" # \u00c7a va"),
+                  "/etc/host.toml");
+  REQUIRE_MESSAGE(config.ok(), (config ? "" : config.fault().text));
+  CHECK(config->dataDir == "/srv/donn\u00e9es/\"\u65e5\U0001f600");
+  const std::string kWhy =
+      "a character that is not ASCII, or not UTF-8; it may stand in a comment, or in a string "
+      "between double quotes";
+  CHECK(refusal("tr\u00c7 = 1\n" + kGood) == "config /etc/host.toml:1:3: " + kWhy);
+  CHECK(refusal(with("\"host-1\"", "'\u00e9'")) == "config /etc/host.toml:5:13: " + kWhy);
+  CHECK(refusal(with("\"host-1\"", "\"\xff\"")) == "config /etc/host.toml:5:13: " + kWhy);
+  CHECK(refusal(with("id = 1", "id = 1\n\u00a0")) == "config /etc/host.toml:3:1: " + kWhy);
+}
+
 TEST_CASE("runtime/config: an address without a port is refused") {
   CHECK(refusal(with("2 = \"127.0.0.1:7401\"", "2 = \"10.0.0.7\"")) ==
         "config /etc/host.toml:8:40: cluster.founders.2: \"10.0.0.7\": no port; write it as "
