@@ -37,6 +37,10 @@ interface Peer {
   # Told again and again: our boot number, and a digest of the groups that sleep under our lead together with a member on
   # the called host (host/group/sleepers.h).
 
+  offerSnapshot @8 (head :Message, bytes :UInt64, chunks :UInt64) -> (there :SnapshotChunks);
+  # As openSnapshot, of a file of version 2, whose chunks the other side may have already. What it has taken it keeps where the
+  # connection breaks: the same offered again goes on there.
+
   enum Verb {
     transfer @0;   # argument: replica to hand leadership to; refused with notLeader
     snapshot @1;   # saves one now; value: its index
@@ -120,4 +124,16 @@ struct ConfigurationAt {
 interface SnapshotSink {
   write @0 (offset :UInt64, bytes :Data) -> ();   # in order, at most 1 MiB
   done @1 () -> ();  # answers when the file is checked, synced and handed to the group
+}
+
+interface SnapshotChunks {
+  ask @0 (heads :Data) -> (wanted :Data);
+  # The heads of the next chunks, as host/group/chunk.h has them, at most 1,024; a byte for each, 1 where it is to be given. All of
+  # them are given before more are asked for.
+
+  give @1 (stored :Data) -> ();
+  # The bytes of the next ones that are wanted as they are stored, one after the other, whole. `corrupt` where one fails its checksum.
+
+  done @2 () -> ();
+  # Answers when the file is whole, synced and handed to the group.
 }

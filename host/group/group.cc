@@ -280,6 +280,7 @@ void Group::tick() {
   proposeTimers();
   handOverIfFaulted();
   considerSnapshot();
+  if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
   feed();
 }
 

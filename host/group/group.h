@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -133,6 +134,7 @@ public:
   void fetched(Fetched fetched);
   void applied(Applied applied);
   void queried(Queried queried);
+  void snapshotLost(raft::LogPoint point);  // its file is damaged: another is saved
   void snapshotSaved(SnapshotSaved saved);
   void installEnd(InstallEnd end);
   void snapshotReceived(raft::Message head);  // its file is whole, verified and synced here
@@ -213,7 +215,8 @@ private:
   void startSnapshot();
   void startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked);
   void compact(raft::LogPoint snapshot);
-  raft::Index keepAfter(raft::Index snapshot) const;
+  raft::Index keepAfter(raft::Index snapshot);
+  raft::Index neededAfter(raft::Index snapshot);
   void answerSnapshotCallers(const Outcome& outcome);
   void handOverIfFaulted();
   void rest();
@@ -260,6 +263,8 @@ private:
   uint64_t saveNotBefore_ = 0;  // tick
   std::vector<CallId> snapshotCallers_;
   std::vector<raft::ReplicaId> snapshotWanted_;  // by these peers, once there is one
+  // Peers that a snapshot was sent to, until they have passed the newest: they go on from there.
+  std::map<raft::ReplicaId, raft::Index> followUps_;
 
   std::optional<Fault> fault_;
   Position faultAt_;

@@ -214,6 +214,7 @@ void Group::sendSnapshot(raft::ReplicaId to) {
     startSnapshot();
     return;
   }
+  followUps_[to] = snapshot_.index;
   raft::Message head;
   head.kind = raft::MessageKind::snapshot;
   head.from = core_.self();

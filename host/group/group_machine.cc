@@ -11,6 +11,7 @@ namespace {
 constexpr uint64_t kHandOverEveryTicks = 50;
 constexpr uint64_t kSaveAgainTicks = 100;  // after a snapshot that was not saved
 constexpr size_t kSnapshotCallersMax = 1024;
+constexpr uint64_t kFollowUpSnapshots = 4;
 
 }  // namespace
 
@@ -163,6 +164,11 @@ void Group::startSnapshot() {
   ports_.machines.snapshot({generation_, core_.shape()});
 }
 
+// Whoever needed it asks again, and would find the same file.
+void Group::snapshotLost(raft::LogPoint point) {
+  if (snapshot_ == point && !logFault_) startSnapshot();
+}
+
 void Group::snapshotSaved(SnapshotSaved saved) {
   if (saved.generation != generation_ || logFault_) return;
   saving_ = false;
@@ -190,7 +196,7 @@ void Group::compact(raft::LogPoint snapshot) {
 // How much of the log stays behind a snapshot: for peers that are a little slow, within the bytes
 // that a snapshot is made for, and what is being read. Where room is short, for those only that
 // answer and would else be sent the snapshot.
-raft::Index Group::keepAfter(raft::Index snapshot) const {
+raft::Index Group::keepAfter(raft::Index snapshot) {
   uint64_t length = core_.shape().lastIndex() - core_.shape().base().index;
   uint64_t keep = options_.keepEntries;
   if (length != 0 && options_.snapshotEveryBytes != 0) {
@@ -198,6 +204,7 @@ raft::Index Group::keepAfter(raft::Index snapshot) const {
     keep = std::min(keep, options_.snapshotEveryBytes / entryBytes);
   }
   raft::Index after = snapshot > keep ? snapshot - keep : 0;
+  after = std::min(after, neededAfter(snapshot));
   if (crowded_) {
     raft::Index needed = snapshot;
     for (const raft::PeerProgress& peer : core_.progress()) {
@@ -207,6 +214,28 @@ raft::Index Group::keepAfter(raft::Index snapshot) const {
   }
   if (auto pinned = appends_.pinnedAfter()) after = std::min(after, *pinned);
   return std::max(after, core_.shape().base().index);
+}
+
+// A large snapshot takes its time, while newer ones are saved here. What follows it stays for the
+// peer that it was sent to, or it would need the next one at once, and so on for ever; but for
+// kFollowUpSnapshots times the bytes that a snapshot is made for, no more.
+raft::Index Group::neededAfter(raft::Index snapshot) {
+  if (followUps_.empty()) return snapshot;
+  std::map<raft::ReplicaId, raft::Index> matches;
+  for (const raft::PeerProgress& peer : core_.progress()) matches[peer.replica] = peer.match;
+  raft::Index after = snapshot;
+  std::erase_if(followUps_, [&](const auto& sent) {
+    auto peer = matches.find(sent.first);
+    if (peer == matches.end() || peer->second >= snapshot) return true;
+    after = std::min(after, std::max(sent.second, peer->second));
+    return false;
+  });
+  uint64_t length = core_.shape().lastIndex() - core_.shape().base().index;
+  if (length == 0 || options_.snapshotEveryBytes == 0) return after;
+  uint64_t entryBytes = std::max<uint64_t>(logBytes_ / length, 1);
+  uint64_t entriesMax = options_.snapshotEveryBytes * kFollowUpSnapshots / entryBytes;
+  if (core_.shape().lastIndex() - after > entriesMax) return snapshot;  // hopeless: the next one
+  return after;
 }
 
 void Group::answerSnapshotCallers(const Outcome& outcome) {

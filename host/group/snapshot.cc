@@ -20,31 +20,28 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 constexpr std::string_view kMagic = "FLOTSNAP";
-constexpr size_t kPrefixBytes = 16;
-constexpr uint32_t kHeadChunk = 1;
-constexpr uint32_t kGroupChunk = 2;
-constexpr uint32_t kMachineChunk = 3;
-constexpr uint32_t kEndChunk = 4;
 
+// How a chunk of version 1 begins.
 struct ChunkStart {
   uint32_t kind = 0;
   uint32_t length = 0;
 };
 
-struct End {
+// The end of a file of version 1.
+struct EndOfOne {
   uint64_t groupBytes = 0;
   uint64_t machineBytes = 0;
 };
 
 template <typename Plain>
-std::string_view viewOf(const Plain& plain) {
+std::string_view bytesOf(const Plain& plain) {
   return {reinterpret_cast<const char*>(&plain), sizeof plain};
 }
 
-std::string prefix() {
+std::string prefixOf(uint32_t version) {
   std::string bytes(kMagic);
-  uint32_t numbers[] = {kSnapshotVersion, 0};
-  bytes += viewOf(numbers);
+  uint32_t numbers[] = {version, 0};
+  bytes += bytesOf(numbers);
   return bytes;
 }
 
@@ -61,8 +58,19 @@ std::string encodeHead(const SnapshotHead& head) {
   return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
 }
 
-// False where the bytes are no head.
-bool decodeHead(const std::string& from, SnapshotHead& to) try {
+}  // namespace
+
+std::string_view snapshotPrefix() {
+  static const std::string prefix = prefixOf(kSnapshotVersion);
+  return prefix;
+}
+
+void ChunkNames::add(const base::ContentName& name) {
+  ++count;
+  all = base::contentName(bytesOf(all), bytesOf(name));
+}
+
+bool readSnapshotHead(const std::string& from, SnapshotHead& to) try {
   if (from.empty() || from.size() % sizeof(capnp::word) != 0) return false;
   Bytes aligned = Bytes::copyOf(from);
   kj::ArrayPtr<const capnp::word> words(reinterpret_cast<const capnp::word*>(aligned.data()),
@@ -77,56 +85,55 @@ bool decodeHead(const std::string& from, SnapshotHead& to) try {
   return false;
 }
 
-}  // namespace
-
 // ---- writing -----------------------------------------------------------------------------------
 
 Result<void> SnapshotWriter::begin(SnapshotHead head, const Bytes& groupSection) {
-  std::string start = prefix();
-  chain_ = base::checksum(start);
-  if (auto put = this->put(start); !put) return put;
+  if (auto done = put(snapshotPrefix()); !done) return done;
   head.groupBytes = groupSection.size();
   groupBytes_ = groupSection.size();
-  if (auto done = writeChunk(kHeadChunk, encodeHead(head)); !done) return done;
-  std::string_view left = groupSection.view();
-  while (!left.empty()) {
-    size_t size = std::min<size_t>(left.size(), kSnapshotChunkMax);
-    if (auto done = writeChunk(kGroupChunk, left.substr(0, size)); !done) return done;
-    left.remove_prefix(size);
-  }
-  return {};
+  if (auto done = writeChunk(ChunkKind::head, encodeHead(head)); !done) return done;
+  if (auto done = writeSection(ChunkKind::group, groupSection.view()); !done) return done;
+  return endSection(ChunkKind::group);
 }
 
 Result<void> SnapshotWriter::write(std::string_view piece) {
   machineBytes_ += piece.size();
+  return writeSection(ChunkKind::machine, piece);
+}
+
+Result<uint64_t> SnapshotWriter::finish() {
+  if (auto done = endSection(ChunkKind::machine); !done) return done.fault();
+  SnapshotEnd end{groupBytes_, machineBytes_, names_.count, names_.all};
+  if (auto done = writeChunk(ChunkKind::end, bytesOf(end)); !done) return done.fault();
+  return fileBytes_;
+}
+
+Result<void> SnapshotWriter::writeSection(ChunkKind kind, std::string_view piece) {
   while (!piece.empty()) {
-    size_t size = std::min<size_t>(piece.size(), kSnapshotChunkMax - chunk_.size());
-    chunk_.append(piece.substr(0, size));
-    piece.remove_prefix(size);
-    if (chunk_.size() < kSnapshotChunkMax) continue;
-    if (auto done = writeChunk(kMachineChunk, chunk_); !done) return done;
+    ChunkCuts::Part part = cuts_.take(piece);
+    chunk_.append(piece.substr(0, part.size));
+    piece.remove_prefix(part.size);
+    if (!part.ends) continue;
+    if (auto done = writeChunk(kind, chunk_); !done) return done;
     chunk_.clear();
   }
   return {};
 }
 
-Result<uint64_t> SnapshotWriter::finish() {
-  if (!chunk_.empty()) {
-    if (auto done = writeChunk(kMachineChunk, chunk_); !done) return done.fault();
-    chunk_.clear();
-  }
-  End end{groupBytes_, machineBytes_};
-  if (auto done = writeChunk(kEndChunk, viewOf(end)); !done) return done.fault();
-  return fileBytes_;
+Result<void> SnapshotWriter::endSection(ChunkKind kind) {
+  cuts_ = ChunkCuts();
+  if (chunk_.empty()) return {};
+  auto done = writeChunk(kind, chunk_);
+  chunk_.clear();
+  return done;
 }
 
-Result<void> SnapshotWriter::writeChunk(uint32_t kind, std::string_view bytes) {
-  ASSERT(bytes.size() <= kSnapshotChunkMax);
-  ChunkStart start{kind, static_cast<uint32_t>(bytes.size())};
-  chain_ = base::checksum(bytes, base::checksum(viewOf(start), chain_));
-  if (auto done = put(viewOf(start)); !done) return done;
-  if (auto done = put(bytes); !done) return done;
-  return put(viewOf(chain_));
+Result<void> SnapshotWriter::writeChunk(ChunkKind kind, std::string_view bytes) {
+  ASSERT(bytes.size() <= kChunkBytesMax);
+  PackedChunk chunk = packChunk(kind, bytes, packer_, packed_);
+  names_.add(chunk.head.name);
+  if (auto done = put(viewOf(chunk.head)); !done) return done;
+  return put(chunk.stored);
 }
 
 Result<void> SnapshotWriter::put(std::string_view bytes) {
@@ -137,19 +144,19 @@ Result<void> SnapshotWriter::put(std::string_view bytes) {
 // ---- reading -----------------------------------------------------------------------------------
 
 Result<SnapshotHead> SnapshotReader::head() {
-  std::string start(kPrefixBytes, '\0');
+  std::string start(kSnapshotPrefixBytes, '\0');
   if (auto done = fill(start.data(), start.size()); !done) return done.fault();
   if (start.substr(0, kMagic.size()) != kMagic) return damaged("does not begin as a snapshot");
-  if (start != prefix()) {
-    uint32_t version = 0;
-    std::memcpy(&version, start.data() + kMagic.size(), sizeof version);
-    return damaged("is of version " + std::to_string(version) + ", this build reads " +
+  std::memcpy(&version_, start.data() + kMagic.size(), sizeof version_);
+  if (version_ == 0 || version_ > kSnapshotVersion) {
+    return damaged("is of version " + std::to_string(version_) + ", this build reads up to " +
                    std::to_string(kSnapshotVersion));
   }
+  if (start != prefixOf(version_)) return damaged("does not begin as a snapshot");
   chain_ = base::checksum(start);
   auto kind = readChunk();
   if (!kind) return kind.fault();
-  if (*kind != kHeadChunk || !decodeHead(chunk_, head_)) return damaged("has no head");
+  if (*kind != ChunkKind::head || !readSnapshotHead(chunk_, head_)) return damaged("has no head");
   if (head_.groupBytes > kGroupSectionMax) return damaged("has a group section past all bounds");
   return head_;
 }
@@ -160,7 +167,7 @@ Result<Bytes> SnapshotReader::groupSection() {
   while (filled < head_.groupBytes) {
     auto kind = readChunk();
     if (!kind) return kind.fault();
-    if (*kind != kGroupChunk || chunk_.size() > head_.groupBytes - filled) {
+    if (*kind != ChunkKind::group || chunk_.size() > head_.groupBytes - filled) {
       return damaged("has a group section of another size than its head says");
     }
     std::memcpy(section.get() + filled, chunk_.data(), chunk_.size());
@@ -175,11 +182,11 @@ Result<size_t> SnapshotReader::read(char* to, size_t size) {
     auto kind = readChunk();
     if (!kind) return kind.fault();
     taken_ = 0;
-    if (*kind == kEndChunk) {
+    if (*kind == ChunkKind::end) {
       ended_ = true;
       if (auto end = checkEnd(); !end) return end.fault();
       chunk_.clear();
-    } else if (*kind != kMachineChunk || chunk_.empty()) {
+    } else if (*kind != ChunkKind::machine || chunk_.empty()) {
       return damaged("has a chunk out of place");
     }
     machineBytes_ += chunk_.size();
@@ -204,11 +211,15 @@ Result<void> SnapshotReader::finish() {
 }
 
 Result<void> SnapshotReader::checkEnd() {
-  End end;
-  if (chunk_.size() != sizeof end) return damaged("has no proper end");
-  std::memcpy(&end, chunk_.data(), sizeof end);
+  SnapshotEnd end;
+  size_t size = version_ == 1 ? sizeof(EndOfOne) : sizeof end;
+  if (chunk_.size() != size) return damaged("has no proper end");
+  std::memcpy(&end, chunk_.data(), size);
   if (end.groupBytes != head_.groupBytes || end.machineBytes != machineBytes_) {
     return damaged("has sections of other sizes than its end says");
+  }
+  if (version_ != 1 && (end.chunks != names_.count || end.names != names_.all)) {
+    return damaged("has other chunks than its end says");
   }
   return {};
 }
@@ -225,19 +236,34 @@ Result<void> SnapshotReader::fill(char* to, size_t size) {
   return {};
 }
 
-Result<uint32_t> SnapshotReader::readChunk() {
+Result<ChunkKind> SnapshotReader::readChunk() {
+  if (version_ == 1) return readChunkOfOne();
+  char bytes[kChunkHeadBytes];
+  if (auto done = fill(bytes, sizeof bytes); !done) return done.fault();
+  ChunkHead head;
+  if (!readChunkHead({bytes, sizeof bytes}, head)) return damaged("has a chunk past all bounds");
+  stored_.resize(head.stored);
+  if (auto done = fill(stored_.data(), stored_.size()); !done) return done.fault();
+  if (!unpackChunk(head, stored_, packer_, chunk_)) {
+    return damaged("fails the checksum of its chunk " + std::to_string(names_.count));
+  }
+  if (head.kind != ChunkKind::end) names_.add(head.name);
+  return head.kind;
+}
+
+Result<ChunkKind> SnapshotReader::readChunkOfOne() {
   ChunkStart start;
   if (auto done = fill(reinterpret_cast<char*>(&start), sizeof start); !done) return done.fault();
-  if (start.length > kSnapshotChunkMax) return damaged("has a chunk past all bounds");
+  if (start.length > kChunkBytesMax) return damaged("has a chunk past all bounds");
   chunk_.resize(start.length);
   if (auto done = fill(chunk_.data(), chunk_.size()); !done) return done.fault();
   uint64_t checksum = 0;
   if (auto done = fill(reinterpret_cast<char*>(&checksum), sizeof checksum); !done) {
     return done.fault();
   }
-  chain_ = base::checksum(chunk_, base::checksum(viewOf(start), chain_));
+  chain_ = base::checksum(chunk_, base::checksum(bytesOf(start), chain_));
   if (chain_ != checksum) return damaged("fails a checksum");
-  return start.kind;
+  return static_cast<ChunkKind>(start.kind);
 }
 
 Fault SnapshotReader::damaged(const std::string& text) const {

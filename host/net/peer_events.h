@@ -10,6 +10,7 @@
 
 #include "flotilla/bytes.h"
 #include "flotilla/result.h"
+#include "host/group/chunk.h"
 #include "host/group/ports.h"
 #include "host/group/sleepers.h"
 #include "schemas/peer.capnp.h"
@@ -50,6 +51,20 @@ public:
   virtual kj::Promise<void> finish() = 0;
 };
 
+// One snapshot on its way in, chunk by chunk. What it has taken stays where it is destroyed before
+// done() was answered, for whoever offers the same again.
+//
+// Owner:  PeerService.
+// Thread: the network's loop calls, one after the other; the work may be done elsewhere.
+// Errors: a rejected promise ends the transfer, and the sender is told.
+class SnapshotArrival {
+public:
+  virtual ~SnapshotArrival() noexcept(false) = default;
+  virtual kj::Promise<std::string> ask(std::string heads) = 0;  // a byte for each: 1 is wanted
+  virtual kj::Promise<void> give(Bytes stored) = 0;
+  virtual kj::Promise<void> done() = 0;
+};
+
 // One snapshot file on its way out.
 //
 // Owner:  SnapshotSender, for the time of the transfer.
@@ -60,6 +75,7 @@ public:
   virtual ~SnapshotSourceFile() noexcept(false) = default;
   virtual uint64_t bytes() const = 0;
   virtual kj::Promise<Bytes> read(uint64_t offset, size_t bytesMax) = 0;  // empty: at the end
+  virtual kj::Promise<std::vector<group::ChunkAt>> chunks() = 0;          // none: it goes as it is
 };
 
 // The host behind the network: judges who may speak, and takes what they say.
@@ -94,6 +110,8 @@ public:
   virtual Result<kj::Own<SnapshotFile>> snapshotOffered(uint64_t host,
                                                         const group::PeerMessage& head,
                                                         uint64_t bytes) = 0;
+  virtual Result<kj::Own<SnapshotArrival>> snapshotComes(uint64_t host,
+                                                         const group::PeerMessage& head) = 0;
 
   virtual kj::Promise<schema::Group::Client> group(uint64_t id, uint64_t incarnation) = 0;
   virtual kj::Promise<void> fetchPlugin(FetchPluginContext context) = 0;

@@ -7,6 +7,7 @@
 #include "host/base/log.h"
 #include "host/net/codec.h"
 #include "host/net/refusal.h"
+#include "host/net/snapshot_chunks.h"
 #include "host/net/snapshot_stream.h"
 
 namespace flotilla::net {
@@ -335,12 +336,12 @@ void PeerLink::startSnapshots() {
 
 kj::Promise<void> PeerLink::runSnapshot(kj::Own<WaitingSnapshot> waiting) {
   WaitingSnapshot& next = *waiting;
-  return snapshots_.get(*address_)
-      .then([this, &next](schema::Peer::Client peer) mutable {
-        return next.open().then(
-            [this, &next, peer = kj::mv(peer)](kj::Own<SnapshotSourceFile> file) mutable {
-              return sendSnapshotFile(kj::mv(peer), kj::mv(file), std::move(next.head),
-                                      context_.timer, context_.config.snapshotPieceMs);
+  return next.open()
+      .then([this, &next](kj::Own<SnapshotSourceFile> file) {
+        SnapshotSourceFile& opened = *file;
+        return opened.chunks().then(
+            [this, &next, file = kj::mv(file)](std::vector<group::ChunkAt> chunks) mutable {
+              return sendFile(kj::mv(file), std::move(chunks), std::move(next.head));
             });
       })
       .then([&next] { next.end->fulfill(); },
@@ -350,6 +351,27 @@ kj::Promise<void> PeerLink::runSnapshot(kj::Own<WaitingSnapshot> waiting) {
         startSnapshots();
       })
       .attach(kj::mv(waiting));
+}
+
+// One of version 1 has no chunks that could be asked for: it goes whole or not at all.
+kj::Promise<void> PeerLink::sendFile(kj::Own<SnapshotSourceFile> file,
+                                     std::vector<group::ChunkAt> chunks, group::PeerMessage head) {
+  auto connect = [this]() -> kj::Promise<schema::Peer::Client> {
+    if (!address_) return downNow();
+    return snapshots_.get(*address_);
+  };
+  const PeerNetworkConfig& config = context_.config;
+  if (!chunks.empty()) {
+    ChunkPace pace{config.snapshotPieceMs, config.retryFirstMs, config.retryMs,
+                   config.snapshotBytesPerSecond};
+    return sendSnapshotChunks(kj::mv(connect), kj::mv(file), std::move(chunks), std::move(head),
+                              context_.timer, pace);
+  }
+  return connect().then(
+      [this, file = kj::mv(file), head = std::move(head)](schema::Peer::Client peer) mutable {
+        return sendSnapshotFile(kj::mv(peer), kj::mv(file), std::move(head), context_.timer,
+                                context_.config.snapshotPieceMs);
+      });
 }
 
 PeerStatus PeerLink::status() const {

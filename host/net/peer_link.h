@@ -80,6 +80,8 @@ private:
   void breakStream(const kj::Exception& exception);
   void startSnapshots();
   kj::Promise<void> runSnapshot(kj::Own<WaitingSnapshot> waiting);
+  kj::Promise<void> sendFile(kj::Own<SnapshotSourceFile> file, std::vector<group::ChunkAt> chunks,
+                             group::PeerMessage head);
   kj::Exception downNow() const;
   void taskFailed(kj::Exception&& exception) override;
 

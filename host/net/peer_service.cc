@@ -9,6 +9,7 @@
 
 #include "host/net/codec.h"
 #include "host/net/refusal.h"
+#include "host/net/snapshot_chunks.h"
 #include "host/net/snapshot_stream.h"
 
 namespace flotilla::net {
@@ -43,6 +44,7 @@ protected:
   kj::Promise<void> frame(FrameContext context) override;
   kj::Promise<void> beat(BeatContext context) override;
   kj::Promise<void> openSnapshot(OpenSnapshotContext context) override;
+  kj::Promise<void> offerSnapshot(OfferSnapshotContext context) override;
   kj::Promise<void> group(GroupContext context) override;
   kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
   kj::Promise<void> status(StatusContext context) override;
@@ -50,6 +52,8 @@ protected:
 
 private:
   void needHello() const;
+  group::PeerMessage headOf(schema::Message::Reader from) const;
+  kj::Own<void> countTransfer();
   kj::Promise<void> hold();
   void answerHeld();
 
@@ -117,27 +121,47 @@ kj::Promise<void> PeerService::beat(BeatContext context) {
   return kj::READY_NOW;
 }
 
-kj::Promise<void> PeerService::openSnapshot(OpenSnapshotContext context) {
+// A transfer may begin with this head, or is refused.
+group::PeerMessage PeerService::headOf(schema::Message::Reader from) const {
   needHello();
-  auto params = context.getParams();
   if (transfers_->count >= kSnapshotsInMax) {
-    return refusal(ErrorCode::overloaded, "snapshot: " + std::to_string(kSnapshotsInMax) +
-                                              " transfers are under way; try again later");
+    kj::throwFatalException(
+        refusal(ErrorCode::overloaded, "snapshot: " + std::to_string(kSnapshotsInMax) +
+                                           " transfers are under way; try again later"));
   }
-  Result<group::PeerMessage> head = decode(params.getHead());
-  if (!head) return refusal(head.fault());
+  Result<group::PeerMessage> head = decode(from);
+  if (!head) kj::throwFatalException(refusal(head.fault()));
   if (head->message.kind != raft::MessageKind::snapshot) {
-    return refusal(ErrorCode::badRequest, "snapshot: its head is no snapshot message");
+    kj::throwFatalException(
+        refusal(ErrorCode::badRequest, "snapshot: its head is no snapshot message"));
   }
-  SnapshotReceiver::Announced announced{params.getBytes(), params.getChecksum()};
-  Result<kj::Own<SnapshotFile>> file = events_.snapshotOffered(host_, *head, announced.bytes);
-  if (!file) return refusal(file.fault());
+  return std::move(*head);
+}
+
+// Held as long as the transfer.
+kj::Own<void> PeerService::countTransfer() {
   ++transfers_->count;
   kj::Own<Transfers> transfers = kj::addRef(*transfers_);
   Transfers& counted = *transfers;
-  auto keeper = kj::heap(kj::defer([&counted] { --counted.count; })).attach(kj::mv(transfers));
+  return kj::heap(kj::defer([&counted] { --counted.count; })).attach(kj::mv(transfers));
+}
+
+kj::Promise<void> PeerService::openSnapshot(OpenSnapshotContext context) {
+  auto params = context.getParams();
+  group::PeerMessage head = headOf(params.getHead());
+  SnapshotReceiver::Announced announced{params.getBytes(), params.getChecksum()};
+  Result<kj::Own<SnapshotFile>> file = events_.snapshotOffered(host_, head, announced.bytes);
+  if (!file) return refusal(file.fault());
   context.getResults().setSink(
-      kj::heap<SnapshotReceiver>(kj::mv(*file), announced, kj::mv(keeper)));
+      kj::heap<SnapshotReceiver>(kj::mv(*file), announced, countTransfer()));
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> PeerService::offerSnapshot(OfferSnapshotContext context) {
+  group::PeerMessage head = headOf(context.getParams().getHead());
+  Result<kj::Own<SnapshotArrival>> arrival = events_.snapshotComes(host_, head);
+  if (!arrival) return refusal(arrival.fault());
+  context.getResults().setThere(kj::heap<ChunkReceiver>(kj::mv(*arrival), countTransfer()));
   return kj::READY_NOW;
 }
 

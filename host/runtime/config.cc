@@ -194,6 +194,7 @@ void readStorage(Reading& reading, Section& root, Config& config) {
   std::map<std::string, std::string> volumes;
   storage.map("volumes", volumes);
   storage.number("ballast_bytes", config.ballastBytes, 0, 1ULL << 40);
+  storage.number("snapshot_bytes_per_second", config.snapshotBytesPerSecond, 0, 1ULL << 40);
   storage.number("generation_bytes", config.generationBytes, 1 << 20, 1ULL << 30);
   storage.flag("preallocate", config.preallocate);
   storage.end();

@@ -69,7 +69,9 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       timer(theIo.provider->getTimer()),
       startedUs(clock.monotonicUs()),
       inbox(theIo.unixEventPort),
-      files(inbox),
+      files(inbox, "files", false),
+      savePace(config.snapshotBytesPerSecond),
+      saves(inbox, "saves", true),
       pool(config.applyWorkers),
       replicas(config.hostId, inbox, files, pool),
       volumes(config, inbox, replicas),
@@ -199,6 +201,7 @@ Result<void> Host::openNetwork() {
   net::PeerNetworkConfig links;
   links.host = p.config.hostId;
   links.token = p.secrets.peerToken();
+  links.snapshotBytesPerSecond = p.config.snapshotBytesPerSecond;
   links.seed = std::hash<std::string>{}(p.id.birth) + p.bootNumber;
   auto made =
       kj::heap<net::PeerNetwork>(*KJ_ASSERT_NONNULL(p.dialer), p.timer, p.peers, std::move(links));

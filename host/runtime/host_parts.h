@@ -25,6 +25,7 @@
 #include "host/runtime/records.h"
 #include "host/runtime/replica_set.h"
 #include "host/runtime/router.h"
+#include "host/runtime/save_pace.h"
 #include "host/runtime/secrets.h"
 #include "host/runtime/turn.h"
 #include "host/runtime/volumes.h"
@@ -78,6 +79,8 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   CallTable calls;
   Turn turn{inbox};
   IoThread files;
+  SavePace savePace;
+  IoThread saves;  // of snapshots
   ApplyPool pool;
   ReplicaSet replicas;
   Volumes volumes;
@@ -87,6 +90,8 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             calls,
             pool,
             files,
+            saves,
+            savePace,
             *plugins,
             marks.get(),
             replicas,

@@ -54,6 +54,7 @@ kj::Promise<void> Host::handOver(int64_t deadlineUs) {
 }
 
 kj::Promise<void> Host::saveSnapshots() {
+  parts_->savePace.hurry.store(true);
   kj::Vector<kj::Promise<void>> saves;
   for (const auto& [group, replica] : parts_->replicas.all()) {
     if (replica->broken() || replica->machineState() != MachineState::running) continue;

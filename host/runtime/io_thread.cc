@@ -1,11 +1,21 @@
-// The thread for files.
+// The threads for files.
 #include "host/runtime/io_thread.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "host/base/thread_name.h"
 
 namespace flotilla::runtime {
 
-IoThread::IoThread(Inbox& inbox) : inbox_(inbox), thread_([this]() { loop(); }) {}
+namespace {
+
+constexpr int kPatientNice = 10;
+
+}  // namespace
+
+IoThread::IoThread(Inbox& inbox, const char* name, bool patient)
+    : inbox_(inbox), name_(name), patient_(patient), thread_([this]() { loop(); }) {}
 
 IoThread::~IoThread() {
   {
@@ -25,7 +35,9 @@ void IoThread::post(kj::Function<void()> work) {
 }
 
 void IoThread::loop() {
-  base::nameThread("files");
+  base::nameThread(name_);
+  // Of this thread alone, on Linux; refused, it is as patient as the others.
+  if (patient_) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kPatientNice);
   std::unique_lock lock(mutex_);
   while (true) {
     ready_.wait(lock, [this]() { return stopping_ || !work_.empty(); });

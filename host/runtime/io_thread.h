@@ -1,4 +1,5 @@
-// The thread for files: snapshots, plugins, records. Never the log.
+// The threads for files: one for snapshots that come and go, plugins and records, one for snapshots
+// that are saved. Never the log.
 #pragma once
 
 #include <condition_variable>
@@ -23,7 +24,8 @@ namespace flotilla::runtime {
 // Errors: what the work throws rejects the promise; work should answer a Result instead.
 class IoThread {
 public:
-  explicit IoThread(Inbox& inbox);
+  // `name` is the thread's; a `patient` one gives way to those that others wait for.
+  IoThread(Inbox& inbox, const char* name, bool patient);
   ~IoThread();
   KJ_DISALLOW_COPY(IoThread);
 
@@ -54,6 +56,8 @@ private:
   void loop();
 
   Inbox& inbox_;
+  const char* name_;
+  bool patient_;
   std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<kj::Function<void()>> work_;

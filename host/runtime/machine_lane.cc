@@ -10,6 +10,7 @@
 #include "host/runtime/plugin_room.h"
 #include "host/runtime/records.h"
 #include "host/runtime/replica.h"
+#include "host/runtime/save_pace.h"
 #include "host/runtime/turn.h"
 #include "host/store/snapshot_files.h"
 
@@ -198,7 +199,7 @@ Result<void> MachineLane::loadFrom(raft::LogPoint point) {
   return {};
 }
 
-// Captures here, at the boundary; saves on the file thread, beside later applies.
+// Captures here, at the boundary; saves on a thread of its own, beside later applies.
 void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers) {
   Result<std::unique_ptr<group::StateCapture>> captured =
       dead_ ? Result<std::unique_ptr<group::StateCapture>>(*dead_)
@@ -214,7 +215,13 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
     saved.generation = generation;
     saved.point = capture->point();
     auto writer = self->around_.snapshots.begin(self->order_.record->key, saved.point);
-    Result<uint64_t> written = writer ? capture->save(**writer) : Result<uint64_t>(writer.fault());
+    Result<uint64_t> written = 0;
+    if (writer) {
+      PacedSink paced(**writer, self->around_.savePace, self->closed_);
+      written = capture->save(paced);
+    } else {
+      written = writer.fault();
+    }
     capture.reset();
     if (!written) {
       saved.fault = written.fault();
@@ -227,7 +234,7 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
     later.saved.push_back(std::move(saved));
     if (!self->closed_.load()) self->send(std::move(later), true);
   };
-  around_.files.post(std::move(save));
+  around_.saves.post(std::move(save));
 }
 
 void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers& answers) {

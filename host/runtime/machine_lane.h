@@ -31,6 +31,7 @@ class Inbox;
 class IoThread;
 class PluginRoom;
 class Replica;
+struct SavePace;
 struct StoredReplica;
 
 // What a lane needs to know of its replica.
@@ -55,7 +56,8 @@ public:
   struct Around {
     ApplyPool& pool;
     Inbox& inbox;
-    IoThread& files;
+    IoThread& saves;
+    const SavePace& savePace;
     PluginRoom& plugins;
     store::SnapshotFiles& snapshots;
     plugin::CrashMarks* marks;

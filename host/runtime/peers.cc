@@ -83,9 +83,9 @@ void Peers::received(uint64_t host, std::vector<group::PeerMessage> messages) {
   parts_.replicas.received(host, std::move(messages));
 }
 
-Result<kj::Own<net::SnapshotFile>> Peers::snapshotOffered(uint64_t host,
-                                                          const group::PeerMessage& head,
-                                                          uint64_t) {
+// The replica that a snapshot may come for, from a leader of now: one of before would go on
+// sending.
+Result<Replica*> Peers::receiverOf(uint64_t host, const group::PeerMessage& head) {
   Replica* replica = parts_.replicas.find(head.group);
   if (replica == nullptr || replica->broken() ||
       replica->record().incarnation != head.incarnation ||
@@ -94,17 +94,53 @@ Result<kj::Own<net::SnapshotFile>> Peers::snapshotOffered(uint64_t host,
     return Fault{ErrorCode::noSuchGroup,
                  "group id:" + std::to_string(head.group) + ": no such replica here", ""};
   }
-  auto arrived = [this, key = replica->record().key, message = head.message]() {
+  if (head.message.term < replica->group().core().term()) {
+    return Fault{ErrorCode::badRequest,
+                 "snapshot: from the leader of term " + std::to_string(head.message.term) +
+                     ", it is term " + std::to_string(replica->group().core().term()) + " here",
+                 ""};
+  }
+  return replica;
+}
+
+std::function<void()> Peers::handOver(group::ReplicaKey key, const raft::Message& head) {
+  return [this, key, head]() {
     Replica* here = parts_.replicas.find(key);
     if (here == nullptr || here->broken()) return;
-    here->group().snapshotReceived(message);
+    here->group().snapshotReceived(head);
     here->touch();
   };
-  auto wanted = [this, key = replica->record().key]() {
-    return parts_.replicas.find(key) != nullptr;
+}
+
+Result<kj::Own<net::SnapshotFile>> Peers::snapshotOffered(uint64_t host,
+                                                          const group::PeerMessage& head,
+                                                          uint64_t) {
+  auto replica = receiverOf(host, head);
+  if (!replica) return replica.fault();
+  group::ReplicaKey key = (*replica)->record().key;
+  auto wanted = [this, key]() { return parts_.replicas.find(key) != nullptr; };
+  return receiveSnapshot(parts_.files, (*replica)->room().snapshots(), key, head.message.after,
+                         std::move(wanted), handOver(key, head.message));
+}
+
+// One at a time for a replica: whoever begins later takes the place of the one before, whose
+// connection may be dead without our knowing.
+Result<kj::Own<net::SnapshotArrival>> Peers::snapshotComes(uint64_t host,
+                                                           const group::PeerMessage& head) {
+  auto replica = receiverOf(host, head);
+  if (!replica) return replica.fault();
+  group::ReplicaKey key = (*replica)->record().key;
+  std::erase_if(arrivals_,
+                [this](const auto& each) { return parts_.replicas.find(each.first) == nullptr; });
+  uint64_t number = ++arrivalNumber_;
+  arrivals_[key] = number;
+  auto wanted = [this, key, number]() {
+    auto newest = arrivals_.find(key);
+    return parts_.replicas.find(key) != nullptr && newest != arrivals_.end() &&
+           newest->second == number;
   };
-  return receiveSnapshot(parts_.files, replica->room().snapshots(), replica->record().key,
-                         head.message.after, std::move(wanted), std::move(arrived));
+  return collectSnapshot(parts_.files, (*replica)->room().snapshots(), key, head.message.after,
+                         std::move(wanted), handOver(key, head.message));
 }
 
 kj::Promise<schema::Group::Client> Peers::group(uint64_t id, uint64_t incarnation) {

@@ -1,13 +1,15 @@
 // This host as its peers know it: whom it admits, what it does with what they send.
 #pragma once
 
-#include <set>
+#include <functional>
+#include <map>
 #include <string>
 
 #include "host/net/peer_events.h"
 
 namespace flotilla::runtime {
 
+class Replica;
 struct HostParts;
 
 // Owner:  HostParts; outlives the network.
@@ -25,13 +27,20 @@ public:
   void received(uint64_t host, std::vector<group::PeerMessage> messages) override;
   Result<kj::Own<net::SnapshotFile>> snapshotOffered(uint64_t host, const group::PeerMessage& head,
                                                      uint64_t bytes) override;
+  Result<kj::Own<net::SnapshotArrival>> snapshotComes(uint64_t host,
+                                                      const group::PeerMessage& head) override;
   kj::Promise<schema::Group::Client> group(uint64_t id, uint64_t incarnation) override;
   kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
   kj::Promise<void> status(StatusContext context) override;
   kj::Promise<void> control(ControlContext context) override;
 
 private:
+  Result<Replica*> receiverOf(uint64_t host, const group::PeerMessage& head);
+  std::function<void()> handOver(group::ReplicaKey key, const raft::Message& head);
+
   HostParts& parts_;
+  std::map<group::ReplicaKey, uint64_t> arrivals_;  // the newest that has begun to come
+  uint64_t arrivalNumber_ = 0;
 };
 
 }  // namespace flotilla::runtime

@@ -126,8 +126,8 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
 
   lane_ = std::make_shared<MachineLane>(
       LaneOrder{record_, state.machineAt, state.state.generation},
-      MachineLane::Around{around_.pool, around_.inbox, around_.files, around_.plugins,
-                          room_.snapshots(), around_.marks},
+      MachineLane::Around{around_.pool, around_.inbox, around_.saves, around_.savePace,
+                          around_.plugins, room_.snapshots(), around_.marks},
       weak_from_this());
   if (around_.marks != nullptr) {
     for (const plugin::CrashedAt& each : around_.marks->crashed()) {

@@ -27,6 +27,7 @@ class IoThread;
 class MachineLane;
 class PluginRoom;
 class Replica;
+struct SavePace;
 class Turn;
 
 // What all replicas of a host share.
@@ -36,6 +37,8 @@ struct Surroundings {
   CallTable& calls;
   ApplyPool& pool;
   IoThread& files;
+  IoThread& saves;
+  SavePace& savePace;
   PluginRoom& plugins;
   plugin::CrashMarks* marks;  // null in tests that run several hosts in one process
   group::Outbox& outbox;

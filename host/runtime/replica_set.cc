@@ -269,7 +269,13 @@ void ReplicaSet::sendSnapshot(group::ReplicaKey from, raft::Message head) {
   message.message = std::move(head);
   store::SnapshotFiles* snapshots = &replica->room().snapshots();
   auto open = [this, snapshots, from, point]() {
-    return openSnapshotSource(files_, *snapshots, from, point);
+    auto damaged = [this, from, point]() {
+      Replica* here = find(from);
+      if (here == nullptr || here->broken()) return;
+      here->group().snapshotLost(point);
+      here->touch();
+    };
+    return openSnapshotSource(files_, *snapshots, from, point, std::move(damaged));
   };
   auto sent = network_->sendSnapshot(host, std::move(message), std::move(open))
                   .then([this, from, to, point]() { snapshotEnded(from, to, point, true); })

@@ -1,8 +1,10 @@
 // Snapshot files between this host's disk and its peers.
 #include "host/runtime/snapshot_transfer.h"
 
-#include "host/group/snapshot.h"
+#include "host/base/log.h"
+#include "host/group/snapshot_collector.h"
 #include "host/net/refusal.h"
+#include "host/store/chunk_shelf.h"
 
 namespace flotilla::runtime {
 namespace {
@@ -26,6 +28,17 @@ public:
     return files_.run(std::move(work)).then([](Result<Bytes> piece) -> Bytes {
       if (!piece) kj::throwFatalException(net::refusal(piece.fault()));
       return std::move(*piece);
+    });
+  }
+
+  kj::Promise<std::vector<group::ChunkAt>> chunks() override {
+    auto work = [reader = reader_]() {
+      return group::listChunks(
+          [&](uint64_t offset, char* to, size_t size) { return reader->readAt(offset, to, size); });
+    };
+    return files_.run(std::move(work)).then([](Result<std::vector<group::ChunkAt>> chunks) {
+      if (!chunks) kj::throwFatalException(net::refusal(chunks.fault()));
+      return std::move(*chunks);
     });
   }
 
@@ -98,19 +111,121 @@ private:
   std::shared_ptr<SharedWriter> writer_;  // made, used and dropped on the file thread
 };
 
+// What the file thread has of a snapshot that comes chunk by chunk.
+struct Arrival {
+  std::unique_ptr<store::SnapshotWriter> writer;
+  std::unique_ptr<store::ChunkShelf> shelf;
+  std::unique_ptr<group::SnapshotCollector> collector;
+
+  Result<void> begin(store::SnapshotFiles& snapshots, group::ReplicaKey key, raft::LogPoint point) {
+    if (collector) return {};
+    auto begun = snapshots.arrive(key, point);
+    if (!begun) return begun.fault();
+    auto donors = snapshots.donors(key, point);
+    if (!donors) return donors.fault();
+    writer = std::move(*begun);
+    shelf = std::make_unique<store::ChunkShelf>(*donors);
+    collector = std::make_unique<group::SnapshotCollector>(
+        *writer, *shelf, group::SnapshotCollector::Wanted{key.group, point});
+    return collector->begin([this](uint64_t offset, char* to, size_t size) {
+      return writer->readAt(offset, to, size);
+    });
+  }
+
+  Result<void> finish(store::SnapshotFiles& snapshots, group::ReplicaKey key) {
+    if (!collector) return Fault{ErrorCode::badRequest, "snapshot: it is empty", ""};
+    if (auto whole = collector->done(); !whole) return whole;
+    if (auto finished = writer->finish(); !finished) return finished.fault();
+    return snapshots.removeArrivals(key);
+  }
+};
+
+class Arriving final : public net::SnapshotArrival {
+public:
+  Arriving(IoThread& files, store::SnapshotFiles& snapshots, group::ReplicaKey key,
+           raft::LogPoint point, std::function<bool()> wanted, std::function<void()> arrived)
+      : files_(files),
+        snapshots_(snapshots),
+        key_(key),
+        point_(point),
+        wanted_(std::move(wanted)),
+        arrived_(std::move(arrived)),
+        arrival_(std::make_shared<Arrival>()) {}
+
+  kj::Promise<std::string> ask(std::string heads) override {
+    auto work = [arrival = arrival_, heads = std::move(heads), &snapshots = snapshots_, key = key_,
+                 point = point_]() -> Result<std::string> {
+      if (auto begun = arrival->begin(snapshots, key, point); !begun) return begun.fault();
+      return arrival->collector->ask(heads);
+    };
+    return run<std::string>(std::move(work));
+  }
+
+  kj::Promise<void> give(Bytes stored) override {
+    auto work = [arrival = arrival_, stored = std::move(stored)]() -> Result<bool> {
+      if (!arrival->collector) return Fault{ErrorCode::badRequest, "snapshot: nothing asked", ""};
+      if (auto given = arrival->collector->give(stored.view()); !given) return given.fault();
+      return true;
+    };
+    return run<bool>(std::move(work)).ignoreResult();
+  }
+
+  kj::Promise<void> done() override {
+    auto work = [arrival = arrival_, &snapshots = snapshots_,
+                 key = key_]() -> Result<group::SnapshotCollector::Counts> {
+      if (auto finished = arrival->finish(snapshots, key); !finished) return finished.fault();
+      return arrival->collector->counts();
+    };
+    return run<group::SnapshotCollector::Counts>(std::move(work))
+        .then([key = key_, point = point_,
+               arrived = arrived_](group::SnapshotCollector::Counts counts) {
+          base::logInfo("group id:" + std::to_string(key.group) + ": snapshot at " +
+                        std::to_string(point.index) + " is here: chunks received=" +
+                        std::to_string(counts.received) + " kept=" + std::to_string(counts.kept) +
+                        " copied=" + std::to_string(counts.copied));
+          arrived();
+        });
+  }
+
+private:
+  // On the file thread, unless the replica was removed, or another has begun to send to it.
+  template <typename T, typename Work>
+  kj::Promise<T> run(Work work) {
+    if (!wanted_()) {
+      return net::refusal(ErrorCode::groupRemoved,
+                          "snapshot: its replica was removed, or is sent another");
+    }
+    return files_.run(std::move(work)).then([](Result<T> done) -> T {
+      if (!done) kj::throwFatalException(net::refusal(done.fault()));
+      return std::move(*done);
+    });
+  }
+
+  IoThread& files_;
+  store::SnapshotFiles& snapshots_;
+  const group::ReplicaKey key_;
+  const raft::LogPoint point_;
+  std::function<bool()> wanted_;
+  std::function<void()> arrived_;
+  std::shared_ptr<Arrival> arrival_;  // used and dropped on the file thread
+};
+
 }  // namespace
 
 kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files,
                                                                  store::SnapshotFiles& snapshots,
                                                                  group::ReplicaKey key,
-                                                                 raft::LogPoint point) {
+                                                                 raft::LogPoint point,
+                                                                 std::function<void()> damaged) {
   auto work = [&snapshots, key, point]() -> Result<SharedReader> {
     auto reader = snapshots.read(key, point);
     if (!reader) return reader.fault();
     return SharedReader(std::move(*reader));
   };
   return files.run(std::move(work))
-      .then([&files](Result<SharedReader> reader) -> kj::Own<net::SnapshotSourceFile> {
+      .then([&files, damaged = std::move(damaged)](
+                Result<SharedReader> reader) -> kj::Own<net::SnapshotSourceFile> {
+        if (!reader && reader.fault().code == ErrorCode::corrupt) damaged();
         if (!reader) kj::throwFatalException(net::refusal(reader.fault()));
         return kj::heap<Source>(files, std::move(*reader));
       });
@@ -121,6 +236,13 @@ kj::Own<net::SnapshotFile> receiveSnapshot(IoThread& files, store::SnapshotFiles
                                            std::function<bool()> wanted,
                                            std::function<void()> arrived) {
   return kj::heap<Incoming>(files, snapshots, key, point, std::move(wanted), std::move(arrived));
+}
+
+kj::Own<net::SnapshotArrival> collectSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
+                                              group::ReplicaKey key, raft::LogPoint point,
+                                              std::function<bool()> wanted,
+                                              std::function<void()> arrived) {
+  return kj::heap<Arriving>(files, snapshots, key, point, std::move(wanted), std::move(arrived));
 }
 
 }  // namespace flotilla::runtime

@@ -15,11 +15,13 @@
 
 namespace flotilla::runtime {
 
-// The saved snapshot at `point`, checked whole and ready to be sent.
+// The saved snapshot at `point`, checked whole and ready to be sent. `damaged` is called where it
+// is not whole.
 kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files,
                                                                  store::SnapshotFiles& snapshots,
                                                                  group::ReplicaKey key,
-                                                                 raft::LogPoint point);
+                                                                 raft::LogPoint point,
+                                                                 std::function<void()> damaged);
 
 // A place for one on its way in. `arrived` is called on the loop once the file is whole, verified
 // against the group's own checks and synced. `wanted` is asked before each piece: a replica that is
@@ -28,5 +30,12 @@ kj::Own<net::SnapshotFile> receiveSnapshot(IoThread& files, store::SnapshotFiles
                                            group::ReplicaKey key, raft::LogPoint point,
                                            std::function<bool()> wanted,
                                            std::function<void()> arrived);
+
+// The same for one that comes chunk by chunk: what has arrived stays for the next attempt, and what
+// older files have is not asked for.
+kj::Own<net::SnapshotArrival> collectSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
+                                              group::ReplicaKey key, raft::LogPoint point,
+                                              std::function<bool()> wanted,
+                                              std::function<void()> arrived);
 
 }  // namespace flotilla::runtime

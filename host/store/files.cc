@@ -67,6 +67,21 @@ Result<void> writeAt(const FileDescriptor& file, const std::string& path, std::s
   return {};
 }
 
+Result<size_t> readUpTo(const FileDescriptor& file, const std::string& path, uint64_t offset,
+                        char* to, size_t size) {
+  size_t got = 0;
+  while (got < size) {
+    ssize_t piece = ::pread(file.get(), to + got, size - got, static_cast<off_t>(offset + got));
+    if (piece < 0) {
+      if (errno == EINTR) continue;
+      return posixFault(path, "read", errno);
+    }
+    if (piece == 0) break;
+    got += static_cast<size_t>(piece);
+  }
+  return got;
+}
+
 Result<void> syncFile(const FileDescriptor& file, const std::string& path) {
   if (::fsync(file.get()) != 0) return posixFault(path, "sync", errno);
   return {};

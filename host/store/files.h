@@ -60,6 +60,9 @@ Result<FileDescriptor> openFile(const std::string& path, int flags, unsigned mod
 Result<void> writeAll(const FileDescriptor& file, const std::string& path, std::string_view bytes);
 Result<void> writeAt(const FileDescriptor& file, const std::string& path, std::string_view bytes,
                      uint64_t offset);
+// Fills `to` from `offset` on; less than `size` only at the file's end.
+Result<size_t> readUpTo(const FileDescriptor& file, const std::string& path, uint64_t offset,
+                        char* to, size_t size);
 Result<void> syncFile(const FileDescriptor& file, const std::string& path);
 
 }  // namespace flotilla::store

@@ -25,6 +25,8 @@ constexpr size_t kTrailerBytes = 56;
 constexpr size_t kPieceBytes = 256 << 10;
 constexpr const char* kSuffix = ".snap";
 constexpr const char* kAside = ".part";
+constexpr const char* kArriving = ".arriving";
+constexpr uint64_t kHandBytes = 8 << 20;  // as much is handed to the disk at a time
 
 std::string trailerOf(const SnapshotFile& about) {
   std::string bytes;
@@ -43,21 +45,6 @@ Fault damage(const std::string& path, const std::string& what) {
   return Fault{ErrorCode::corrupt, "snapshot " + path + ": " + what, {}};
 }
 
-Result<size_t> readSome(const FileDescriptor& file, const std::string& path, uint64_t offset,
-                        char* to, size_t size) {
-  size_t got = 0;
-  while (got < size) {
-    ssize_t piece = ::pread(file.get(), to + got, size - got, static_cast<off_t>(offset + got));
-    if (piece < 0) {
-      if (errno == EINTR) continue;
-      return posixFault(path, "read", errno);
-    }
-    if (piece == 0) break;
-    got += static_cast<size_t>(piece);
-  }
-  return got;
-}
-
 // What the trailer says, which must fit the file's name and size.
 Result<SnapshotFile> readTrailer(const FileDescriptor& file, const std::string& path,
                                  raft::LogPoint point) {
@@ -66,7 +53,7 @@ Result<SnapshotFile> readTrailer(const FileDescriptor& file, const std::string& 
   auto size = static_cast<uint64_t>(about.st_size);
   if (size < kTrailerBytes) return damage(path, "only " + std::to_string(size) + " bytes long");
   char bytes[kTrailerBytes];
-  auto got = readSome(file, path, size - kTrailerBytes, bytes, kTrailerBytes);
+  auto got = readUpTo(file, path, size - kTrailerBytes, bytes, kTrailerBytes);
   if (!got) return got.fault();
   std::string_view trailer(bytes, *got);
   Unpacker in(trailer);
@@ -117,50 +104,63 @@ bool endsWith(const std::string& text, std::string_view end) {
 
 }  // namespace
 
-SnapshotWriter::SnapshotWriter(FileDescriptor file, std::string path, raft::LogPoint point)
-    : file_(std::move(file)), path_(std::move(path)), point_(point) {}
+SnapshotWriter::SnapshotWriter(FileDescriptor file, std::string path, const char* aside,
+                               raft::LogPoint point)
+    : file_(std::move(file)), path_(std::move(path)), aside_(path_ + aside), point_(point) {}
 
 SnapshotWriter::~SnapshotWriter() {
-  if (!finished_) ::unlink((path_ + kAside).c_str());
+  if (!finished_ && !stays_) ::unlink(aside_.c_str());
 }
 
+// Handed to the disk as it comes: what gathers until the sync at the end would hold up the log's.
 Result<void> SnapshotWriter::write(std::string_view piece) {
-  if (auto wrote = writeAll(file_, path_ + kAside, piece); !wrote) return wrote;
+  if (auto wrote = writeAll(file_, aside_, piece); !wrote) return wrote;
   checksum_.add(piece);
   bytes_ += piece.size();
+  if (bytes_ - handed_ >= kHandBytes) {
+    ::sync_file_range(file_.get(), static_cast<off_t>(handed_),
+                      static_cast<off_t>(bytes_ - handed_),
+                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                          SYNC_FILE_RANGE_WAIT_AFTER);  // advice: finish() syncs
+    handed_ = bytes_;
+  }
   return {};
 }
 
-Result<void> SnapshotWriter::writeAt(uint64_t offset, std::string_view piece) {
-  if (offset > bytes_) {
-    return Fault{ErrorCode::badRequest,
-                 "snapshot " + path_ + ": a piece at " + std::to_string(offset) + ", but only " +
-                     std::to_string(bytes_) + " bytes came before it",
-                 {}};
+Result<void> SnapshotWriter::keepFirst(uint64_t bytes) {
+  if (::ftruncate(file_.get(), static_cast<off_t>(bytes)) != 0) {
+    return posixFault(aside_, "cut", errno);
   }
-  uint64_t known = bytes_ - offset;
-  if (known >= piece.size()) return {};
-  return write(piece.substr(known));
+  checksum_ = base::RunningChecksum();
+  bytes_ = 0;
+  auto piece = std::make_unique<char[]>(kPieceBytes);
+  while (bytes_ < bytes) {
+    size_t wanted = static_cast<size_t>(std::min<uint64_t>(kPieceBytes, bytes - bytes_));
+    auto got = readUpTo(file_, aside_, bytes_, piece.get(), wanted);
+    if (!got) return got.fault();
+    if (*got < wanted) return damage(aside_, "was cut while it was read");
+    checksum_.add({piece.get(), *got});
+    bytes_ += *got;
+  }
+  handed_ = bytes_;
+  if (::lseek(file_.get(), static_cast<off_t>(bytes), SEEK_SET) < 0) {
+    return posixFault(aside_, "go on in", errno);
+  }
+  return {};
+}
+
+Result<size_t> SnapshotWriter::readAt(uint64_t offset, char* to, size_t size) const {
+  return readUpTo(file_, aside_, offset, to, size);
 }
 
 Result<SnapshotFile> SnapshotWriter::finish() {
   SnapshotFile about{point_, bytes_, checksum_.value(), path_};
-  std::string aside = path_ + kAside;
-  if (auto wrote = writeAll(file_, aside, trailerOf(about)); !wrote) return wrote.fault();
-  if (auto synced = syncFile(file_, aside); !synced) return synced.fault();
-  if (::rename(aside.c_str(), path_.c_str()) != 0) return posixFault(path_, "rename to", errno);
+  if (auto wrote = writeAll(file_, aside_, trailerOf(about)); !wrote) return wrote.fault();
+  if (auto synced = syncFile(file_, aside_); !synced) return synced.fault();
+  if (::rename(aside_.c_str(), path_.c_str()) != 0) return posixFault(path_, "rename to", errno);
   finished_ = true;
   if (auto synced = syncDirectory(parentOf(path_)); !synced) return synced.fault();
   return about;
-}
-
-Result<SnapshotFile> SnapshotWriter::finishExpecting(uint64_t bytes, uint64_t checksum) {
-  if (bytes != bytes_) {
-    return damage(path_, std::to_string(bytes_) + " bytes came, " + std::to_string(bytes) +
-                             " were announced");
-  }
-  if (checksum != checksum_.value()) return damage(path_, "what came fails its checksum");
-  return finish();
 }
 
 SnapshotReader::SnapshotReader(FileDescriptor file, SnapshotFile about)
@@ -175,7 +175,7 @@ Result<size_t> SnapshotReader::read(char* to, size_t size) {
 Result<size_t> SnapshotReader::readAt(uint64_t offset, char* to, size_t size) const {
   if (offset >= about_.bytes) return size_t{0};
   size_t wanted = static_cast<size_t>(std::min<uint64_t>(size, about_.bytes - offset));
-  auto got = readSome(file_, about_.path, offset, to, wanted);
+  auto got = readUpTo(file_, about_.path, offset, to, wanted);
   if (got && *got < wanted) return damage(about_.path, "was cut while it was read");
   return got;
 }
@@ -205,7 +205,65 @@ Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::begin(group::ReplicaKey r
   std::string path = directoryOf(replica) + "/" + pairName(point.index, point.term) + kSuffix;
   auto file = openFile(path + kAside, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file) return file.fault();
-  return std::unique_ptr<SnapshotWriter>(new SnapshotWriter(std::move(*file), path, point));
+  return std::unique_ptr<SnapshotWriter>(new SnapshotWriter(std::move(*file), path, kAside, point));
+}
+
+Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::arrive(group::ReplicaKey replica,
+                                                              raft::LogPoint point) {
+  if (auto made = makeDirectories(directoryOf(replica)); !made) return made.fault();
+  auto others = arrivals(replica);
+  if (!others) return others.fault();
+  std::erase_if(*others, [&](const SnapshotFile& each) { return each.point == point; });
+  if (!others->empty()) others->pop_back();  // it has chunks to give
+  for (const SnapshotFile& each : *others) {
+    if (auto removed = removeFile(each.path); !removed) return removed.fault();
+  }
+  std::string path = directoryOf(replica) + "/" + pairName(point.index, point.term) + kSuffix;
+  auto file = openFile(path + kArriving, O_RDWR | O_CREAT);
+  if (!file) return file.fault();
+  std::unique_ptr<SnapshotWriter> writer(
+      new SnapshotWriter(std::move(*file), path, kArriving, point));
+  writer->stays_ = true;
+  return writer;
+}
+
+Result<std::vector<std::string>> SnapshotFiles::donors(group::ReplicaKey replica,
+                                                       raft::LogPoint point) {
+  std::vector<std::string> paths;
+  auto whole = list(replica);
+  if (!whole) return whole.fault();
+  for (const SnapshotFile& each : *whole) paths.push_back(each.path);
+  auto parts = arrivals(replica);
+  if (!parts) return parts.fault();
+  for (const SnapshotFile& each : *parts) {
+    if (each.point != point) paths.push_back(each.path);
+  }
+  return paths;
+}
+
+Result<void> SnapshotFiles::removeArrivals(group::ReplicaKey replica) {
+  auto files = arrivals(replica);
+  if (!files) return files.fault();
+  for (const SnapshotFile& each : *files) {
+    if (auto removed = removeFile(each.path); !removed) return removed;
+  }
+  return {};
+}
+
+Result<std::vector<SnapshotFile>> SnapshotFiles::arrivals(group::ReplicaKey replica) {
+  std::vector<SnapshotFile> files;
+  if (!exists(directoryOf(replica))) return files;
+  auto names = listDirectory(directoryOf(replica));
+  if (!names) return names.fault();
+  for (const std::string& name : *names) {
+    auto pair = parsePair(name, std::string(kSuffix) + kArriving);
+    if (!pair) continue;
+    files.push_back({{pair->first, pair->second}, 0, 0, directoryOf(replica) + "/" + name});
+  }
+  std::sort(files.begin(), files.end(), [](const SnapshotFile& a, const SnapshotFile& b) {
+    return std::pair(a.point.index, a.point.term) < std::pair(b.point.index, b.point.term);
+  });
+  return files;
 }
 
 Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(group::ReplicaKey replica,
@@ -221,7 +279,7 @@ Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(group::ReplicaKey re
   auto piece = std::make_unique<char[]>(kPieceBytes);
   for (uint64_t offset = 0; offset < about->bytes;) {
     size_t wanted = static_cast<size_t>(std::min<uint64_t>(kPieceBytes, about->bytes - offset));
-    auto got = readSome(*file, path, offset, piece.get(), wanted);
+    auto got = readUpTo(*file, path, offset, piece.get(), wanted);
     if (!got) return got.fault();
     if (*got < wanted) return damage(path, "ends early");
     sum.add({piece.get(), *got});
@@ -259,11 +317,12 @@ Result<std::optional<SnapshotFile>> SnapshotFiles::newest(group::ReplicaKey repl
 }
 
 Result<void> SnapshotFiles::removeOlder(group::ReplicaKey replica, raft::Index index) {
-  auto files = list(replica);
-  if (!files) return files.fault();
-  for (const SnapshotFile& file : *files) {
-    if (file.point.index >= index) continue;
-    if (auto removed = removeFile(file.path); !removed) return removed;
+  for (auto files : {list(replica), arrivals(replica)}) {
+    if (!files) return files.fault();
+    for (const SnapshotFile& file : *files) {
+      if (file.point.index >= index) continue;
+      if (auto removed = removeFile(file.path); !removed) return removed;
+    }
   }
   return {};
 }

@@ -10,7 +10,7 @@
 
 #include "flotilla/result.h"
 #include "host/base/checksum.h"
-#include "host/group/ports.h"
+#include "host/group/snapshot_collector.h"
 #include "host/store/files.h"
 
 namespace flotilla::store {
@@ -24,32 +24,32 @@ struct SnapshotFile {
   std::string path;
 };
 
-// Writes one aside. Not finished, it is removed.
+// Writes one aside. Not finished, it is removed, or stays where it is one that arrives.
 //
 // Owner:  whoever began it. Thread: one at a time. Errors: diskFull or io; then only to be dropped.
-class SnapshotWriter final : public group::SnapshotSink {
+class SnapshotWriter final : public group::SnapshotPart {
 public:
   ~SnapshotWriter() override;
 
   Result<void> write(std::string_view piece) override;
-  // For a received one: a piece at its place. What was had already is skipped; a gap is badRequest.
-  Result<void> writeAt(uint64_t offset, std::string_view piece);
-  uint64_t bytes() const { return bytes_; }  // of content, so far
+  Result<void> keepFirst(uint64_t bytes) override;
+  Result<size_t> readAt(uint64_t offset, char* to, size_t size) const;  // of content
 
   // Trailer, sync, rename, directory sync.
   Result<SnapshotFile> finish();
-  // The same, but only if content is exactly this; `corrupt` otherwise.
-  Result<SnapshotFile> finishExpecting(uint64_t bytes, uint64_t checksum);
 
 private:
   friend class SnapshotFiles;
-  SnapshotWriter(FileDescriptor file, std::string path, raft::LogPoint point);
+  SnapshotWriter(FileDescriptor file, std::string path, const char* aside, raft::LogPoint point);
 
   FileDescriptor file_;
-  std::string path_;  // the final one; ".part" is appended while it is written
+  std::string path_;   // the final one
+  std::string aside_;  // where it is until then
   raft::LogPoint point_;
   base::RunningChecksum checksum_;
   uint64_t bytes_ = 0;
+  uint64_t handed_ = 0;  // so many have been handed to the disk
+  bool stays_ = false;
   bool finished_ = false;
 };
 
@@ -75,17 +75,26 @@ private:
 // All snapshots of a volume.
 //
 // Owner:  runtime.
-// Thread: any for different replicas, one at a time for one replica; calls wait for the disk (the
-//         snapshot thread's work).
+// Thread: any for different replicas; of one replica one at a time is saved, and beside it one at a
+//         time does the rest. Calls wait for the disk.
 // Errors: diskFull, corrupt (a damaged file, or one that should be there and is not), io.
 class SnapshotFiles {
 public:
   explicit SnapshotFiles(std::string directory) : directory_(std::move(directory)) {}
 
-  // At the host's start: makes the directory, removes what was left half-written.
+  // At the host's start: makes the directory, removes what was left half-written; what had arrived
+  // of a snapshot stays.
   Result<void> open();
 
   Result<std::unique_ptr<SnapshotWriter>> begin(group::ReplicaKey replica, raft::LogPoint point);
+  // One that comes from another host, over several lives of the connection and of this host: it
+  // goes on with what is there of it. Of what has arrived of other points the newest stays.
+  Result<std::unique_ptr<SnapshotWriter>> arrive(group::ReplicaKey replica, raft::LogPoint point);
+  // Where chunks may lie that a snapshot at `point` has, too: finished files and parts of others.
+  Result<std::vector<std::string>> donors(group::ReplicaKey replica, raft::LogPoint point);
+  // Removes what has arrived of any.
+  Result<void> removeArrivals(group::ReplicaKey replica);
+
   // Reads the whole file once to check it.
   Result<std::unique_ptr<SnapshotReader>> read(group::ReplicaKey replica, raft::LogPoint point);
 
@@ -93,7 +102,7 @@ public:
   // trailer is listed with 0 of both.
   Result<std::vector<SnapshotFile>> list(group::ReplicaKey replica);
   Result<std::optional<SnapshotFile>> newest(group::ReplicaKey replica);
-  // Removes those below `index`.
+  // Removes those below `index`, and what has arrived of such.
   Result<void> removeOlder(group::ReplicaKey replica, raft::Index index);
   // Removes all of a replica's, and its directory.
   Result<void> removeReplica(group::ReplicaKey replica);
@@ -103,6 +112,8 @@ public:
   std::string directoryOf(group::ReplicaKey replica) const;
 
 private:
+  Result<std::vector<SnapshotFile>> arrivals(group::ReplicaKey replica);  // by index, rising
+
   std::string directory_;
 };
 

@@ -253,6 +253,69 @@ TEST_CASE("group/group: a replica away past compaction catches up by snapshot") 
   CHECK(trio.machineAt(away).values.size() == 71);
 }
 
+// A large one takes its time, while newer ones are saved where it is sent from.
+TEST_CASE("group/group: what follows a snapshot on its way stays for who gets it") {
+  Trio trio(3, snapshotsEvery(20));
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId away = otherThan(leader);
+  trio.crash(away);
+  putMany(trio, leader, 70);
+  trio.streamsMove = false;
+  trio.start(away);
+  trio.tickAll(10);
+  REQUIRE(trio.streams.size() == 1);
+  raft::Index sent = trio.streams.front().head.after.index;
+  putMany(trio, leader, 90);
+  CHECK(trio.groupAt(leader).status().snapshotIndex >= sent + 60);
+  CHECK(trio.groupAt(leader).status().firstIndex <= sent + 1);
+  trio.streamsMove = true;
+  trio.tickAll(40);
+  CHECK(trio.streamCount == 1);
+  CHECK(trio.groupAt(away).status().applied == trio.groupAt(leader).status().applied);
+  putMany(trio, leader, 40);
+  CHECK(trio.groupAt(leader).status().firstIndex > sent + 60);
+}
+
+TEST_CASE("group/group: a snapshot whose file is damaged is saved again, though nothing is new") {
+  Trio trio(1, snapshotsEvery(20));
+  raft::ReplicaId leader = trio.elect();
+  putMany(trio, leader, 30);
+  trio.groupAt(leader).requestSnapshot(trio.call());
+  trio.settle();
+  group::Status status = trio.groupAt(leader).status();
+  REQUIRE(status.snapshotIndex == status.applied);
+  std::string whole = trio.at(leader).files[status.snapshotIndex];
+  trio.at(leader).files[status.snapshotIndex] = "damaged";
+  trio.groupAt(leader).snapshotLost({status.snapshotIndex - 1, 1});  // another one
+  trio.settle();
+  CHECK(trio.at(leader).files[status.snapshotIndex] == "damaged");
+  trio.groupAt(leader).snapshotLost({status.snapshotIndex, trio.groupAt(leader).core().term()});
+  trio.settle();
+  CHECK(trio.at(leader).files[status.snapshotIndex] == whole);
+}
+
+TEST_CASE(
+    "group/group: what follows a snapshot stays within bounds; beyond them the next is sent") {
+  group::GroupOptions options = snapshotsEvery(20);
+  options.snapshotEveryBytes = 1000;
+  Trio trio(3, options);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId away = otherThan(leader);
+  trio.crash(away);
+  putMany(trio, leader, 70);
+  trio.streamsMove = false;
+  trio.start(away);
+  trio.tickAll(10);
+  REQUIRE(trio.streams.size() == 1);
+  raft::Index sent = trio.streams.front().head.after.index;
+  putMany(trio, leader, 200);
+  CHECK(trio.groupAt(leader).status().firstIndex > sent + 60);
+  trio.streamsMove = true;
+  trio.tickAll(40);
+  CHECK(trio.streamCount > 1);
+  CHECK(trio.groupAt(away).status().applied == trio.groupAt(leader).status().applied);
+}
+
 TEST_CASE("group/group: a snapshot that cannot be loaded leaves the replica as it was") {
   Trio trio(3, snapshotsEvery(20));
   raft::ReplicaId leader = trio.elect();

@@ -211,7 +211,7 @@ bool Trio::deliver() {
 }
 
 bool Trio::stream() {
-  if (streams.empty()) return false;
+  if (streams.empty() || !streamsMove) return false;
   Stream next = std::move(streams.front());
   streams.pop_front();
   ++streamCount;

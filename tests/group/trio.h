@@ -105,6 +105,7 @@ public:
   };
   std::deque<Stream> streams;
   size_t streamCount = 0;
+  bool streamsMove = true;  // false: snapshots stay on their way
   int64_t timeUs = 1'700'000'000'000'000;
   int64_t wallAheadUs = 0;  // of the other clock
 

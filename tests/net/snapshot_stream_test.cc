@@ -38,6 +38,9 @@ public:
     if (++reads_ == flipAtRead) piece[0] = static_cast<char>(piece[0] + 1);
     return Bytes::copyOf(piece);
   }
+  kj::Promise<std::vector<group::ChunkAt>> chunks() override {
+    return std::vector<group::ChunkAt>();  // as one of version 1
+  }
 
 private:
   std::string text_;

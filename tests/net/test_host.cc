@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "host/group/snapshot_collector.h"
 #include "host/net/gathering_stream.h"
 #include "host/net/refusal.h"
 #include "schemas/client.capnp.h"
@@ -171,6 +172,98 @@ void TestHost::heardBeat(uint64_t host, group::Beat beat) {
 void TestHost::received(uint64_t, std::vector<group::PeerMessage> arrived) {
   frameSizes.push_back(arrived.size());
   for (group::PeerMessage& message : arrived) messages.push_back(std::move(message));
+}
+
+group::ReadAt readerOf(const std::string& file) {
+  return [&file](uint64_t offset, char* to, size_t size) -> Result<size_t> {
+    return offset > file.size() ? 0 : std::string_view(file).substr(offset).copy(to, size);
+  };
+}
+
+struct StringPart final : group::SnapshotPart {
+  explicit StringPart(std::string& its) : bytes(its) {}
+  Result<void> write(std::string_view piece) override {
+    bytes += piece;
+    return {};
+  }
+  Result<void> keepFirst(uint64_t size) override {
+    bytes.resize(size);
+    return {};
+  }
+  std::string& bytes;
+};
+
+struct OneDonor final : group::ChunkDonors {
+  explicit OneDonor(const std::string& its) : file(its) {}
+  bool has(const base::ContentName& name) override {
+    group::ChunkHead head;
+    std::string stored;
+    return take(name, head, stored);
+  }
+  bool take(const base::ContentName& name, group::ChunkHead& head, std::string& stored) override {
+    auto chunks = group::listChunks(readerOf(file));
+    for (const group::ChunkAt& each : *chunks) {
+      if (each.head.name != name) continue;
+      head = each.head;
+      stored = file.substr(each.offset, each.head.stored);
+      return true;
+    }
+    return false;
+  }
+  const std::string& file;
+};
+
+// The shipped collector over strings.
+class MemoryArrival final : public net::SnapshotArrival {
+public:
+  MemoryArrival(TestHost& host, group::SnapshotCollector::Wanted wanted)
+      : host_(host),
+        part_(host.part),
+        donor_(host.donor),
+        collector_(part_, donor_, wanted),
+        at_(host.offers.size()) {
+    host_.offers.emplace_back();
+    auto begun = collector_.begin(readerOf(host_.part));
+    KJ_ASSERT(begun.ok());
+  }
+  kj::Promise<std::string> ask(std::string heads) override {
+    auto wanted = collector_.ask(heads);
+    if (!wanted) return net::refusal(wanted.fault());
+    return *wanted;
+  }
+  kj::Promise<void> give(Bytes stored) override {
+    if (host_.holdSnapshots) return kj::NEVER_DONE;
+    std::string bytes(stored.view());
+    if (host_.onGive) host_.onGive(bytes);
+    auto given = collector_.give(bytes);
+    const auto& counts = collector_.counts();
+    host_.offers[at_] = "kept " + std::to_string(counts.kept) + " copied " +
+                        std::to_string(counts.copied) + " received " +
+                        std::to_string(counts.received);
+    if (!given) return net::refusal(given.fault());
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> done() override {
+    auto done = collector_.done();
+    if (!done) return net::refusal(done.fault());
+    host_.whole = std::exchange(host_.part, {});
+    return kj::READY_NOW;
+  }
+
+private:
+  TestHost& host_;
+  StringPart part_;
+  OneDonor donor_;
+  group::SnapshotCollector collector_;
+  size_t at_;
+};
+
+Result<kj::Own<net::SnapshotArrival>> TestHost::snapshotComes(uint64_t,
+                                                              const group::PeerMessage& head) {
+  if (!refuseSnapshots.empty()) return Fault{ErrorCode::diskFull, refuseSnapshots, ""};
+  kj::Own<net::SnapshotArrival> arrival = kj::heap<MemoryArrival>(
+      *this, group::SnapshotCollector::Wanted{head.group, head.message.after});
+  return kj::mv(arrival);
 }
 
 Result<kj::Own<net::SnapshotFile>> TestHost::snapshotOffered(uint64_t, const group::PeerMessage&,

@@ -66,6 +66,8 @@ public:
   void received(uint64_t host, std::vector<group::PeerMessage> messages) override;
   Result<kj::Own<net::SnapshotFile>> snapshotOffered(uint64_t host, const group::PeerMessage& head,
                                                      uint64_t bytes) override;
+  Result<kj::Own<net::SnapshotArrival>> snapshotComes(uint64_t host,
+                                                      const group::PeerMessage& head) override;
   kj::Promise<schema::Group::Client> group(uint64_t id, uint64_t incarnation) override;
   kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
   kj::Promise<void> status(StatusContext context) override;
@@ -84,8 +86,13 @@ public:
   std::vector<size_t> frameSizes;
   std::vector<std::pair<uint64_t, group::Beat>> beats;  // by whom
   std::vector<std::unique_ptr<Received>> snapshots;
-  std::string refuseSnapshots;  // why; empty: they are taken
-  bool holdSnapshots = false;   // their writes never end
+  std::string refuseSnapshots;      // why; empty: they are taken
+  bool holdSnapshots = false;       // their writes never end
+  std::string part;                 // what has come of a file chunk by chunk, over all attempts
+  std::string donor;                // a file whose chunks are here
+  std::string whole;                // one that came whole
+  std::vector<std::string> offers;  // how each attempt went, as far as it has
+  std::function<void(std::string&)> onGive;  // may change what comes
   std::function<void(uint64_t)> onUp;
 
   net::PeerNetworkConfig config;

@@ -130,7 +130,9 @@ std::string idleness(const Report& all) {
                               {Count::shrinks, 5},         {Count::grows, 5},
                               {Count::disksLost, 10},      {Count::replaced, 10},
                               {Count::lostMessages, 1000}, {Count::sleeps, 300},
-                              {Count::timersFired, 1000}};
+                              {Count::timersFired, 1000},  {Count::arrivalsBroken, 20},
+                              {Count::chunksKept, 10},     {Count::chunksCopied, 3},
+                              {Count::chunksDamaged, 5}};
   uint64_t seeds = all[Count::seeds];
   if (seeds < 50) return "";
   for (const Least& least : kLeast) {

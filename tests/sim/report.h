@@ -45,7 +45,11 @@ enum class Count : size_t {
   replaced,  // replicas of lost disks
   sleeps,    // of replicas
   timersFired,
-  judged,  // operations in histories that were found linearizable
+  arrivalsBroken,  // attempts to bring a snapshot
+  chunksKept,      // that had come with an earlier attempt
+  chunksCopied,    // that older files here had
+  chunksDamaged,   // on their way
+  judged,          // operations in histories that were found linearizable
   count
 };
 
@@ -85,6 +89,10 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "replaced",
     "sleeps",
     "timersFired",
+    "arrivalsBroken",
+    "chunksKept",
+    "chunksCopied",
+    "chunksDamaged",
     "judged",
 };
 

@@ -60,6 +60,7 @@ void SimDisk::forget(group::ReplicaKey replica) {
   waiting_.push_back({replica, std::nullopt});
   put(waiting_.back(), written_);
   shelves_.erase(replica);
+  parts_.erase(replica);
   startSync();
 }
 
@@ -137,6 +138,15 @@ size_t SimDisk::crash() {
   syncing_.clear();
   waiting_.clear();
   written_ = safe_;
+  for (auto& [replica, part] : parts_) {
+    if (part.bytes.empty() || dice_.chance(500)) continue;
+    size_t unsafe = dice_.below(part.bytes.size());
+    if (dice_.chance(500)) {
+      part.bytes.resize(unsafe);
+    } else {
+      part.bytes[unsafe] = static_cast<char>(part.bytes[unsafe] ^ 1);
+    }
+  }
   busy_ = failed_ = failNext_ = false;
   ++boot_;
   return lost;
@@ -147,6 +157,7 @@ void SimDisk::lose() {
   safe_.clear();
   written_.clear();
   shelves_.clear();
+  parts_.clear();
 }
 
 void SimDisk::setFull(bool full) {

@@ -77,6 +77,12 @@ public:
   };
   using Shelf = std::map<raft::Index, File>;
   Shelf& shelf(group::ReplicaKey replica) { return shelves_[replica]; }
+  // What has arrived of a file. It is not synced: a crash may cut or spoil its end.
+  struct Part {
+    raft::LogPoint point;
+    std::string bytes;
+  };
+  Part& part(group::ReplicaKey replica) { return parts_[replica]; }
 
 private:
   struct Item {
@@ -96,6 +102,7 @@ private:
   Image safe_;
   Image written_;
   std::map<group::ReplicaKey, Shelf> shelves_;
+  std::map<group::ReplicaKey, Part> parts_;
   std::deque<Item> waiting_;
   std::deque<Item> syncing_;
   bool busy_ = false;  // a sync is under way

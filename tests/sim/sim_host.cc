@@ -4,10 +4,13 @@
 #include <utility>
 
 #include "host/group/snapshot.h"
+#include "tests/sim/sim_arrival.h"
 #include "tests/sim/world.h"
 
 namespace flotilla::sim {
 namespace {
+
+constexpr uint32_t kSnapshotTries = 6;
 
 group::GroupOptions groupOptions(const Options& from, uint64_t host, group::ReplicaKey key,
                                  uint64_t seed) {
@@ -373,29 +376,47 @@ void SimHost::receive(group::PeerMessage message) {
   });
 }
 
-// The file is opened here at once, and arrives whole or not at all.
+// A file on its way, with what is left of the sender's patience.
+struct SimHost::Sending {
+  group::ReplicaKey from;
+  uint64_t to = 0;  // host
+  raft::Message head;
+  SimDisk::File file;
+  uint32_t tries = 0;
+};
+
+// The file is opened here at once; what has arrived over there stays there, whatever breaks.
 void SimHost::sendSnapshot(group::ReplicaKey from, raft::Message head) {
   world_.judge.sendsSnapshot(from, head);
   uint64_t to = world_.hostOf({from.group, head.to});
   SimDisk::Shelf& shelf = disk_.shelf(from);
   auto file = shelf.find(head.after.index);
   bool there = file != shelf.end() && file->second.point == head.after;
-  raft::SnapshotSent sent{head.to, head.after, false};
   if (to == 0 || !there) {
+    raft::SnapshotSent sent{head.to, head.after, false};
     post(0, [this, from, sent]() { snapshotEnded(from, sent); });
     return;
   }
+  auto sending = std::make_shared<Sending>();
+  *sending = {from, to, std::move(head), file->second, kSnapshotTries};
+  sendFile(std::move(sending));
+}
+
+void SimHost::sendFile(std::shared_ptr<Sending> sending) {
   int64_t us = 5 * world_.network.delayUs();
-  bool breaks = !world_.network.passes(id_, to) || !world_.network.passes(id_, to);
-  world_.events.in(us, [this, from, to, head = std::move(head), copy = file->second, sent, breaks,
-                        boot = boot_]() mutable {
-    SimHost& receiver = world_.host(to);
-    bool whole = !breaks && boot == boot_ && !world_.network.isCut(id_, to) && receiver.up() &&
-                 !receiver.disk().isFull() && !receiver.disk().failed();
-    if (whole) receiver.takeSnapshot({from.group, head.to}, head, std::move(copy));
-    sent.ok = whole;
+  bool breaks =
+      !world_.network.passes(id_, sending->to) || !world_.network.passes(id_, sending->to);
+  world_.events.in(us, [this, sending = std::move(sending), breaks, boot = boot_]() mutable {
+    SimHost& receiver = world_.host(sending->to);
+    bool reached = !breaks && boot == boot_ && !world_.network.isCut(id_, sending->to) &&
+                   receiver.up() && !receiver.disk().isFull() && !receiver.disk().failed();
+    raft::SnapshotSent sent{sending->head.to, sending->head.after, false};
+    sent.ok = reached && receiver.takeSnapshot({sending->from.group, sending->head.to},
+                                               sending->head, sending->file);
     if (boot != boot_) return;
-    post(world_.network.delayUs(), [this, from, sent]() { snapshotEnded(from, sent); });
+    if (!sent.ok && sending->tries-- > 0) return sendFile(std::move(sending));
+    post(world_.network.delayUs(),
+         [this, from = sending->from, sent]() { snapshotEnded(from, sent); });
   });
 }
 
@@ -406,21 +427,32 @@ void SimHost::snapshotEnded(group::ReplicaKey from, raft::SnapshotSent sent) {
   touch(*replica);
 }
 
-void SimHost::takeSnapshot(group::ReplicaKey key, const raft::Message& head, SimDisk::File file) {
-  if (at(key) == nullptr) return;
-  FileSource source(*file.bytes);
+bool SimHost::takeSnapshot(group::ReplicaKey key, const raft::Message& head,
+                           const SimDisk::File& file) {
+  if (at(key) == nullptr) return false;
+  ArrivalRisks risks{world_.dice.below(300), world_.dice.chance(200) ? 200U : 0U};
+  ArrivalEnd end = arrive(disk_, key, file, risks, world_.dice, world_.report);
+  if (end == ArrivalEnd::refused) {
+    world_.judge.fail(nameOf(key), "refuses a snapshot that is sound");
+    return false;
+  }
+  if (end == ArrivalEnd::broke) return false;
+  SimDisk::Part& part = disk_.part(key);
+  auto bytes = std::make_shared<const std::string>(std::exchange(part.bytes, {}));
+  FileSource source(*bytes);
   auto verified = group::verifySnapshot(source);
   if (!verified || verified->point != head.after) {
     world_.judge.fail(nameOf(key), "receives a snapshot that does not verify");
-    return;
+    return false;
   }
-  disk_.shelf(key).insert_or_assign(head.after.index, std::move(file));
+  disk_.shelf(key).insert_or_assign(head.after.index, SimDisk::File{file.point, std::move(bytes)});
   post(static_cast<int64_t>(world_.dice.below(500)), [this, key, head]() {
     Replica* replica = at(key);
     if (replica == nullptr) return;
     replica->group->snapshotReceived(head);
     touch(*replica);
   });
+  return true;
 }
 
 void SimHost::peerBack(uint64_t host) {

@@ -55,8 +55,8 @@ public:
   void pause();
   void resume();  // all ticks that are due, then what has gathered
   void receive(group::PeerMessage message);
-  // A snapshot's file has arrived whole.
-  void takeSnapshot(group::ReplicaKey key, const raft::Message& head, SimDisk::File file);
+  // A snapshot's file begins to arrive, or goes on. True once it has arrived whole.
+  bool takeSnapshot(group::ReplicaKey key, const raft::Message& head, const SimDisk::File& file);
   void peerDown(uint64_t host);
   void peerBack(uint64_t host);
   void heardBeat(uint64_t host, group::Beat beat);
@@ -99,6 +99,8 @@ private:
   void tickAll();
   void tickSleepers();
   bool isFirst(uint64_t group) const;
+  struct Sending;
+  void sendFile(std::shared_ptr<Sending> sending);
   void snapshotEnded(group::ReplicaKey from, raft::SnapshotSent sent);
 
   World& world_;

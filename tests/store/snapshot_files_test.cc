@@ -92,26 +92,58 @@ TEST_CASE(
   CHECK(*files.replicas() == std::vector<group::ReplicaKey>{{8, 1}});
 }
 
-TEST_CASE(
-    "store/snapshot_files: a received one is taken in order, and only if it is exactly right") {
+TEST_CASE("store/snapshot_files: what has arrived stays, and is gone on with after a restart") {
   TempDirectory dir;
   store::SnapshotFiles files(dir / "snapshots");
   REQUIRE(files.open().ok());
-  std::string bytes = content(10'000);
+  std::string bytes = content(500'000);
   std::string_view view = bytes;
-  auto writer = files.begin(kReplica, {5, 1});
-  CHECK((*writer)->writeAt(0, view.substr(0, 4000)).ok());
-  CHECK((*writer)->writeAt(5000, view.substr(5000)).fault().code == ErrorCode::badRequest);
-  CHECK((*writer)->writeAt(0, view.substr(0, 4000)).ok());
-  CHECK((*writer)->writeAt(3000, view.substr(3000, 2000)).ok());
-  CHECK((*writer)->writeAt(5000, view.substr(5000)).ok());
-  CHECK((*writer)->finishExpecting(9999, base::checksum(view)).fault().code == ErrorCode::corrupt);
-  CHECK((*writer)->finishExpecting(10'000, 1).fault().code == ErrorCode::corrupt);
+  {
+    auto writer = files.arrive(kReplica, {5, 1});
+    REQUIRE(writer.ok());
+    REQUIRE((*writer)->keepFirst(0).ok());
+    CHECK((*writer)->write(view.substr(0, 300'000)).ok());
+  }
   CHECK(files.list(kReplica)->empty());
-  CHECK((*writer)->finishExpecting(10'000, base::checksum(view)).ok());
+  CHECK(store::SnapshotFiles(dir / "snapshots").open().ok());
+  {
+    auto writer = files.arrive(kReplica, {5, 1});
+    REQUIRE(writer.ok());
+    char piece[10];
+    CHECK(*(*writer)->readAt(299'995, piece, 10) == 5);
+    CHECK(std::string_view(piece, 5) == view.substr(299'995, 5));
+    REQUIRE((*writer)->keepFirst(200'000).ok());
+    CHECK((*writer)->write(view.substr(200'000)).ok());
+    auto file = (*writer)->finish();
+    REQUIRE(file.ok());
+    CHECK(file->checksum == base::checksum(bytes));
+  }
   auto reader = files.read(kReplica, {5, 1});
   REQUIRE(reader.ok());
   CHECK(readAll(**reader) == bytes);
+}
+
+TEST_CASE(
+    "store/snapshot_files: of what has arrived one other stays, until it is old or in the way") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  auto begin = [&](uint64_t index) {
+    auto writer = files.arrive(kReplica, {index, 1});
+    REQUIRE(writer.ok());
+    CHECK((*writer)->write("x").ok());
+  };
+  auto there = [&]() { return filesBelow(dir / "snapshots").size(); };
+  begin(5);
+  begin(9);
+  CHECK(there() == 2);
+  begin(7);
+  CHECK(there() == 2);  // 9 and 7
+  CHECK(files.donors(kReplica, {7, 1})->size() == 1);
+  CHECK(files.removeOlder(kReplica, 8).ok());
+  CHECK(there() == 1);
+  CHECK(files.removeArrivals(kReplica).ok());
+  CHECK(there() == 0);
 }
 
 TEST_CASE("store/snapshot_files: every flipped byte, every cut and another's name are found") {

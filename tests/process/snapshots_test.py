@@ -1,0 +1,119 @@
+# A replica that needs a snapshot: over a connection that is cut again and again, and with most of it there already.
+import base64
+import os
+import random
+import re
+import unittest
+
+from cluster import Cluster, freePorts, waitFor
+from cuts import Way, putWay
+
+GROUP = "large"
+THIRD = 3
+CUTS = 10
+KEYS = 200
+VALUE_BYTES = 75_000  # 100,000 in base64: 20 MB in all
+
+
+class Snapshots(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.close)
+        port = freePorts(1)[0]
+        behind = putWay(self.cluster, THIRD, port)
+        self.way = Way(port, behind)
+        self.addCleanup(self.way.close)
+        self.cluster.start()
+        self.cluster.pushKv()
+        self.cluster.create(GROUP, "--set", "keepEntries=0", "--set", f"snapshotEveryBytes={64 << 30}")
+        self.id = self.cluster.show(GROUP)["id"]
+        self.dice = random.Random(5)
+
+    def some(self, names):
+        return {name: base64.b64encode(self.dice.randbytes(VALUE_BYTES)).decode() for name in names}
+
+    def save(self):
+        """A snapshot on the leader, which is not the third host; its size."""
+        if self.cluster.leader(GROUP) == THIRD:
+            self.cluster.transfer(GROUP, 1)
+        leader = self.cluster.leader(GROUP)
+        self.cluster.ask("group", "snapshot", GROUP)
+        files = self.files(leader, r"\d+-\d+\.snap$")
+        newest = max(files, key=lambda path: int(re.search(r"/(\d+)-\d+\.snap$", path).group(1)))
+        return os.path.getsize(self.cluster.state(leader, newest))
+
+    def files(self, n, name):
+        return self.cluster.paths(n, rf"^snapshots/{self.id}-\d+/{name}")
+
+    def caughtUp(self):
+        members = {one["host"]: one for one in self.cluster.show(GROUP, via=[1, 2])["members"]}
+        leader = members[self.cluster.leader(GROUP)]
+        return members[THIRD]["ready"] and members[THIRD]["applied"] >= leader["applied"]
+
+    def arrivals(self):
+        """(received, kept, copied) chunks of each snapshot of the group that has come whole."""
+        found = re.findall(rf"group id:{self.id}: snapshot at \d+ is here: chunks received=(\d+) kept=(\d+) copied=(\d+)",
+                           self.cluster.log(THIRD))
+        return [tuple(map(int, one)) for one in found]
+
+    def test_cut_ten_times_and_then_mostly_there(self):
+        cluster, way = self.cluster, self.way
+        if cluster.leader(GROUP) == THIRD:
+            cluster.transfer(GROUP, 1)
+        cluster.kill(THIRD)
+        pairs = self.some(f"key-{i}" for i in range(KEYS))
+        cluster.putAll(GROUP, pairs, via=[1, 2])
+        size = self.save()
+        before = way.bytes
+        way.cutEvery(size // (CUTS + 2), CUTS)
+        cluster.restart(THIRD)
+        waitFor(self.caughtUp, 60, "the third host caught up")
+        sent = way.bytes - before
+        self.assertEqual(CUTS, way.cuts)
+        self.assertLess(sent, 1.3 * size, f"a snapshot of {size} bytes")
+        self.assertGreater(sent, 0.9 * size, f"a snapshot of {size} bytes")
+        (received, kept, copied), = self.arrivals()
+        self.assertGreater(kept, received, "most had come before the last cut")
+        self.assertEqual(0, copied)
+        self.assertEqual([], self.files(THIRD, r".*(arriving|part)$"))
+        cluster.expectAll(GROUP, pairs, via=[THIRD])
+
+        # Half of the keys' neighbourhood is as it was: a few values change.
+        cluster.kill(THIRD)
+        changed = self.some(f"key-{i}" for i in range(10, 14))
+        cluster.putAll(GROUP, changed, via=[1, 2])
+        size = self.save()
+        before = way.bytes
+        cluster.restart(THIRD)
+        waitFor(self.caughtUp, 60, "the third host caught up again")
+        self.assertLess(way.bytes - before, 0.2 * size, f"a snapshot of {size} bytes")
+        _, (received, kept, copied) = self.arrivals()
+        self.assertGreater(copied, 5 * received)
+        self.assertEqual([], self.files(THIRD, r".*(arriving|part)$"))
+        cluster.expectAll(GROUP, {**pairs, **changed}, via=[THIRD])
+
+    def test_what_has_arrived_outlives_the_receiver(self):
+        cluster, way = self.cluster, self.way
+        if cluster.leader(GROUP) == THIRD:
+            cluster.transfer(GROUP, 1)
+        cluster.kill(THIRD)
+        pairs = self.some(f"key-{i}" for i in range(KEYS))
+        cluster.putAll(GROUP, pairs, via=[1, 2])
+        size = self.save()
+        before = way.bytes
+        for part in (0.3, 0.6):
+            cluster.spawn(THIRD)
+            waitFor(lambda: way.bytes - before > part * size, 30, f"{part} of the snapshot sent")
+            cluster.kill(THIRD)
+        self.assertEqual(1, len(self.files(THIRD, r".*\.arriving$")))
+        cluster.restart(THIRD)
+        waitFor(self.caughtUp, 60, "the third host caught up")
+        self.assertLess(way.bytes - before, 1.6 * size, f"a snapshot of {size} bytes")
+        received, kept, _ = self.arrivals()[-1]
+        self.assertGreater(kept, received / 4)
+        self.assertEqual([], self.files(THIRD, r".*(arriving|part)$"))
+        cluster.expectAll(GROUP, pairs, via=[THIRD])
+
+
+if __name__ == "__main__":
+    unittest.main()
