@@ -26,7 +26,7 @@ constexpr size_t kPieceBytes = 256 << 10;
 constexpr const char* kSuffix = ".snap";
 constexpr const char* kAside = ".part";
 constexpr const char* kArriving = ".arriving";
-constexpr uint64_t kHandBytes = 8 << 20;  // as much is handed to the disk at a time
+constexpr uint64_t kHandBytes = 512 << 10;  // as much is handed to the disk at a time
 
 std::string trailerOf(const SnapshotFile& about) {
   std::string bytes;
