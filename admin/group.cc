@@ -201,10 +201,18 @@ void printGroup(schema::GroupStatus::Reader group) {
     auto host = static_cast<unsigned long long>(member.getHost());
     // A fault says where it is; a machine that is slow or stuck has none.
     if (member.getFault().size() != 0) {
-      std::printf("host %llu: faulted: %s\n", host, member.getFault().cStr());
+      bool quarantined = member.getQuarantinedAt() != 0;  // its text says so
+      std::printf(quarantined ? "host %llu: %s\n" : "host %llu: faulted: %s\n", host,
+                  member.getFault().cStr());
+    } else if (member.getMachine() == "rebuilding") {
+      std::printf("host %llu: is being rebuilt from another replica's snapshot\n", host);
     } else if (member.getMachine() == "stuck" || member.getMachine() == "slow") {
       std::printf("host %llu: its machine is %s, a call there does not end\n", host,
                   member.getMachine().cStr());
+    }
+    if (member.getDigestsSplitAt() != 0) {
+      std::printf("digests: no majority of the replicas had equal ones at %llu\n",
+                  static_cast<unsigned long long>(member.getDigestsSplitAt()));
     }
   }
 }
@@ -263,6 +271,76 @@ Exit snapshot(const Options& options, const std::string& command, const std::str
                   static_cast<unsigned long long>(index));
     }
     return Exit::done;
+  });
+}
+
+Exit retry(const Options& options, const std::string& command, const std::string& name) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
+    unsigned replicas = cluster.wait(cluster.admin().retryGroup(name)).getReplicas();
+    if (options.json) {
+      printJson({{"name", name}, {"replicas", replicas}});
+    } else {
+      std::printf("group %s: replicas that try again: %u\n", name.c_str(), replicas);
+    }
+    return Exit::done;
+  });
+}
+
+Exit rebuild(const Options& options, const std::string& command, const std::string& name,
+             uint64_t on) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
+    Progress progress(options.json);
+    progress.say("group " + name + ": waiting for a snapshot of another replica");
+    cluster.wait(cluster.admin().rebuildGroup(name, on));
+    progress.clear();
+    if (options.json) {
+      printJson({{"name", name}, {"on", on}});
+    } else {
+      std::printf("group %s: rebuilt on host %llu\n", name.c_str(),
+                  static_cast<unsigned long long>(on));
+    }
+    return Exit::done;
+  });
+}
+
+Exit upgrade(const Options& options, const std::string& command, const std::string& name,
+             const std::string& plugin) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
+    Progress progress(options.json);
+    progress.say("group " + name + ": its hosts try " + plugin);
+    auto response = cluster.wait(cluster.admin().upgradeGroup(name, plugin));
+    progress.clear();
+    auto group = response.getGroup();
+    if (options.json) {
+      Json out = groupJson(group);
+      out["existed"] = response.getExisted();
+      printJson(out);
+    } else {
+      std::printf("group %s: %s plugin %s %s\n", group.getName().cStr(),
+                  response.getExisted() ? "runs already" : "runs now",
+                  group.getPlugin().getName().cStr(), group.getPlugin().getVersion().cStr());
+    }
+    return Exit::done;
+  });
+}
+
+void addUpgrade(CLI::App& group, Chosen& chosen) {
+  auto target = std::make_shared<std::string>();
+  auto plugin = std::make_shared<std::string>();
+  CLI::App* app = addCommand(group, "upgrade",
+                             "Has a group run another version of its plugin, newer or older, from "
+                             "one entry of its log on.");
+  app->add_option("NAME", *target, "the group's name, or id:7")->required()->type_name("");
+  app->add_option("--plugin", *plugin, "what it is to run; without a version, the newest")
+      ->required()
+      ->type_name("NAME[@VERSION]");
+  app->callback([&chosen, target, plugin, name = fullName(*app)]() {
+    chosen.run = [target, plugin, name](const Options& options) {
+      if (Result<void> good = checkGroupName(*target, true); !good) {
+        return Speaker(options.json, name).usage(good.fault().text);
+      }
+      return upgrade(options, name, *target, *plugin);
+    };
   });
 }
 
@@ -332,18 +410,27 @@ void addVerb(CLI::App& group, Chosen& chosen, const std::string& verb, Verb run,
   });
 }
 
-void addTransfer(CLI::App& group, Chosen& chosen) {
+// A verb whose object is one of the group's hosts.
+struct HostVerb {
+  std::string verb;
+  std::string description;
+  std::string option;
+  std::string optionDescription;
+  Exit (*run)(const Options&, const std::string&, const std::string&, uint64_t);
+};
+
+void addHostVerb(CLI::App& group, Chosen& chosen, const HostVerb& verb) {
   auto target = std::make_shared<std::string>();
-  auto to = std::make_shared<uint64_t>(0);
-  CLI::App* app = addCommand(group, "transfer", "Hands a group's leadership to another host.");
+  auto host = std::make_shared<uint64_t>(0);
+  CLI::App* app = addCommand(group, verb.verb, verb.description);
   app->add_option("NAME", *target, "the group's name, or id:7")->required()->type_name("");
-  app->add_option("--to", *to, "who is to lead")->required()->type_name("HOST");
-  app->callback([&chosen, target, to, name = fullName(*app)]() {
-    chosen.run = [target, to, name](const Options& options) {
+  app->add_option(verb.option, *host, verb.optionDescription)->required()->type_name("HOST");
+  app->callback([&chosen, target, host, run = verb.run, name = fullName(*app)]() {
+    chosen.run = [target, host, run, name](const Options& options) {
       if (Result<void> good = checkGroupName(*target, true); !good) {
         return Speaker(options.json, name).usage(good.fault().text);
       }
-      return transfer(options, name, *target, *to);
+      return run(options, name, *target, *host);
     };
   });
 }
@@ -360,8 +447,18 @@ void addGroupCommands(CLI::App& root, Chosen& chosen) {
       *group, chosen, "remove", remove,
       "Removes a group with all it holds, and waits until it is gone. Removing what is not there "
       "succeeds.");
-  addTransfer(*group, chosen);
+  addHostVerb(*group, chosen,
+              {"transfer", "Hands a group's leadership to another host.", "--to", "who is to lead",
+               transfer});
   addVerb(*group, chosen, "snapshot", snapshot, "Saves a snapshot on every replica of a group.");
+  addVerb(*group, chosen, "retry", retry,
+          "Has replicas that stopped at a command try it again, from their own snapshots.");
+  addHostVerb(*group, chosen,
+              {"rebuild",
+               "Builds a replica anew from another one's snapshot, and waits until it serves. Its "
+               "log and its vote stay.",
+               "--on", "whose replica", rebuild});
+  addUpgrade(*group, chosen);
 }
 
 }  // namespace flotilla::admin

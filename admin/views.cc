@@ -35,6 +35,10 @@ Json memberJson(schema::GroupStatus::Member::Reader member) {
     out["faultIndex"] = member.getFaultIndex();
     out["faultOrdinal"] = member.getFaultOrdinal();
   }
+  if (member.getPlugin().size() != 0) out["plugin"] = text(member.getPlugin());
+  if (member.getSwitchedAt() != 0) out["switchedAt"] = member.getSwitchedAt();
+  if (member.getQuarantinedAt() != 0) out["quarantinedAt"] = member.getQuarantinedAt();
+  if (member.getDigestsSplitAt() != 0) out["digestsSplitAt"] = member.getDigestsSplitAt();
   return out;
 }
 

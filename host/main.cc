@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <optional>
 #include <string>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -105,10 +104,9 @@ int serve(const runtime::Config& config) {
   leave(host.run().wait(io.waitScope));
 }
 
-int checkPlugin(const std::string& file, bool json, bool asGiven,
+int checkPlugin(const std::string& file, bool json, flotilla::plugin::Trial trial,
                 const std::vector<std::string>& settingTexts) {
-  std::optional<flotilla::plugin::Settings> settings;
-  if (asGiven || !settingTexts.empty()) settings.emplace();
+  if (!trial.settings && !settingTexts.empty()) trial.settings.emplace();
   for (const std::string& text : settingTexts) {
     auto setting = flotilla::plugin::settingFrom(text);
     if (!setting) {
@@ -116,9 +114,9 @@ int checkPlugin(const std::string& file, bool json, bool asGiven,
                    text.c_str());
       return kCommandLine;
     }
-    settings->push_back(std::move(*setting));
+    trial.settings->push_back(std::move(*setting));
   }
-  return flotilla::plugin::checkPluginMain(file, json, settings);
+  return flotilla::plugin::checkPluginMain(file, json, trial);
 }
 
 }  // namespace
@@ -132,6 +130,7 @@ int main(int argc, char** argv) {
   bool checkConfig = false;
   bool json = false;
   bool asGiven = false;
+  flotilla::plugin::Trial trial;
   std::vector<std::string> settingTexts;
   app.add_option("--config", configFile, "the host's file, host.toml")->type_name("FILE");
   app.add_flag("--init", init,
@@ -144,6 +143,9 @@ int main(int argc, char** argv) {
   app.add_flag("--json", json, "with --check-plugin: one JSON object");
   app.add_option("--setting", settingTexts, "with --check-plugin: one that its machine must take")
       ->type_name("KEY=VALUE");
+  app.add_option("--state", trial.stateFile,
+                 "with --check-plugin: what a machine has saved, which its own must load")
+      ->type_name("FILE");
   app.add_flag(
       "--as-given", asGiven,
       "with --check-plugin: its machine must take the settings, even where there are none");
@@ -153,7 +155,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kCommandLine;
   }
-  if (!pluginFile.empty()) return checkPlugin(pluginFile, json, asGiven, settingTexts);
+  if (asGiven) trial.settings.emplace();
+  if (!pluginFile.empty()) return checkPlugin(pluginFile, json, trial, settingTexts);
   if (configFile.empty()) {
     std::fprintf(stderr, "flotilla-host: no --config; give the host's file: --config host.toml\n");
     return kCommandLine;

@@ -37,8 +37,13 @@ interface Admin {
   retryGroup @13 (name :Text) -> (replicas :UInt32);
   # Faulted replicas try again the command that stopped them; answers how many there were.
 
-  rebuildGroup @14 (name :Text, on :UInt64) -> ();
-  # That host's replica forgets its machine and is given a snapshot by its leader.
+  rebuildGroup @14 (name :Text, on :UInt64, timeoutMs :UInt32) -> ();
+  # That host's replica forgets its machine and is built anew from another one's snapshot; answered once it serves again.
+
+  upgradeGroup @15 (name :Text, plugin :Text, timeoutMs :UInt32) -> (group :GroupStatus, existed :Bool);
+  # The group runs another version of its plugin (NAME or NAME@VERSION) from one entry of its log on, an older one just as
+  # well. Its interface must fit, and every replica's host must have tried it with what its replica holds; what is wrong
+  # leaves the version before serving. Answered once all replicas that can be reached have switched.
 }
 
 struct HostStatus {
@@ -119,8 +124,12 @@ struct GroupStatus {
     fault @15 :Text;       # why it stopped, with the position; empty: it did not
     faultIndex @16 :UInt64;
     faultOrdinal @17 :UInt32;
-    machine @18 :Text;     # running, slow, stuck, faulted, loading
+    machine @18 :Text;     # running, slow, stuck, faulted, loading, quarantined, rebuilding
     digest @19 :UInt64;    # of the machine at `applied`; 0: none
+    quarantinedAt @20 :UInt64;  # its digest there is not the majority's, so it serves nobody; 0: not
+    digestsSplitAt @21 :UInt64; # of the leader: the digest check there had no majority; 0: none such
+    plugin @22 :Text;      # sha256 of the one that applies here now
+    switchedAt @23 :UInt64;  # since that entry; 0: from the group's beginning
   }
 }
 

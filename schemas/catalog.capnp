@@ -31,6 +31,9 @@ interface Catalog {
   changes @5 (after :UInt64, limit :UInt32) -> (changes :CatalogChanges);
   # What has changed since revision `after`, oldest first; 0 begins from nothing. limit 0: 1,000 records. An `after` that
   # lies ahead is answered with the revision alone.
+
+  switchGroup @6 (id :UInt64, incarnation :UInt64, sha256 :Text, at :UInt64) -> ();
+  # The group's log has switched it to that plugin, by entry `at`. One that is not newer than what is known changes nothing.
 }
 
 struct CatalogHost {
@@ -65,6 +68,8 @@ struct CatalogGroup {
   pluginVersion @5 :Text;
   state @6 :State;
   replicas @7 :List(CatalogReplica);  # voters first; the first is the preferred leader
+  firstSha256 @8 :Text;    # the plugin it was created with, where pluginSha256 is another one since
+  switchedAt @9 :UInt64;   # the entry of its log that brought the latter; 0: none has
 
   enum State {
     creating @0;   # a majority of its voters has yet to report `ready`

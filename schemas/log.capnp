@@ -15,6 +15,8 @@ struct Entry {
     configuration @3 :Peer.Configuration;
     openSession @4 :UInt64;  # salt of the session; its id is the entry's index
     timers @5 :Void;         # what is due by timeUs fires, so many at once as group::kTimersAtOnceMax says
+    digestCheck @6 :Void;    # each replica takes its digest here, and begins anew to count and to digest answers
+    switchPlugin @7 :Text;   # sha256: from here on that plugin's machine applies, made of what the one before holds
   }
 
   struct Command {
@@ -35,6 +37,11 @@ struct GroupState {
   configuration @3 :Peer.ConfigurationAt;
   sessions @4 :List(Session);
   timers @5 :List(Timer);  # pending, in the order in which they fire
+  unchecked @6 :UInt64;    # entries that may have changed something, since the last digest check
+  answers @7 :UInt64;      # rolling digest of the machine's answers, since then
+  counted @8 :Bool;        # both are; not in what was saved before there were checks
+  plugin @9 :Text;         # sha256 of what wrote the machine's section, since a switch; empty: the group's first
+  switchedAt @10 :UInt64;   # the entry that brought it
 
   struct Session {
     id @0 :UInt64;

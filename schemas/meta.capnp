@@ -33,10 +33,19 @@ struct StoredReplica {
   initialVoters @11 :List(UInt64);    # replica ids; empty for one that joins a running group
   initialLearners @12 :List(UInt64);
   preferredLeader @13 :UInt64;        # replica id
+  soundness @14 :Soundness;
+  unsoundAt @15 :UInt64;   # the index at which it differed from a majority; 0: it is rebuilt for another reason
+  unsoundBecause @16 :Text;
 
   enum State {
     present @0;
     tombstone @1;  # removed; its files are gone or are being wiped
+  }
+  enum Soundness {
+    # Whether the machine that its own snapshots and log make can be believed.
+    sound @0;
+    quarantined @1;  # it differed from a majority; it serves nobody until it is rebuilt
+    rebuilding @2;   # a peer's snapshot is awaited; its own are not used
   }
   struct Member {
     replica @0 :UInt64;

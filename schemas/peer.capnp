@@ -41,6 +41,10 @@ interface Peer {
   # As openSnapshot, of a file of version 2, whose chunks the other side may have already. What it has taken it keeps where the
   # connection breaks: the same offered again goes on there.
 
+  upgrade @9 (group :UInt64, sha256 :Text, switch :Bool) -> (index :UInt64);
+  # This host's replica is to run that plugin. Without `switch` it is tried alone: its file, and in a child process a machine
+  # of it with the group's settings and this replica's state. With it the leader proposes the switch; its index.
+
   enum Verb {
     transfer @0;   # argument: replica to hand leadership to; refused with notLeader
     snapshot @1;   # saves one now; value: its index

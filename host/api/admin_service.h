@@ -44,6 +44,7 @@ protected:
   kj::Promise<void> clusterStatus(ClusterStatusContext context) override;
   kj::Promise<void> retryGroup(RetryGroupContext context) override;
   kj::Promise<void> rebuildGroup(RebuildGroupContext context) override;
+  kj::Promise<void> upgradeGroup(UpgradeGroupContext context) override;
 
 private:
   struct Page;
@@ -54,6 +55,14 @@ private:
   kj::Promise<HostWords> askHosts();
   kj::Promise<void> fillPage(ListGroupsContext context, std::shared_ptr<Page> page);
   kj::Promise<void> lookAtGroups(std::shared_ptr<Health> health);
+  // What an upgrade does, one after the other.
+  struct Upgrade;
+  static std::string lacking(const Upgrade& upgrade, const HostWords& words);
+  kj::Promise<uint64_t> askUpgrade(uint64_t host, const Upgrade& upgrade, bool switches);
+  kj::Promise<void> triedEverywhere(std::shared_ptr<Upgrade> upgrade);
+  kj::Promise<void> switched(std::shared_ptr<Upgrade> upgrade);
+  kj::Promise<void> seenSwitched(std::shared_ptr<Upgrade> upgrade);
+  kj::Promise<void> rebuilt(catalog::GroupPointer group, uint64_t on, kj::TimePoint deadline);
   kj::Promise<uint64_t> transferred(catalog::GroupPointer group, uint64_t to,
                                     kj::TimePoint deadline);
   // Peer.control there, or here where `host` is this one.

@@ -37,6 +37,9 @@ kj::Promise<void> PluginService::call(uint64_t interfaceId, uint16_t methodId, C
     return exceptionOf(ErrorCode::groupRemoved, "group " + name_ + ": it has been removed");
   }
   auto method = methods_.find({interfaceId, methodId});
+  if (method == methods_.end() && learnMethods()) {  // an upgrade may have brought it
+    method = methods_.find({interfaceId, methodId});
+  }
   if (method == methods_.end()) {
     return exceptionOf(ErrorCode::noSuchMethod,
                        "group " + name_ + ": its plugin has no method " + std::to_string(methodId) +

@@ -70,6 +70,10 @@ void writeMember(const catalog::GroupRecord& group, const catalog::ReplicaRecord
       to.setFaultOrdinal(from.getFaultOrdinal());
       to.setMachine(from.getMachine());
       to.setDigest(from.getDigest());
+      to.setQuarantinedAt(from.getQuarantinedAt());
+      to.setDigestsSplitAt(from.getDigestsSplitAt());
+      to.setPlugin(from.getPlugin());
+      to.setSwitchedAt(from.getSwitchedAt());
     }
     to.setReachable(true);
   }
@@ -204,12 +208,17 @@ std::string troubleOf(const catalog::GroupRecord& group, const HostWords& words)
     if (word == nullptr) return host + " does not answer";
     bool fine = false;
     std::string fault;
+    uint64_t splitAt = 0;
     KJ_IF_MAYBE (status, word->replica(group.id)) {
       fine = status->getMember().getReady();
       fault = status->getMember().getFault().cStr();
+      splitAt = status->getMember().getDigestsSplitAt();
     }
     if (!fault.empty()) return "its replica on " + host + " has stopped: " + fault;
     if (!fine) return "its replica on " + host + " is not ready";
+    if (splitAt != 0) {
+      return "no majority of its replicas had equal digests at " + std::to_string(splitAt);
+    }
   }
   return "";
 }

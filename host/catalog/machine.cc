@@ -154,6 +154,24 @@ void CatalogMachine::report(const Entry&, Catalog::ReportParams::Reader in,
   out.setRevision(state_.revision());
 }
 
+void CatalogMachine::switchGroup(const Entry&, Catalog::SwitchGroupParams::Reader in,
+                                 Catalog::SwitchGroupResults::Builder) {
+  std::optional<GroupRecord> group = state_.group(in.getId());
+  if (!group || group->incarnation != in.getIncarnation()) return;  // removed meanwhile
+  if (in.getAt() <= group->switchedAt) return;
+  std::optional<PluginRecord> plugin = state_.pluginBySha256(bytes(in.getSha256()));
+  if (!plugin) {
+    refuse(ErrorCode::badRequest,
+           "group " + group->spec.name + ": it has switched to a plugin that is not known");
+  }
+  if (group->firstSha256.empty()) group->firstSha256 = group->pluginSha256;
+  group->pluginSha256 = plugin->sha256;
+  group->pluginName = plugin->name;
+  group->pluginVersion = plugin->version;
+  group->switchedAt = in.getAt();
+  state_.update(*group);
+}
+
 void CatalogMachine::changes(const View&, Catalog::ChangesParams::Reader in,
                              Catalog::ChangesResults::Builder out) const {
   uint32_t limit = in.getLimit() == 0 ? kChangesUsual : std::min(in.getLimit(), kChangesMax);
@@ -279,7 +297,7 @@ const flotilla_descriptor* catalogDescriptor() {
   return describe<CatalogMachine, Catalog>(
       "catalog", "1.0.0",
       {FLOTILLA_HANDLERS(CatalogMachine, registerHost, addPlugin, createGroup, removeGroup, report,
-                         changes)});
+                         changes, switchGroup)});
 }
 
 }  // namespace flotilla::catalog

@@ -36,6 +36,8 @@ public:
                    schema::Catalog::RemoveGroupResults::Builder out);
   void report(const Entry&, schema::Catalog::ReportParams::Reader in,
               schema::Catalog::ReportResults::Builder out);
+  void switchGroup(const Entry&, schema::Catalog::SwitchGroupParams::Reader in,
+                   schema::Catalog::SwitchGroupResults::Builder out);
   void changes(const View&, schema::Catalog::ChangesParams::Reader in,
                schema::Catalog::ChangesResults::Builder out) const;
 

@@ -37,6 +37,8 @@ constexpr std::array kNumbers = {
     Number{"keepEntries", 0, 1'000'000'000, nullptr, &GroupOptions::keepEntries},
     Number{"applyTimeoutMs", 10, 3'600'000, &GroupOptions::applyTimeoutMs, nullptr},
     Number{"sleepAfterMs", 0, 86'400'000, &GroupOptions::sleepAfterMs, nullptr},
+    Number{"digestEveryEntries", 0, 1'000'000'000, nullptr, &GroupOptions::digestEveryEntries},
+    Number{"digestEveryMs", 0, 86'400'000, &GroupOptions::digestEveryMs, nullptr},
 };
 
 constexpr std::array kSwitches = {

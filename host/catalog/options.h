@@ -29,6 +29,10 @@ struct GroupOptions {
   std::string volume;            // empty: the default one
   uint32_t applyTimeoutMs = 10000;
   uint32_t sleepAfterMs = 10000;  // of silence; 0: never
+  // Replicas' digests are compared once so many entries were applied since the last time, or so
+  // long after it if there were any; 0: not for that reason.
+  uint64_t digestEveryEntries = 10000;
+  uint32_t digestEveryMs = 60000;
 
   bool operator==(const GroupOptions&) const = default;
 };

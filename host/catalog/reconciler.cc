@@ -91,7 +91,7 @@ private:
   }
 
   void start(const GroupPointer& group, const ReplicaRecord& wanted) {
-    if (plugins_.count(group->pluginSha256) == 0) {
+    if (plugins_.count(group->first()) == 0) {
       done_.waiting.push_back("group " + group->spec.name + ": waits for plugin " +
                               group->plugin() + " to be fetched");
       return;

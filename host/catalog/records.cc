@@ -90,6 +90,8 @@ GroupRecord read(schema::CatalogGroup::Reader from) {
                     .pluginSha256 = text(from.getPluginSha256()),
                     .pluginName = text(from.getPluginName()),
                     .pluginVersion = text(from.getPluginVersion()),
+                    .firstSha256 = text(from.getFirstSha256()),
+                    .switchedAt = from.getSwitchedAt(),
                     .phase = static_cast<GroupPhase>(from.getState()),
                     .replicas = {}};
   for (auto replica : from.getReplicas()) {
@@ -144,6 +146,8 @@ void write(const GroupRecord& from, schema::CatalogGroup::Builder to) {
   to.setPluginSha256(from.pluginSha256);
   to.setPluginName(from.pluginName);
   to.setPluginVersion(from.pluginVersion);
+  to.setFirstSha256(from.firstSha256);
+  to.setSwitchedAt(from.switchedAt);
   to.setState(static_cast<schema::CatalogGroup::State>(from.phase));
   auto replicas = to.initReplicas(count(from.replicas));
   for (unsigned i = 0; i < replicas.size(); ++i) {

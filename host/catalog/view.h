@@ -70,11 +70,14 @@ struct GroupRecord {
   std::string pluginSha256;
   std::string pluginName;
   std::string pluginVersion;
+  std::string firstSha256;  // what it was created with, if that is another; a log begins with it
+  uint64_t switchedAt = 0;  // the entry of its log that brought pluginSha256
   GroupPhase phase = GroupPhase::creating;
   std::vector<ReplicaRecord> replicas;  // voters first; the first is the preferred leader
 
   const ReplicaRecord* on(uint64_t host) const;
   std::string plugin() const { return pluginName + "@" + pluginVersion; }
+  const std::string& first() const { return firstSha256.empty() ? pluginSha256 : firstSha256; }
 };
 
 using HostPointer = std::shared_ptr<const HostRecord>;

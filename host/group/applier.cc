@@ -2,10 +2,12 @@
 #include "host/group/applier.h"
 
 #include <algorithm>
+#include <deque>
 #include <string>
 #include <utility>
 
 #include "host/base/assert.h"
+#include "host/base/checksum.h"
 #include "host/base/prng.h"
 
 namespace flotilla::group {
@@ -63,6 +65,9 @@ private:
     Pending& pending = applier_.pending_[place];
     pending.answered = true;
     if (!applier_.wanted_.empty()) settleTimers(code == ErrorCode::none);
+    uint64_t& rolling = applier_.state_.answers;
+    rolling = base::checksum(body, rolling + static_cast<uint64_t>(code));
+    if (!appCode.empty()) rolling = base::checksum(appCode, rolling);
     bool stamped = pending.stamp.session != 0;
     if (!stamped && pending.answer == kNoAnswer) return;
     Outcome outcome;
@@ -95,7 +100,7 @@ Applier::Applier(ReplicaKey key, MachineFactory makeMachine)
     : key_(key), makeMachine_(std::move(makeMachine)) {}
 
 Result<void> Applier::begin() {
-  auto fresh = makeMachine_();
+  auto fresh = makeMachine_({});
   if (!fresh) return fresh.fault();
   machine_ = std::move(*fresh);
   state_ = GroupState{};
@@ -121,7 +126,7 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
   if (fresh.at != head->point) {
     return Fault{ErrorCode::corrupt, "snapshot: its head and its group state disagree", {}};
   }
-  auto machine = makeMachine_();
+  auto machine = makeMachine_(fresh.plugin);
   if (!machine) return machine.fault();
   if (auto loaded = (*machine)->load(reader); !loaded) return loaded.fault();
   if (auto rest = reader.finish(); !rest) return rest.fault();
@@ -157,6 +162,7 @@ Applied Applier::apply(const ApplyRequest& request) {
       state_.at = {last.index, last.term};
     }
   }
+  applied.unchecked = state_.unchecked;
   applied.index = fault_ ? wholeUpTo_ : state_.at.index;
   applied.fault = fault_;
   applied.faultAt = faultAt_;
@@ -180,6 +186,7 @@ bool Applier::applyEntry(const LogEntry& entry, Applied& applied) {
     case EntryKind::noOp:
       return true;
     case EntryKind::commands:
+      ++state_.unchecked;
       return applyCommands(entry, applied);
     case EntryKind::configuration:
       state_.configuration = {entry.index, entry_.configuration};
@@ -188,10 +195,17 @@ bool Applier::applyEntry(const LogEntry& entry, Applied& applied) {
       }
       return true;
     case EntryKind::openSession:
+      ++state_.unchecked;
       applyOpenSession(start, applied);
       return true;
     case EntryKind::timers:
+      ++state_.unchecked;
       return applyTimers(entry.index, applied);
+    case EntryKind::digestCheck:
+      return applyDigestCheck(entry.index, applied);
+    case EntryKind::switchPlugin:
+      ++state_.unchecked;
+      return applySwitch(start, applied);
   }
   return true;
 }
@@ -214,7 +228,7 @@ bool Applier::applyCommands(const LogEntry& entry, Applied& applied) {
 bool Applier::judgeCommand(const CommandView& command, Position position, Applied& applied) {
   size_t answer = addAnswer(position, applied);
   if (command.stamp.session == 0) {
-    addToRun(command, position, answer);
+    carryOut(command, position, answer, applied);
     return true;
   }
   if (state_.sessions.needsSettled() && !applyRun(applied)) return false;
@@ -226,7 +240,7 @@ bool Applier::judgeCommand(const CommandView& command, Position position, Applie
     ASSERT(verdict != Sessions::Verdict::pending);
   }
   if (verdict == Sessions::Verdict::fresh) {
-    addToRun(command, position, answer);
+    carryOut(command, position, answer, applied);
   } else if (answer != kNoAnswer) {
     if (outcome.position.index == 0) outcome.position = position;
     applied.answers[answer].outcome = std::move(outcome);
@@ -275,6 +289,103 @@ bool Applier::applyTimers(raft::Index index, Applied& applied) {
                     .params = {}});
     pending_.push_back({{}, kNoAnswer, false});
   }
+  return true;
+}
+
+// The machine's section of a snapshot on its way from one machine to the next.
+//
+// Owner:  one call.
+// Thread: one.
+// Errors: none.
+class Applier::Passage final : public SnapshotSink, public SnapshotSource {
+public:
+  Result<void> write(std::string_view piece) override {
+    if (!piece.empty()) pieces_.emplace_back(piece);
+    return {};
+  }
+  Result<size_t> read(char* to, size_t size) override {
+    if (pieces_.empty()) return size_t{0};
+    std::string_view left = std::string_view(pieces_.front()).substr(taken_);
+    size_t given = left.copy(to, size);
+    taken_ += given;
+    if (given == left.size()) {
+      pieces_.pop_front();
+      taken_ = 0;
+    }
+    return given;
+  }
+
+private:
+  std::deque<std::string> pieces_;
+  size_t taken_ = 0;  // of the first
+};
+
+// From here on another plugin's machine applies, made of what this one holds. What it refuses it
+// refuses on every replica: then this one goes on. Where the reason is this host's own, this
+// replica must not go on while others do.
+bool Applier::applySwitch(Position position, Applied& applied) {
+  if (!applyRun(applied)) return false;
+  size_t answer = addAnswer(position, applied);
+  Outcome outcome;
+  outcome.position = position;
+  if (entry_.sha256 != state_.plugin) {
+    auto next = makeMachine_(entry_.sha256);
+    if (!next && next.fault().code != ErrorCode::badRequest) return stopAt(position, next.fault());
+    Result<void> moved = next ? moveTo(**next) : Result<void>(next.fault());
+    if (moved) {
+      machine_ = std::move(*next);
+      state_.plugin = entry_.sha256;
+      state_.switchedAt = position.index;
+      state_.unchecked += kCheckNow;
+    } else {
+      outcome.code = ErrorCode::badRequest;
+      outcome.body = Bytes::copyOf("the plugin before goes on: " + moved.fault().text);
+    }
+  }
+  if (answer != kNoAnswer) applied.answers[answer].outcome = std::move(outcome);
+  return true;
+}
+
+Result<void> Applier::moveTo(Machine& next) {
+  if (state_.timers.size() != 0 && !next.wakes()) {
+    return Fault{ErrorCode::badRequest, std::string(kTimersPending), {}};
+  }
+  auto capture = machine_->capture();
+  if (!capture) return capture.fault();
+  Passage passage;
+  if (auto saved = (*capture)->save(passage); !saved) return saved;
+  capture->reset();
+  return next.load(passage);
+}
+
+// A plugin may have had methods that the one after it has not: a command of one that was proposed
+// before the switch is nobody's fault.
+void Applier::carryOut(const CommandView& command, Position position, size_t answer,
+                       Applied& applied) {
+  bool known = state_.switchedAt == 0 || machine_->kindOf(command.interfaceId, command.method) ==
+                                             Machine::MethodKind::command;
+  if (known) return addToRun(command, position, answer);
+  Outcome outcome;
+  outcome.code = ErrorCode::noSuchMethod;
+  outcome.position = position;
+  outcome.body = Bytes::copyOf("the group's plugin, switched at " +
+                               std::to_string(state_.switchedAt) + ", has no such command");
+  if (command.stamp.session != 0) state_.sessions.settle(command.stamp, outcome);
+  if (answer != kNoAnswer) applied.answers[answer].outcome = std::move(outcome);
+}
+
+// Everything before this entry has been applied, nothing after it: the one moment at which all
+// replicas must be equal.
+bool Applier::applyDigestCheck(raft::Index index, Applied& applied) {
+  if (!applyRun(applied)) return false;
+  if (state_.counted) {
+    uint64_t parts[] = {machine_->digest().value_or(0), state_.digest()};
+    std::string_view view(reinterpret_cast<const char*>(parts), sizeof parts);
+    applied.digests.push_back({index, base::checksum(view)});
+  }
+  state_.unchecked = 0;
+  state_.answers = 0;
+  state_.counted = true;
   return true;
 }
 
@@ -359,8 +470,13 @@ Queried Applier::query(const QueryRequest& request) {
                             .method = request.question.method,
                             .params = request.question.params.view()};
     OneAnswer answer(outcome);
-    auto asked = machine_->query(question, answer);
-    if (!asked) {
+    bool known =
+        machine_->kindOf(question.interfaceId, question.method) == Machine::MethodKind::query;
+    auto asked = known ? machine_->query(question, answer) : Result<void>();
+    if (!known) {
+      outcome.code = ErrorCode::noSuchMethod;
+      outcome.body = Bytes::copyOf("the group's plugin has no such query");
+    } else if (!asked) {
       stopAt({state_.at.index + 1, 0}, asked.fault());
     } else if (!answer.answered) {
       stopAt({state_.at.index + 1, 0},

@@ -52,7 +52,10 @@ private:
 //         answer like any other.
 class Applier {
 public:
-  using MachineFactory = std::function<Result<std::unique_ptr<Machine>>()>;
+  // An empty machine of the plugin with that hash; of the group's first one where it is empty. A
+  // machine that refuses the group's settings is `badRequest`, as everywhere; any other fault is of
+  // this host alone.
+  using MachineFactory = std::function<Result<std::unique_ptr<Machine>>(const std::string& sha256)>;
 
   Applier(ReplicaKey key, MachineFactory makeMachine);
 
@@ -86,6 +89,7 @@ private:
     bool answered = false;
   };
   class RunAnswers;
+  class Passage;
 
   bool applyEntry(const LogEntry& entry, Applied& applied);
   bool applyCommands(const LogEntry& entry, Applied& applied);
@@ -93,6 +97,10 @@ private:
   void addToRun(const CommandView& command, Position position, size_t answer);
   void applyOpenSession(Position position, Applied& applied);
   bool applyTimers(raft::Index index, Applied& applied);
+  bool applyDigestCheck(raft::Index index, Applied& applied);
+  bool applySwitch(Position position, Applied& applied);
+  Result<void> moveTo(Machine& next);
+  void carryOut(const CommandView& command, Position position, size_t answer, Applied& applied);
   bool applyRun(Applied& applied);
   size_t addAnswer(Position position, Applied& applied) const;
   bool stopAt(Position position, Fault fault);

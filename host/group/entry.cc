@@ -1,6 +1,7 @@
 // An entry's bytes: what stands in them, read in place.
 #include "host/group/entry.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -20,6 +21,7 @@ using WordEntry = schema::Entry;
 
 constexpr uint64_t kWordBytes = sizeof(word);
 constexpr int kNestingMax = 8;
+constexpr size_t kSha256Chars = 64;
 
 template <typename Struct>
 constexpr uint64_t wordsOf() {
@@ -104,6 +106,16 @@ Result<void> readBody(WordEntry::Reader entry, DecodedEntry& to) {
     case WordEntry::TIMERS:
       to.kind = EntryKind::timers;
       return {};
+    case WordEntry::DIGEST_CHECK:
+      to.kind = EntryKind::digestCheck;
+      return {};
+    case WordEntry::SWITCH_PLUGIN: {
+      to.kind = EntryKind::switchPlugin;
+      auto sha256 = entry.getSwitchPlugin();
+      if (sha256.size() != kSha256Chars) return unreadable("a plugin's hash of another length");
+      to.sha256.assign(sha256.begin(), sha256.size());
+      return {};
+    }
   }
   return unreadable("kind " + std::to_string(static_cast<int>(entry.which())) +
                     " is not known to this build; run the version that wrote it");
@@ -128,6 +140,18 @@ Bytes encodeOpenSession(int64_t timeUs, uint64_t salt) {
 
 Bytes encodeTimers(int64_t timeUs) {
   return build(0, timeUs, [](WordEntry::Builder entry) { entry.setTimers(); });
+}
+
+Bytes encodeDigestCheck(int64_t timeUs) {
+  return build(0, timeUs, [](WordEntry::Builder entry) { entry.setDigestCheck(); });
+}
+
+Bytes encodeSwitchPlugin(int64_t timeUs, std::string_view sha256) {
+  ASSERT(sha256.size() == kSha256Chars);
+  return build(wordsFor(sha256.size() + 1), timeUs, [&](WordEntry::Builder entry) {
+    entry.initSwitchPlugin(static_cast<unsigned>(sha256.size()));
+    std::copy(sha256.begin(), sha256.end(), entry.getSwitchPlugin().begin());
+  });
 }
 
 Bytes encodeCommands(int64_t timeUs, std::span<const Call> calls) {

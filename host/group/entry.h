@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,12 +19,26 @@ constexpr uint64_t kPayloadBytesMax = 32 << 20;
 constexpr uint32_t kPayloadCommandsMax = 1 << 16;
 constexpr uint32_t kConfigurationMembersMax = 1024;
 
-enum class EntryKind : uint8_t { noOp, commands, configuration, openSession, timers };
+enum class EntryKind : uint8_t {
+  noOp,
+  commands,
+  configuration,
+  openSession,
+  timers,
+  digestCheck,
+  switchPlugin
+};
+
+// Which of them a host knows, for the catalog: 1 up to `timers`, 2 all. Nothing newer is proposed
+// before every host says that it knows it.
+constexpr uint32_t kEntriesVersion = 2;
 
 Bytes encodeNoOp(int64_t timeUs);
 Bytes encodeConfiguration(int64_t timeUs, const raft::Configuration& configuration);
 Bytes encodeOpenSession(int64_t timeUs, uint64_t salt);
 Bytes encodeTimers(int64_t timeUs);
+Bytes encodeDigestCheck(int64_t timeUs);
+Bytes encodeSwitchPlugin(int64_t timeUs, std::string_view sha256);
 // Commands of one entry, in order. Their params are copied: this is the one copy on their way.
 Bytes encodeCommands(int64_t timeUs, std::span<const Call> calls);
 
@@ -42,6 +57,7 @@ struct DecodedEntry {
   std::vector<CommandView> commands;  // with EntryKind::commands
   raft::Configuration configuration;  // with EntryKind::configuration
   uint64_t salt = 0;                  // with EntryKind::openSession
+  std::string sha256;                 // with EntryKind::switchPlugin
   std::vector<uint64_t> aligned;      // a copy of a payload that was not aligned for words
 };
 

@@ -10,6 +10,8 @@
 namespace flotilla::group {
 namespace {
 
+constexpr uint32_t kSwitchVersion = 2;  // of entries
+
 // What the machine holds is committed, though the record may not say so yet.
 raft::HardState withinLog(const Recovered& recovered) {
   raft::HardState hard = recovered.state.hard;
@@ -46,7 +48,19 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
   ASSERT(options_.limits.commandBytesMax <= kPayloadBytesMax / 2);
   ASSERT(options_.limits.entryBytesMax <= kPayloadBytesMax / 4);
   ASSERT(options_.limits.entryCommandsMax <= kPayloadCommandsMax);
+  checkedUs_ = ports_.clock.monotonicUs();
   logTime_.heard(recovered.state.logTimeUs, ports_.clock.monotonicUs());
+  if (recovered.soundness != Soundness::sound) {
+    ASSERT(recovered.machineAt.index == 0);
+    if (recovered.soundness == Soundness::rebuilding) {
+      rebuilding_ = true;
+      rebuildFrom_ = recovered.unsoundAt;
+    } else {
+      quarantinedAt_ = std::max<raft::Index>(recovered.unsoundAt, 1);
+      stopMachine({ErrorCode::faulted, recovered.unsoundBecause, {}}, {quarantinedAt_, 0});
+    }
+    return;
+  }
   raft::LogPoint at = recovered.machineAt;
   auto term = core_.shape().termAt(at.index);
   bool gap = at.index < core_.shape().base().index;
@@ -120,6 +134,17 @@ void Group::openSession(CallId caller) {
   gatheredSessions_.push_back(caller);
 }
 
+void Group::switchPlugin(std::string_view sha256, CallId caller) {
+  if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
+  if (!leads()) return answer(caller, notLeader());
+  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (entriesVersion_ < kSwitchVersion) {
+    return answer(caller, failure(ErrorCode::unavailable,
+                                  "not every host is known to run a version that can; try again"));
+  }
+  proposePayload(encodeSwitchPlugin(logTime_.stamp(now()), sha256), {.callers = {caller}});
+}
+
 void Group::changeMembership(std::vector<raft::ReplicaId> voters,
                              std::vector<raft::ReplicaId> learners, CallId caller) {
   // A stopped machine is no reason to keep its members as they are.
@@ -150,6 +175,7 @@ void Group::campaign() {
 
 std::optional<Outcome> Group::refusalOfCalls() const {
   if (stopping_) return failure(ErrorCode::groupStopping, "this replica is stopping");
+  if (rebuilding_ && !logFault_) return failure(ErrorCode::unavailable, kBeingRebuilt);
   if (!fault_) return {};
   return failure(ErrorCode::faulted, "stopped at " + std::to_string(faultAt_.index) + "." +
                                          std::to_string(faultAt_.ordinal) + ": " + fault_->text);
@@ -279,6 +305,7 @@ void Group::tick() {
   if (!isMute()) take(raft::Tick{isBusy()});
   proposeTimers();
   handOverIfFaulted();
+  tickSoundness();
   considerSnapshot();
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
   feed();
@@ -304,10 +331,11 @@ bool Group::isBusy() const {
                      gatheredSessions_.size() + snapshotCallers_.size() + snapshotWanted_.size() >
                  0;
   bool machine = saving_ || installing_ || applyFetch_ != 0 || feed_.requests() > 0 ||
-                 (!fault_ && feed_.fed() < core_.applicable());
-  bool handsOver = fault_ && leads() && handOvers_ < kHandOversMax;
+                 (!fault_ && !rebuilding_ && feed_.fed() < core_.applicable());
+  bool handsOver = fault_ && leads() && (handOvers_ < kHandOversMax || quarantinedAt_ != 0);
+  bool rebuilds = (rebuilding_ && !fault_) || !askers_.empty();
   bool timers = nextTimerUs_ != kNoTimer;
-  return callers || machine || handsOver || timers;
+  return callers || machine || handsOver || rebuilds || timers;
 }
 
 void Group::wake(raft::Wake wake) {
@@ -379,12 +407,15 @@ Status Group::status() const {
   status.progress = core_.progress();
   status.fault = fault_;
   status.faultAt = faultAt_;
+  status.soundness = soundness();
+  status.quarantinedAt = quarantinedAt_;
+  status.splitAt = leads() ? splitAt_ : 0;
   status.installing = installing_.has_value();
   status.stopping = stopping_;
   status.diskFull = volumeFull_;
   status.asleep = core_.asleep();
   status.mute = isMute();
-  status.ready = !fault_ && !installing_ && !stopping_ && !status.mute &&
+  status.ready = !fault_ && !rebuilding_ && !installing_ && !stopping_ && !status.mute &&
                  feed_.applied() >= readyAt_ && core_.leader() != 0;
   status.logBytes = logBytes_;
   status.waitingCalls = waiting_.count() + gatheredCalls_.size() + questions_.count();

@@ -5,9 +5,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/group/appends.h"
+#include "host/group/digests.h"
+#include "host/group/entry.h"
 #include "host/group/feed.h"
 #include "host/group/log_time.h"
 #include "host/group/meters.h"
@@ -46,6 +49,16 @@ struct GroupOptions {
   uint64_t snapshotEveryBytes = 64ULL << 20;  // applied since the last snapshot; 0: never by bytes
   uint64_t snapshotEveryEntries = 1'000'000;  // 0: never by entries
   uint64_t keepEntries = 10'000;              // left in the log behind a snapshot, for slow peers
+  uint64_t digestEveryEntries = 10'000;       // applied since the last digest check; 0: never
+  int64_t digestEveryUs = 60'000'000;         // since then, if anything was applied; 0: never
+  uint32_t entriesVersion = kEntriesVersion;  // at first, see Group::entriesKnown
+};
+
+// Whether a replica's machine can be believed.
+enum class Soundness : uint8_t {
+  sound,
+  quarantined,  // its digest is not the majority's: it waits for an operator
+  rebuilding,   // a peer's snapshot is on its way, or not yet safe here
 };
 
 // What the host knows of the replica when it starts it.
@@ -53,6 +66,10 @@ struct Recovered {
   ReplicaState state;
   raft::LogPoint machineAt;  // where the machine at Machines stands already; index 0: empty
   uint64_t logBytes = 0;     // of the log's entries, roughly
+  // What the machine here held is not to be believed, and not begun with.
+  Soundness soundness = Soundness::sound;
+  raft::Index unsoundAt = 0;  // it differed from a majority there; 0: not that is known
+  std::string unsoundBecause;
 };
 
 // All of them outlive the Group.
@@ -84,6 +101,9 @@ struct Status {
   std::vector<raft::PeerProgress> progress;  // where this replica leads
   std::optional<Fault> fault;  // why it has stopped: the machine's (it still votes) or the log's
   Position faultAt;
+  Soundness soundness = Soundness::sound;
+  raft::Index quarantinedAt = 0;
+  raft::Index splitAt = 0;  // where it leads: a digest check had no majority there; 0: none since
   bool ready = false;       // replayed what was committed at its start, has a leader, no fault
   bool installing = false;  // a snapshot is being loaded
   bool stopping = false;
@@ -120,6 +140,9 @@ public:
   void openSession(CallId caller);  // the outcome's position.index is the session
   // The log is to become short soon: the volume has little room left for what lives there.
   void makeRoom();
+  // From the entry's index on, another plugin's machine applies: see Applier. Answered by whether
+  // it did.
+  void switchPlugin(std::string_view sha256, CallId caller);
   void requestSnapshot(CallId caller);  // the outcome's position.index is the snapshot's
   // Answered when the entry that begins the change is applied; the rest of a joint change follows.
   void changeMembership(std::vector<raft::ReplicaId> voters, std::vector<raft::ReplicaId> learners,
@@ -141,10 +164,20 @@ public:
   void snapshotSent(raft::SnapshotSent sent);
   void unreachable(raft::ReplicaId peer);
   void volumeFull(bool full);
+  // Every host of the cluster knows the entries of that version: see kEntriesVersion.
+  void entriesKnown(uint32_t version) { entriesVersion_ = version; }
   // The group's sleep may not be what its leader's host believes: see sleepers.h.
   void wake(raft::Wake wake = {});
-  // A faulted machine is built anew from the newest snapshot and the log.
+  // A faulted machine is built anew from the newest snapshot and the log; not one that is
+  // quarantined, for its snapshots are its own.
   void retry();
+  // The machine is built anew from a peer's snapshot. Until then it serves nobody, and its log and
+  // its vote go on. To be given again at any time.
+  void rebuild();
+  // It has a peer's snapshot, and the log that follows it is safe: what lies on disk of its former
+  // machine can go. Until `forgotten` says that it has gone, no snapshot is saved.
+  bool isRebuilt() const;
+  void forgotten();
   // The end of the loop's turn.
   void flush();
   // So much has been gathered that it should not wait for the turn's end: the followers and the
@@ -159,6 +192,11 @@ public:
   Status status() const;
   bool leads() const { return core_.role() == raft::Role::leader; }
   const std::optional<Fault>& fault() const { return fault_; }  // as Status::fault, without a copy
+  Soundness soundness() const;
+  raft::Index quarantinedAt() const { return quarantinedAt_; }
+  raft::Index rebuildFrom() const { return rebuildFrom_; }
+  raft::Index splitAt() const { return splitAt_; }
+  uint64_t rebuilds() const { return rebuilds_; }  // that have ended well
   raft::ReplicaId leader() const { return core_.leader(); }
   // Ticks would change nothing: the owner may leave them out until the next call or event.
   bool idle() const { return core_.asleep() && !isBusy(); }
@@ -175,7 +213,11 @@ private:
   struct Installing {
     uint64_t generation = 0;
     raft::LogPoint point;
-    bool asked = false;  // by the core; else by retry
+    bool asked = false;  // by the core; else by retry or rebuild
+  };
+  struct Offered {  // a snapshot's file that lies here, asked for by rebuild
+    raft::LogPoint point;
+    raft::Configuration configuration;
   };
 
   // group.cc: callers
@@ -202,6 +244,7 @@ private:
   void send(raft::Message message, std::vector<LogEntry> entries);
   void sendAppends();
   void sendSnapshot(raft::ReplicaId to);
+  raft::Message snapshotHead(raft::ReplicaId to) const;
   void stopForLog(Fault fault);
   bool isBusy() const;
   bool isMute() const;
@@ -220,6 +263,25 @@ private:
   void answerSnapshotCallers(const Outcome& outcome);
   void handOverIfFaulted();
   void rest();
+
+  // group_soundness.cc: digest checks, quarantine, rebuilding
+  void tickSoundness();
+  void considerCheck();
+  void tookDigests(const std::vector<DigestAt>& taken, uint64_t unchecked);
+  void reportDigest();
+  void onDigest(const raft::Message& report);
+  void judgeDigests(raft::Index index);
+  void onDigestVerdict(const raft::Message& word);
+  void quarantine(raft::Index index, uint64_t majority);
+  void askForSnapshot();
+  void onSnapshotAsk(const raft::Message& ask);
+  void sendAsked(raft::ReplicaId to);
+  bool hasSnapshot() const;
+  bool isSendingTo(raft::ReplicaId peer) const;
+  void onAskedSnapshot(const raft::Message& head);
+  bool takeOffered();
+  void installed();
+  raft::Message messageTo(raft::ReplicaId to, raft::MessageKind kind) const;
 
   const GroupOptions options_;
   Ports ports_;
@@ -243,6 +305,7 @@ private:
   raft::ProposalId lastProposal_ = 0;
   raft::ReadId lastRead_ = 0;
   raft::WriteId lastWrite_ = 0;
+  raft::WriteId persisted_ = 0;
   uint64_t lastFetch_ = 0;
   uint64_t applyFetch_ = 0;  // under way; 0: none
 
@@ -265,6 +328,28 @@ private:
   std::vector<raft::ReplicaId> snapshotWanted_;  // by these peers, once there is one
   // Peers that a snapshot was sent to, until they have passed the newest: they go on from there.
   std::map<raft::ReplicaId, raft::Index> followUps_;
+
+  uint32_t entriesVersion_ = options_.entriesVersion;  // that every host knows
+  Digests digests_;
+  uint64_t unchecked_ = 0;            // entries since the last check, as the machine last said
+  int64_t checkedUs_ = 0;             // when the last check was applied here, or the start
+  raft::Index checkAt_ = 0;           // the last check that we have proposed
+  std::optional<DigestAt> reported_;  // that the leader has not yet answered
+  uint32_t reports_ = 0;              // of it
+  uint64_t reportAt_ = 0;             // tick
+  raft::Index splitAt_ = 0;
+
+  static constexpr const char* kBeingRebuilt = "this replica is being rebuilt; ask another";
+  bool rebuilding_ = false;  // no machine until a snapshot comes
+  raft::Index quarantinedAt_ = 0;
+  raft::Index rebuildFrom_ = 0;  // no older snapshot will do: a majority agreed there
+  uint64_t askAt_ = 0;           // tick
+  uint64_t asks_ = 0;
+  uint64_t rebuilds_ = 0;
+  std::optional<Offered> offered_;
+  std::optional<raft::WriteId> settlesAt_;  // rebuilt, once this write is safe and all is forgotten
+  std::vector<raft::ReplicaId> askers_;     // of a snapshot, once there is one
+  std::map<raft::ReplicaId, uint64_t> sendingTo_;  // snapshots under way, and since which tick
 
   std::optional<Fault> fault_;
   Position faultAt_;

@@ -16,6 +16,9 @@ void Group::receive(PeerMessage message) {
   if (logFault_ || head.to != core_.self() || head.from == core_.self()) return;
   // A snapshot comes by its file; what a mute replica promised it may have forgotten.
   if (head.kind == raft::MessageKind::snapshot) return;
+  if (head.kind == raft::MessageKind::digest) return onDigest(head);
+  if (head.kind == raft::MessageKind::digestVerdict) return onDigestVerdict(head);
+  if (head.kind == raft::MessageKind::snapshotAsk) return onSnapshotAsk(head);
   bool votes = head.kind == raft::MessageKind::vote || head.kind == raft::MessageKind::preVote;
   if (isMute() && (votes || head.kind == raft::MessageKind::timeoutNow)) return;
   if (head.kind == raft::MessageKind::append && !head.runs.empty()) {
@@ -64,6 +67,7 @@ void Group::persisted(raft::WriteId write) {
     snapshotOnDisk_ = under->snapshot;
   }
   namings_.erase(namings_.begin(), under);
+  persisted_ = std::max(persisted_, write);
   take(raft::Persisted{write});
 }
 
@@ -76,10 +80,12 @@ void Group::unreachable(raft::ReplicaId peer) {
 void Group::snapshotReceived(raft::Message head) {
   if (logFault_ || head.kind != raft::MessageKind::snapshot) return;
   if (head.to != core_.self() || head.from == core_.self()) return;
+  if (head.force) return onAskedSnapshot(head);
   take(raft::Receive{std::move(head)});
 }
 
 void Group::snapshotSent(raft::SnapshotSent sent) {
+  sendingTo_.erase(sent.to);
   if (!logFault_) take(sent);
 }
 
@@ -209,21 +215,24 @@ void Group::sendAppends() {
 }
 
 void Group::sendSnapshot(raft::ReplicaId to) {
-  if (snapshot_.index == 0 || snapshot_.index < core_.shape().base().index) {
+  // What lies here is of a machine that is not believed: it waits until another leads.
+  bool unsound = rebuilding_ || quarantinedAt_ != 0;
+  if (unsound || !hasSnapshot()) {
     snapshotWanted_.push_back(to);
     startSnapshot();
     return;
   }
   followUps_[to] = snapshot_.index;
-  raft::Message head;
-  head.kind = raft::MessageKind::snapshot;
-  head.from = core_.self();
-  head.to = to;
-  head.term = core_.term();
+  sendingTo_[to] = ticks_;
+  ports_.outbox.sendSnapshot(options_.key, snapshotHead(to));
+}
+
+raft::Message Group::snapshotHead(raft::ReplicaId to) const {
+  raft::Message head = messageTo(to, raft::MessageKind::snapshot);
   head.after = snapshot_;
   head.configurations.push_back(
       {snapshot_.index, core_.shape().configurationAt(snapshot_.index).configuration});
-  ports_.outbox.sendSnapshot(options_.key, std::move(head));
+  return head;
 }
 
 // The log cannot be read: this replica does not know any more what it promised, so it falls silent.

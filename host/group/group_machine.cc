@@ -20,7 +20,7 @@ constexpr uint64_t kFollowUpSnapshots = 4;
 // Hands committed entries to the machine, from memory or by way of the disk, and queries after
 // them.
 void Group::feed() {
-  if (fault_ || installing_) return;
+  if (fault_ || installing_ || rebuilding_) return;
   const GroupLimits& limits = options_.limits;
   while (applyFetch_ == 0 && feed_.fed() < core_.applicable() &&
          feed_.requests() < limits.applyRequestsMax) {
@@ -45,7 +45,7 @@ void Group::feed() {
 
 void Group::fetchedForApply(Fetched fetched) {
   applyFetch_ = 0;
-  if (fault_ || installing_) return;
+  if (fault_ || installing_ || rebuilding_) return;
   if (!fetched.entries) return stopForLog(fetched.entries.fault());
   std::vector<LogEntry> entries = std::move(fetched.entries).value();
   raft::Index index = feed_.fed();
@@ -84,6 +84,7 @@ void Group::applied(Applied applied) {
   waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"),
                   {meters_, nowUs});
   if (applied.fault) return stopMachine(std::move(*applied.fault), applied.faultAt);
+  tookDigests(applied.digests, applied.unchecked);
   considerSnapshot();
   feed();
 }
@@ -95,6 +96,7 @@ void Group::stopMachine(Fault fault, Position at) {
   nextTimerUs_ = kNoTimer;  // of a machine that is no more
   handOvers_ = 0;
   handOverAt_ = ticks_;
+  askers_.clear();
   Outcome outcome =
       failure(ErrorCode::faulted, "stopped at " + std::to_string(at.index) + "." +
                                       std::to_string(at.ordinal) + ": " + fault_->text);
@@ -104,14 +106,16 @@ void Group::stopMachine(Fault fault, Position at) {
 
 // A leader that cannot apply is of no use to callers; another's machine may be well.
 void Group::handOverIfFaulted() {
-  if (!fault_ || !leads() || handOvers_ >= kHandOversMax || ticks_ < handOverAt_) return;
+  bool tired = handOvers_ >= kHandOversMax && quarantinedAt_ == 0;
+  if (!fault_ || !leads() || tired || ticks_ < handOverAt_) return;
   ++handOvers_;
   handOverAt_ = ticks_ + kHandOverEveryTicks;
   take(raft::Transfer{0});
 }
 
 void Group::retry() {
-  if (!fault_ || logFault_ || installing_) return;
+  if (!fault_ || logFault_ || installing_ || quarantinedAt_ != 0) return;
+  if (rebuilding_) return rebuild();
   if (snapshot_.index < core_.shape().base().index) return;  // nothing to begin anew from
   fault_.reset();
   faultAt_ = {};
@@ -150,15 +154,17 @@ void Group::makeRoom() {
 
 void Group::considerSnapshot() {
   if (saving_ || ticks_ < saveNotBefore_ || feed_.applied() <= snapshot_.index) return;
+  bool asked = !snapshotWanted_.empty() || !askers_.empty();
   bool byBytes =
       options_.snapshotEveryBytes != 0 && feed_.bytesSinceSnapshot() >= options_.snapshotEveryBytes;
   bool byEntries = options_.snapshotEveryEntries != 0 &&
                    feed_.applied() - snapshot_.index >= options_.snapshotEveryEntries;
-  if (byBytes || byEntries || crowded_ || !snapshotWanted_.empty()) startSnapshot();
+  if (byBytes || byEntries || crowded_ || asked) startSnapshot();
 }
 
 void Group::startSnapshot() {
-  if (saving_ || fault_ || installing_ || feed_.fed() == 0) return;
+  bool sound = soundness() == Soundness::sound;
+  if (saving_ || fault_ || installing_ || !sound || feed_.fed() == 0) return;
   saving_ = true;
   feed_.snapshotBegun();
   ports_.machines.snapshot({generation_, core_.shape()});
@@ -182,7 +188,12 @@ void Group::snapshotSaved(SnapshotSaved saved) {
   outcome.position.index = snapshot_.index;
   answerSnapshotCallers(outcome);
   compact(saved.point);
-  for (raft::ReplicaId to : std::exchange(snapshotWanted_, {})) sendSnapshot(to);
+  std::vector<raft::ReplicaId> wanted = std::exchange(snapshotWanted_, {});
+  if (!leads()) wanted.clear();  // whoever leads now finds out itself who needs one
+  for (raft::ReplicaId to : wanted) sendSnapshot(to);
+  for (raft::ReplicaId to : std::exchange(askers_, {})) {
+    if (!isSendingTo(to)) sendAsked(to);
+  }
 }
 
 void Group::compact(raft::LogPoint snapshot) {
@@ -267,10 +278,12 @@ void Group::installEnd(InstallEnd end) {
     logTime_.heard(end.logTimeUs, ports_.clock.monotonicUs());
     waiting_.passed(installing.point.index,
                     failure(ErrorCode::unknown, "a snapshot took the place of its entry"));
+    unchecked_ = 0;
   } else if (!installing.asked) {
     stopMachine(std::move(*end.fault), {installing.point.index + 1, 0});
   }
   if (installing.asked) take(raft::Installed{installing.point, ok});
+  if (ok && (installing.asked || rebuilding_)) installed();
   feed();
 }
 

@@ -7,6 +7,7 @@
 #include <capnp/serialize.h>
 #include <kj/exception.h>
 
+#include "host/base/checksum.h"
 #include "host/group/configuration_words.h"
 
 namespace flotilla::group {
@@ -19,13 +20,26 @@ Fault unreadable(std::string text) {
 }  // namespace
 
 Bytes GroupState::encode() const {
+  return encodeWith(at, configuration);
+}
+
+uint64_t GroupState::digest() const {
+  return base::checksum(encodeWith({}, {}).view());
+}
+
+Bytes GroupState::encodeWith(const raft::LogPoint& point, const raft::ConfigurationAt& its) const {
   capnp::MallocMessageBuilder builder;
   schema::GroupState::Builder to = builder.initRoot<schema::GroupState>();
-  to.setIndex(at.index);
-  to.setTerm(at.term);
+  to.setIndex(point.index);
+  to.setTerm(point.term);
   to.setTimeUs(timeUs);
-  to.initConfiguration().setIndex(configuration.index);
-  writeConfiguration(configuration.configuration, to.getConfiguration().initConfiguration());
+  to.initConfiguration().setIndex(its.index);
+  writeConfiguration(its.configuration, to.getConfiguration().initConfiguration());
+  to.setUnchecked(unchecked);
+  to.setAnswers(answers);
+  to.setCounted(counted);
+  to.setPlugin(plugin);
+  to.setSwitchedAt(switchedAt);
   sessions.save(to);
   timers.save(to);
   kj::Array<capnp::word> words = capnp::messageToFlatArray(builder);
@@ -54,6 +68,11 @@ Result<void> GroupState::decode(const Bytes& from) try {
     return unreadable("a configuration of too many members");
   }
   if (auto loaded = timers.load(state); !loaded) return loaded.fault();
+  unchecked = state.getUnchecked();
+  answers = state.getAnswers();
+  counted = state.getCounted();
+  plugin = state.getPlugin().cStr();
+  switchedAt = state.getSwitchedAt();
   return sessions.load(state);
 } catch (const kj::Exception& exception) {
   return unreadable(exception.getDescription().cStr());

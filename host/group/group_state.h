@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "flotilla/bytes.h"
@@ -21,11 +22,22 @@ struct GroupState {
   raft::ConfigurationAt configuration;  // the last one applied
   Sessions sessions;
   Timers timers;
+  uint64_t unchecked = 0;  // entries that may have changed something, since the last digest check
+  uint64_t answers = 0;    // rolling digest of the machine's answers, since then
+  std::string plugin;      // what wrote the machine's section, since a switch; empty: the first
+  raft::Index switchedAt = 0;  // by that entry
+  bool counted = true;  // both are: false where an older version saved this, up to the next check
 
   // schemas/log.capnp GroupState, as a message with its segment table.
   Bytes encode() const;
   // A Fault `corrupt` where the bytes are no group state.
   Result<void> decode(const Bytes& from);
+  // Equal on all replicas that stand at one entry. Not of `at`, which moves at a request's end, nor
+  // of the configuration, which a replica that has not yet captured may not know.
+  uint64_t digest() const;
+
+private:
+  Bytes encodeWith(const raft::LogPoint& point, const raft::ConfigurationAt& its) const;
 };
 
 }  // namespace flotilla::group

@@ -11,6 +11,7 @@
 
 #include "flotilla/bytes.h"
 #include "flotilla/result.h"
+#include "host/group/digests.h"
 #include "host/raft/effects.h"
 #include "host/raft/log_shape.h"
 #include "host/raft/message.h"
@@ -180,6 +181,9 @@ struct MachineCommand {
   std::string_view params;
 };
 
+// Why a machine without `wake` cannot take the place of one that has timers.
+constexpr std::string_view kTimersPending =
+    "timers are pending, and it has no wake to be called when they come due";
 // No timer is pending.
 constexpr int64_t kNoTimer = INT64_MAX;
 
@@ -248,6 +252,7 @@ public:
   virtual Result<void> load(SnapshotSource& source) = 0;
   virtual std::optional<uint64_t> digest() = 0;  // nothing: the machine keeps none
   virtual uint64_t memoryBytes() { return 0; }   // a rough figure, 0: unknown
+  virtual bool wakes() const { return true; }    // it takes timers that have come due
   // Which kind the machine says (interface, method) is; nothing: it has no such method.
   enum class MethodKind : uint8_t { command, query };
   virtual std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const = 0;
@@ -275,7 +280,12 @@ struct Applied {
   std::optional<Fault> fault;   // the replica stops at `faultAt`; index is the last whole entry
   Position faultAt;
   int64_t nextTimerUs = kNoTimer;  // the earliest pending, in log time, after `index`
+  std::vector<DigestAt> digests;   // taken at entries that asked for one
+  // Entries that may have changed something, since the last of them; kCheckNow and more: something
+  // has that is to be compared at once.
+  uint64_t unchecked = 0;
 };
+constexpr uint64_t kCheckNow = uint64_t{1} << 40;
 
 struct QueryRequest {
   uint64_t generation = 0;

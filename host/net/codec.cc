@@ -119,7 +119,7 @@ Result<void> decodeEntries(capnp::List<capnp::Data>::Reader from, group::PeerMes
 }
 
 Result<group::PeerMessage> decodeChecked(schema::Message::Reader from) {
-  if (from.getKind() > static_cast<uint8_t>(raft::MessageKind::wake)) {
+  if (from.getKind() > static_cast<uint8_t>(raft::kLastMessageKind)) {
     return unsound("of a kind that this host does not know");
   }
   group::PeerMessage to;

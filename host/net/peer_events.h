@@ -88,6 +88,8 @@ public:
   using StatusContext = capnp::CallContext<schema::Peer::StatusParams, schema::Peer::StatusResults>;
   using ControlContext =
       capnp::CallContext<schema::Peer::ControlParams, schema::Peer::ControlResults>;
+  using UpgradeContext =
+      capnp::CallContext<schema::Peer::UpgradeParams, schema::Peer::UpgradeResults>;
   using FetchPluginContext =
       capnp::CallContext<schema::Peer::FetchPluginParams, schema::Peer::FetchPluginResults>;
 
@@ -117,6 +119,7 @@ public:
   virtual kj::Promise<void> fetchPlugin(FetchPluginContext context) = 0;
   virtual kj::Promise<void> status(StatusContext context) = 0;
   virtual kj::Promise<void> control(ControlContext context) = 0;
+  virtual kj::Promise<void> upgrade(UpgradeContext context) = 0;
 };
 
 }  // namespace flotilla::net

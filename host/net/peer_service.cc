@@ -49,6 +49,7 @@ protected:
   kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
   kj::Promise<void> status(StatusContext context) override;
   kj::Promise<void> control(ControlContext context) override;
+  kj::Promise<void> upgrade(UpgradeContext context) override;
 
 private:
   void needHello() const;
@@ -182,6 +183,11 @@ kj::Promise<void> PeerService::fetchPlugin(FetchPluginContext context) {
 kj::Promise<void> PeerService::status(StatusContext context) {
   needHello();
   return events_.status(context);
+}
+
+kj::Promise<void> PeerService::upgrade(UpgradeContext context) {
+  needHello();
+  return events_.upgrade(context);
 }
 
 kj::Promise<void> PeerService::control(ControlContext context) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <string_view>
 
@@ -32,6 +33,20 @@ private:
   size_t next_ = 0;
 };
 
+// One that was saved by another process.
+class StateFile final : public group::SnapshotSource {
+public:
+  explicit StateFile(const std::string& path) : in_(path, std::ios::binary) {}
+  Result<size_t> read(char* to, size_t size) override {
+    if (!in_.is_open()) return Fault{ErrorCode::io, "the saved state cannot be read", {}};
+    in_.read(to, static_cast<std::streamsize>(size));
+    return static_cast<size_t>(in_.gcount());
+  }
+
+private:
+  std::ifstream in_;
+};
+
 // Nothing in it needs escaping: names and version have passed checkDescriptor.
 std::string jsonOf(const flotilla_descriptor& d) {
   std::string json = std::string("{\"name\":\"") + d.name + "\",\"version\":\"" + d.version +
@@ -53,16 +68,21 @@ Fault prefixed(const std::string& file, const Fault& fault) {
 }
 
 Result<void> tryMachine(const std::string& file, const flotilla_descriptor* descriptor,
-                        const std::optional<Settings>& settings,
-                        const std::function<void(const std::string&)>& stage) {
+                        const Trial& trial, const std::function<void(const std::string&)>& stage) {
   stage("its machine was made");
-  const Settings given = settings.value_or(Settings{});
+  const Settings given = trial.settings.value_or(Settings{});
   auto machine = makeMachine(descriptor, given, nullptr, {});
   // A machine may need settings, which a check cannot know; an author's own error is no reason.
   bool wantsSettings =
-      !settings && !machine && machine.fault().text.find("badConfig: ") != std::string::npos;
+      !trial.settings && !machine && machine.fault().text.find("badConfig: ") != std::string::npos;
   if (wantsSettings) return {};
   if (!machine) return prefixed(file, machine.fault());
+  if (!trial.stateFile.empty()) {
+    stage("its machine loaded what the one before has saved");
+    StateFile state(trial.stateFile);
+    Result<void> migrated = (*machine)->load(state);
+    if (!migrated) return prefixed(file, migrated.fault());
+  }
   stage("its machine was captured and saved");
   auto capture = (*machine)->capture();
   if (!capture) return prefixed(file, capture.fault());
@@ -81,7 +101,7 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
   if ((*machine)->digest() != (*twin)->digest()) {
     return Fault{ErrorCode::badRequest,
                  "plugin " + file +
-                     ": an empty machine and its copy through a snapshot have other digests; "
+                     ": a machine and its copy through a snapshot have other digests; "
                      "does load restore all that save wrote?",
                  {}};
   }
@@ -91,12 +111,12 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
 
 }  // namespace
 
-Result<std::string> checkHere(const std::string& file, const std::optional<Settings>& settings,
+Result<std::string> checkHere(const std::string& file, const Trial& trial,
                               const std::function<void(const std::string&)>& stage) {
   stage("it was loaded");
   Result<Library> library = Library::open(file);
   if (!library) return library.fault();
-  Result<void> tried = tryMachine(file, library->descriptor(), settings, stage);
+  Result<void> tried = tryMachine(file, library->descriptor(), trial, stage);
   if (!tried) return tried.fault();
   return jsonOf(*library->descriptor());
 }

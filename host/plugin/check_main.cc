@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +28,7 @@ struct Asked {
   uint64_t calls = 2000;
   std::vector<std::string> allowed;
   bool asGiven = false;
+  std::string stateFile;
   std::vector<std::string> settingTexts;
   plugin::Settings settings;
 };
@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
   app.add_option("--calls", asked.calls, "how many")->check(CLI::Range(3, 20'000));
   app.add_option("--allow", asked.allowed, "an import that is no reason to refuse");
   app.add_option("--config,--setting", asked.settingTexts, "a setting of the machine, key=value");
+  app.add_option("--state", asked.stateFile, "what a machine has saved: its own must load it");
   app.add_flag("--as-given", asked.asGiven, "it must take the settings, even where there are none");
   try {
     app.parse(argc, argv);
@@ -99,10 +100,11 @@ int main(int argc, char** argv) {
     }
     asked.settings.push_back(std::move(*setting));
   }
-  std::optional<plugin::Settings> given;
-  if (asked.asGiven || !asked.settings.empty()) given = asked.settings;
+  plugin::Trial trial;
+  if (asked.asGiven || !asked.settings.empty()) trial.settings = asked.settings;
+  trial.stateFile = asked.stateFile;
   if (asked.quiet && std::freopen("/dev/null", "w", stdout) == nullptr) return kCommandLine;
-  int code = plugin::checkPluginMain(asked.file, asked.json, given);
+  int code = plugin::checkPluginMain(asked.file, asked.json, trial);
   std::fflush(stdout);  // what it is stands before why it must not be used
   return code == 0 && asked.twins ? checkTwins(asked) : code;
 }

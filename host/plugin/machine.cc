@@ -237,6 +237,8 @@ public:
     return bytes;
   }
 
+  bool wakes() const override { return setsTimers(); }
+
   std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const override {
     const RowIndex::Row* row = plugin_->rows.find(interfaceId, method);
     if (row == nullptr) return std::nullopt;

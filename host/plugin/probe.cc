@@ -21,6 +21,11 @@ namespace flotilla::plugin {
 namespace {
 
 constexpr int kCheckMs = 10'000;
+constexpr int kStateMs = 60'000;  // with a state to load
+
+int timeOf(const Trial& trial) {
+  return trial.stateFile.empty() ? kCheckMs : kStateMs;
+}
 
 Fault badPlugin(const std::string& text) {
   return {ErrorCode::badRequest, text, {}};
@@ -41,8 +46,7 @@ void say(int fd, Word word, const std::string& text) {
   }
 }
 
-[[noreturn]] void checkInChild(const std::string& file, const std::optional<Settings>& settings,
-                               int fd) {
+[[noreturn]] void checkInChild(const std::string& file, const Trial& trial, int fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
@@ -50,13 +54,13 @@ void say(int fd, Word word, const std::string& text) {
   int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int stream : {0, 1, 2}) dup2(null, stream);
   Result<std::string> checked =
-      checkHere(file, settings, [fd](const std::string& stage) { say(fd, kStage, stage); });
+      checkHere(file, trial, [fd](const std::string& stage) { say(fd, kStage, stage); });
   say(fd, checked ? kFacts : kProblem, checked ? *checked : checked.fault().text);
   _exit(checked ? 0 : 1);  // statics of the plugin are not asked to end well
 }
 
 // The facts, or why there are none.
-Result<std::string> judged(const std::string& file, const ChildEnd& end) {
+Result<std::string> judged(const std::string& file, const ChildEnd& end, int timeMs) {
   std::string stage = "it was started";
   for (size_t at = 0; at < end.out.size();) {
     size_t limit = end.out.find('\0', at);
@@ -78,7 +82,7 @@ Result<std::string> judged(const std::string& file, const ChildEnd& end) {
   std::string who = "plugin " + file + ": ";
   if (end.timedOut) {
     return badPlugin(who + "hung while " + stage + ", for more than " +
-                     std::to_string(kCheckMs / 1000) + " s; nothing there may wait");
+                     std::to_string(timeMs / 1000) + " s; nothing there may wait");
   }
   if (end.signal != 0) {
     return badPlugin(who + "crashed while " + stage + " (" + signalName(end.signal) +
@@ -89,22 +93,22 @@ Result<std::string> judged(const std::string& file, const ChildEnd& end) {
                    std::to_string(end.exitCode) + "); a plugin never calls exit");
 }
 
-Result<std::string> checkInOwnChild(const std::string& file,
-                                    const std::optional<Settings>& settings) {
+Result<std::string> checkInOwnChild(const std::string& file, const Trial& trial) {
   std::array<int, 2> words{};
   if (::pipe2(words.data(), O_CLOEXEC) != 0) return badPlugin("plugin " + file + ": no pipe");
   pid_t child = ::fork();
   if (child == 0) {
     ::close(words[0]);
     setpgid(0, 0);
-    checkInChild(file, settings, words[1]);
+    checkInChild(file, trial, words[1]);
   }
   ::close(words[1]);
   if (child < 0) {
     ::close(words[0]);
     return badPlugin("plugin " + file + ": no process to try it in");
   }
-  return judged(file, awaitChild(child, words[0], -1, kCheckMs));
+  int timeMs = timeOf(trial);
+  return judged(file, awaitChild(child, words[0], -1, timeMs), timeMs);
 }
 
 void printForPeople(const PluginFacts& facts) {
@@ -155,12 +159,12 @@ Result<PluginFacts> factsOf(const std::string& json) {
 
 }  // namespace
 
-int checkPluginMain(const std::string& file, bool json, const std::optional<Settings>& settings) {
+int checkPluginMain(const std::string& file, bool json, const Trial& trial) {
   if (::access(file.c_str(), R_OK) != 0) {
     std::fprintf(stderr, "plugin %s: cannot be read; is the path right?\n", file.c_str());
     return 2;
   }
-  Result<std::string> checked = checkInOwnChild(file, settings);
+  Result<std::string> checked = checkInOwnChild(file, trial);
   Result<PluginFacts> facts = checked ? factsOf(*checked) : checked.fault();
   if (!facts) {
     std::fprintf(stderr, "%s\n", facts.fault().text.c_str());
@@ -181,10 +185,10 @@ std::optional<Settings::value_type> settingFrom(const std::string& text) {
 }
 
 Result<PluginFacts> probe(const std::string& checker, const std::string& file, int timeoutMs,
-                          const std::optional<Settings>& settings) {
+                          const Trial& trial) {
   std::vector<std::string> command{checker, "--check-plugin", file, "--json"};
-  if (settings) command.push_back("--as-given");
-  for (const auto& [key, value] : settings.value_or(Settings{})) {
+  if (trial.settings) command.push_back("--as-given");
+  for (const auto& [key, value] : trial.settings.value_or(Settings{})) {
     std::string text = key + "=" + value;
     // What a command line cannot carry, no struct's field is called.
     if (settingFrom(text) != Settings::value_type{key, value} ||
@@ -194,6 +198,7 @@ Result<PluginFacts> probe(const std::string& checker, const std::string& file, i
     }
     command.push_back("--setting=" + text);
   }
+  if (!trial.stateFile.empty()) command.push_back("--state=" + trial.stateFile);
   Result<ChildEnd> ran = runChild(command, timeoutMs);
   if (!ran) return ran.fault();
   if (ran->timedOut) {

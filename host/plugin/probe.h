@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flotilla/result.h"
+#include "host/plugin/check.h"
 #include "host/plugin/machine.h"
 
 namespace flotilla::plugin {
@@ -29,16 +30,15 @@ struct PluginFacts {
 // makes a machine (of `settings`, where they are given), takes it through an empty snapshot. Prints
 // what the plugin is on stdout, or one line on stderr, and gives the exit code: 0 fit, 1 unfit, 2
 // no such file.
-int checkPluginMain(const std::string& file, bool json,
-                    const std::optional<Settings>& settings = std::nullopt);
+int checkPluginMain(const std::string& file, bool json, const Trial& trial = {});
 
 // KEY=VALUE, as a checker's command line has it; nothing where there is no key.
 std::optional<Settings::value_type> settingFrom(const std::string& text);
 
 // Has `checker` (flotilla-host, or flotilla-plugin-check) do that and reads what it says. A file
-// that is unfit, crashes or hangs is badRequest with the checker's line; so are settings that its
-// machine does not take, where they are given. Blocks for up to `timeoutMs`.
+// that is unfit, crashes or hangs is badRequest with the checker's line; so is one whose machine
+// does not bear the trial. Blocks for up to `timeoutMs`.
 Result<PluginFacts> probe(const std::string& checker, const std::string& file, int timeoutMs,
-                          const std::optional<Settings>& settings = std::nullopt);
+                          const Trial& trial = {});
 
 }  // namespace flotilla::plugin

@@ -189,6 +189,10 @@ void Core::dispatch(const Receive& receive, Effects& effects) {
     case MessageKind::wake:
       if (role_ == Role::leader) stir(effects);
       return;
+    case MessageKind::digest:
+    case MessageKind::digestVerdict:
+    case MessageKind::snapshotAsk:
+      return;
   }
   // A kind that a later version knows: as if lost.
 }

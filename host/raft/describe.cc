@@ -87,6 +87,12 @@ std::string describeBody(const Message& it) {
       return "removed";
     case MessageKind::wake:
       return "wake";
+    case MessageKind::digest:
+      return "digest at=" + text(it.index) + " is=" + text(it.context);
+    case MessageKind::digestVerdict:
+      return "digestVerdict at=" + text(it.index) + " is=" + text(it.context) + answer(it.granted);
+    case MessageKind::snapshotAsk:
+      return "snapshotAsk from=" + text(it.index);
   }
   return "kind " + text(static_cast<uint64_t>(it.kind));
 }

@@ -17,13 +17,20 @@ enum class MessageKind : uint8_t {
   appendReply,     // granted: index = match; refused: index = after.index, hint
   heartbeat,       // commit, context, index = last; granted: may you rest? force: sleep now
   heartbeatReply,  // context, index = last; granted: nothing keeps us from sleeping
-  snapshot,        // after = the snapshot's last point, configurations = its configuration
+  snapshot,        // after = the snapshot's last point, configurations = its configuration;
+                   // force: it was asked for, by a Group
   timeoutNow,      // leader transfer: stand for election at once
   readIndex,       // context = ReadId of the asker
   readIndexReply,  // context, index; granted=false: not leading, ask again
   removed,         // "you are not in the group any more", to one that campaigns after removal
   wake,            // to the leader of one's sleep: give a sign of life
+  // Between Groups; a core lets them pass.
+  digest,         // to the leader: context = our digest at index
+  digestVerdict,  // context = what a majority has at index; granted: so have you
+  snapshotAsk,    // send me a snapshot, of index or later
 };
+
+constexpr MessageKind kLastMessageKind = MessageKind::snapshotAsk;
 
 // One message. Fields that a kind does not name above are 0. A message carries the shape of
 // entries, never their bytes: Group fills an append before it leaves, and strips it on arrival.

@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "host/base/log.h"
+#include "host/group/entry.h"
 #include "host/net/refusal.h"
 #include "host/runtime/flat_words.h"
 #include "host/runtime/host_parts.h"
+#include "host/runtime/machine_lane.h"
 #include "host/store/files.h"
 #include "schemas/catalog.capnp.h"
 
@@ -19,6 +21,7 @@ constexpr auto kLookAtAllEvery = 30 * kj::SECONDS;
 constexpr int64_t kPassShare = 4;  // passes have a fifth of the loop at most
 constexpr uint64_t kReportMs = 5000;
 static_assert(catalog::kPassMax <= 1000);  // of a report
+constexpr uint16_t kSwitchGroup = 6;       // in schemas/catalog.capnp
 
 using schema::Catalog;
 
@@ -177,6 +180,10 @@ catalog::Reconciled CatalogKeeper::compare() {
   if (all) {
     lookAtAllFrom_ = now + kLookAtAllEvery;
     retryFetched();
+    for (const auto& [group, replica] : parts_.replicas.all()) tellOfSwitch(*replica);
+  }
+  for (uint64_t group : changed) {
+    if (const Replica* replica = parts_.replicas.find(group)) tellOfSwitch(*replica);
   }
   const std::set<uint64_t>* only = all ? nullptr : &changed;
   catalog::Reconciled wanted = catalog::reconcile(view_, local(only), only);
@@ -213,6 +220,7 @@ kj::Promise<void> CatalogKeeper::refresh() {
         if (all) lookAtAllFrom_ = parts_.timer.now();
         std::vector<uint64_t> touched;
         view_ = view_.with(changes, &touched);
+        parts_.entriesVersion = std::max(parts_.entriesVersion, view_.clusterVersion());
         changed_.insert(touched.begin(), touched.end());
         if (view_.revision() != before) {
           learnAddresses();
@@ -241,7 +249,7 @@ kj::Promise<void> CatalogKeeper::registerHost() {
         host.setAddress(parts_.config.founders.at(parts_.config.hostId));
         host.setVersion(Host::version());
         host.setBootNumber(parts_.bootNumber);
-        host.setClusterVersion(1);
+        host.setClusterVersion(group::kEntriesVersion);
         host.setFounder(true);
         host.setHttp(parts_.config.http);
         auto volumes = host.initVolumes(static_cast<unsigned>(parts_.config.volumes.size() - 1));
@@ -346,7 +354,7 @@ StoredReplica CatalogKeeper::recordOf(const catalog::StartReplica& wanted) const
   record.key = {group.id, wanted.replica};
   record.incarnation = group.incarnation;
   record.name = group.spec.name;
-  record.pluginSha256 = group.pluginSha256;
+  record.pluginSha256 = group.first();
   record.pluginName = group.pluginName;
   record.pluginVersion = group.pluginVersion;
   record.options = group.spec.options;
@@ -413,6 +421,30 @@ kj::Promise<void> CatalogKeeper::drop(std::vector<catalog::DropTombstone> wanted
       wiped_.erase({each.group, each.replica});
     }
   });
+}
+
+// What a group's log has switched to is so; the catalog hears of it from whoever leads the group,
+// again and again until it says so itself.
+void CatalogKeeper::tellOfSwitch(const Replica& replica) {
+  if (telling_ || replica.broken() || !replica.group().leads()) return;
+  MachineLane::Switched switched = replica.lane().switched();
+  if (switched.at == 0) return;
+  catalog::GroupPointer known = view_.group(replica.record().key.group);
+  if (!known || known->switchedAt >= switched.at) return;
+  auto params = flatWords<Catalog::SwitchGroupParams>([&](Catalog::SwitchGroupParams::Builder to) {
+    to.setId(known->id);
+    to.setIncarnation(known->incarnation);
+    to.setSha256(switched.sha256);
+    to.setAt(switched.at);
+  });
+  telling_ = true;
+  parts_.tasks.add(parts_.host.catalogCall(kSwitchGroup, std::move(params), kReportMs)
+                       .then([this, id = known->id](group::Outcome outcome) {
+                         telling_ = false;
+                         lookAtAllFrom_ = parts_.timer.now();  // others may have waited for this
+                         if (outcome.code != ErrorCode::app) return wake();
+                         base::logError("catalog: " + std::string(outcome.body.view()));
+                       }));
 }
 
 // In the background, one at a time: what is wanted here goes on without the catalog's quorum. What

@@ -61,6 +61,7 @@ private:
   kj::Promise<void> fetch(catalog::FetchPlugin wanted);
   kj::Promise<void> fetchFrom(uint64_t host, std::string sha256, kj::Vector<kj::byte>& into);
   void retryFetched();
+  void tellOfSwitch(const Replica& replica);
   void report(std::vector<catalog::ReportedReplica> replicas, std::vector<std::string> plugins);
 
   catalog::LocalState local(const std::set<uint64_t>* only) const;
@@ -73,6 +74,7 @@ private:
   catalog::CatalogView view_;
   bool registered_ = false;
   bool reporting_ = false;
+  bool telling_ = false;
   bool settled_ = false;
   std::set<uint64_t> changed_;                                  // groups to be looked at
   kj::TimePoint lookAtAllFrom_ = kj::origin<kj::TimePoint>();   // the next pass that looks at all

@@ -51,7 +51,11 @@ kj::Promise<void> CatalogKeeper::fetch(catalog::FetchPlugin wanted) {
 void CatalogKeeper::retryFetched() {
   if (fetched_.empty()) return;
   for (const auto& [group, replica] : parts_.replicas.all()) {
-    if (replica->broken() || fetched_.count(replica->record().pluginSha256) == 0) continue;
+    if (replica->broken()) continue;
+    catalog::GroupPointer known = view_.group(group);
+    bool wanted = fetched_.count(replica->record().pluginSha256) != 0 ||
+                  (known && fetched_.count(known->pluginSha256) != 0);
+    if (!wanted) continue;
     const auto& fault = replica->group().fault();
     if (!fault || fault->code == ErrorCode::faulted) continue;
     if (!retried_.insert(replica->record().key).second) continue;

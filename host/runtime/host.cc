@@ -13,6 +13,7 @@
 #include "host/base/log.h"
 #include "host/net/peer_service.h"
 #include "host/net/refusal.h"
+#include "host/plugin/interface_fit.h"
 #include "host/raft/types.h"
 #include "host/runtime/flat_words.h"
 #include "host/runtime/host_parts.h"
@@ -412,6 +413,11 @@ kj::Promise<group::Outcome> Host::addPlugin(const ProbedPlugin& plugin, uint64_t
         it.initHolders(1).set(0, id());
       });
   return catalogCall(1, std::move(params), timeoutMs);
+}
+
+Result<void> Host::interfacesFit(schema::PluginDescription::Reader before,
+                                 schema::PluginDescription::Reader after) {
+  return plugin::interfacesFit(before, after);
 }
 
 bool Host::hasPlugin(const std::string& sha256) const {

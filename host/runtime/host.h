@@ -20,6 +20,7 @@
 #include "host/runtime/config.h"
 #include "host/runtime/router.h"
 #include "schemas/admin.capnp.h"
+#include "schemas/client.capnp.h"
 #include "schemas/peer.capnp.h"
 
 namespace flotilla::runtime {
@@ -61,6 +62,7 @@ struct BusyFigures {
 // The figures /metrics shows; counters only rise.
 struct Figures {
   uint64_t replicas = 0, leading = 0, leaderless = 0, asleep = 0, faulted = 0, stuck = 0;
+  uint64_t quarantined = 0, rebuilding = 0, digestsSplit = 0;
   uint64_t elections = 0, electionsWon = 0;
   uint64_t machineBytes = 0;
   uint64_t callsAnswered = 0, callsRefused = 0;
@@ -148,6 +150,9 @@ public:
   // Peer.control on this host's replica.
   kj::Promise<uint64_t> control(uint64_t group, schema::Peer::Verb verb, uint64_t argument);
 
+  // Peer.upgrade on this host's replica.
+  kj::Promise<uint64_t> upgrade(uint64_t group, std::string sha256, bool switches);
+
   // ---- plugins
   // Stores and probes a pushed file, in a child process; faults say what is wrong with it.
   kj::Promise<Result<ProbedPlugin>> probePlugin(kj::Array<kj::byte> file);
@@ -156,6 +161,10 @@ public:
   // names what does not fit.
   kj::Promise<Result<void>> trySettings(std::string sha256,
                                         std::vector<std::pair<std::string, std::string>> settings);
+  // Whether clients of one plugin could be served by the other: `badRequest` names what does not
+  // fit.
+  static Result<void> interfacesFit(schema::PluginDescription::Reader before,
+                                    schema::PluginDescription::Reader after);
   // client.capnp PluginDescription of a plugin whose file is here; else a fault.
   Result<kj::Array<capnp::word>> describePlugin(const std::string& sha256) const;
 
@@ -174,6 +183,8 @@ private:
   Result<void> openNetwork();
   void fail(const Fault& fault);
   kj::Promise<uint64_t> snapshotNow(Replica& replica);
+  kj::Promise<void> tryPlugin(Replica& replica, std::string sha256);
+  kj::Promise<uint64_t> switchPlugin(Replica& replica, const std::string& sha256);
   kj::Promise<void> handOver(int64_t deadlineUs);
   kj::Promise<void> saveSnapshots();
   void finishStop();

@@ -1,6 +1,7 @@
 // What a Host is made of, in the order in which it is built.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,6 +70,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   std::optional<store::DataLock> lock;
   store::HostId id;
   uint64_t bootNumber = 0;
+  uint32_t entriesVersion = 1;  // the catalog's clusterVersion, as last heard
   Secrets secrets;
   std::unique_ptr<store::MetaStore> meta;
   std::optional<FoundingRecord> founding;
@@ -97,10 +99,14 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             replicas,
             clock,
             bootNumber,
+            *meta,
+            entriesVersion,
             [this](uint64_t group) { keeper.groupChanged(group); },
             [this](Replica& replica) { replicas.turned(replica); }};
   }
-  std::optional<Surroundings> shared;  // once plugins are open
+  std::optional<Surroundings> shared;                              // once plugins are open
+  std::map<uint64_t, kj::Own<kj::PromiseFulfiller<void>>> trials;  // of plugins, under way
+  uint64_t lastTrial = 0;
 
   Host::Services services;
   kj::Maybe<kj::Own<net::Tls>> tls;

@@ -12,6 +12,8 @@ namespace flotilla::runtime {
 namespace {
 
 constexpr int64_t kStuckUs = 10'000'000;
+constexpr auto kTrialTime = 120 * kj::SECONDS;  // of a plugin with a replica's state
+constexpr uint32_t kRebuildVersion = 2;  // of entries: hosts that know it give their snapshots away
 
 uint64_t residentBytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
@@ -103,6 +105,8 @@ void fillRunning(const Replica& replica, schema::ReplicaStatus::Builder into) {
   member.setApplyLagMs(static_cast<uint64_t>(status.applyLagUs) / 1000);
   member.setLogBytes(status.logBytes);
   member.setReady(status.ready && !status.stopping);
+  member.setQuarantinedAt(status.quarantinedAt);
+  member.setDigestsSplitAt(status.splitAt);
   if (status.fault) {
     member.setFaultIndex(status.faultAt.index);
     member.setFaultOrdinal(status.faultAt.ordinal);
@@ -132,9 +136,13 @@ bool Host::fillStatus(uint64_t group, schema::ReplicaStatus::Builder into) const
   member.setState("unknown");
   member.setMachine(std::string(nameOf(replica->machineState())));
   member.setFault(replica->faultText());
+  member.setPlugin(record.pluginSha256);
   if (replica->broken()) return true;
   fillRunning(*replica, into);
   const MachineLane& lane = replica->lane();
+  MachineLane::Switched switched = lane.switched();
+  if (switched.at != 0) member.setPlugin(switched.sha256);
+  member.setSwitchedAt(switched.at);
   member.setMemoryBytes(lane.memoryBytes());
   if (lane.digestAt() == member.getApplied()) member.setDigest(lane.digest());
   return true;
@@ -180,8 +188,13 @@ Figures Host::figures() const {
     ++now.replicas;
     MachineState state = replica->machineState();
     if (state == MachineState::faulted) ++now.faulted;
+    if (state == MachineState::quarantined) ++now.quarantined;
+    if (state == MachineState::rebuilding) ++now.rebuilding;
     if (replica->broken()) continue;
-    if (replica->group().leads()) ++now.leading;
+    if (replica->group().leads()) {
+      ++now.leading;
+      if (replica->group().splitAt() != 0) ++now.digestsSplit;
+    }
     if (replica->group().leader() == 0) ++now.leaderless;
     if (replica->group().core().asleep()) ++now.asleep;
     now.machineBytes += replica->lane().memoryBytes();
@@ -234,16 +247,90 @@ kj::Promise<uint64_t> Host::control(uint64_t group, schema::Peer::Verb verb, uin
       return snapshotNow(*replica);
     case schema::Peer::Verb::RETRY: {
       bool faulted = replica->group().fault().has_value();
-      if (!faulted) return uint64_t{0};
+      bool quarantined = replica->group().quarantinedAt() != 0;  // it would only come to the same
+      if (!faulted || quarantined) return uint64_t{0};
       parts_->marks->forget(replica->record().key);
       replica->group().retry();
       replica->touch();
       return uint64_t{1};
     }
-    case schema::Peer::Verb::REBUILD:
-      break;
+    case schema::Peer::Verb::REBUILD: {
+      if (parts_->entriesVersion < kRebuildVersion) {
+        return net::refusal(ErrorCode::unavailable,
+                            "group " + name +
+                                ": not every host is known to run a version that can give a "
+                                "replica its snapshot; try again");
+      }
+      if (replica->group().core().configuration().voters.size() +
+              replica->group().core().configuration().learners.size() <
+          2) {
+        return net::refusal(ErrorCode::badRequest,
+                            "group " + name + ": it has no other replica to be rebuilt from");
+      }
+      parts_->marks->forget(replica->record().key);
+      replica->group().rebuild();
+      replica->touch();
+      return uint64_t{0};
+    }
   }
   return net::refusal(ErrorCode::badRequest, "group " + name + ": this version cannot do that");
+}
+
+// Opened here, once, whatever comes of it; then its machine is tried with what this replica holds.
+kj::Promise<void> Host::tryPlugin(Replica& replica, std::string sha256) {
+  auto open = [this, sha256]() -> Result<void> {
+    auto opened = parts_->plugins->descriptor(sha256);
+    if (!opened) return opened.fault();
+    return {};
+  };
+  return parts_->files.run(std::move(open))
+      .then([this, hold = replica.shared_from_this(),
+             sha256](Result<void> opened) -> kj::Promise<void> {
+        if (!opened) return net::refusal(opened.fault());
+        auto paf = kj::newPromiseAndFulfiller<void>();
+        uint64_t id = ++parts_->lastTrial;
+        parts_->trials[id] = kj::mv(paf.fulfiller);
+        // What goes to the workers must not own anything of the loop's: it may end there.
+        hold->lane().tryPlugin(sha256, [&trials = parts_->trials, id](const Result<void>& tried) {
+          auto trial = trials.find(id);
+          if (trial == trials.end()) return;
+          if (tried) {
+            trial->second->fulfill();
+          } else {
+            trial->second->reject(net::refusal(tried.fault()));
+          }
+        });
+        return parts_->timer.timeoutAfter(kTrialTime, kj::mv(paf.promise))
+            .attach(hold, kj::defer([this, id]() { parts_->trials.erase(id); }));
+      });
+}
+
+kj::Promise<uint64_t> Host::switchPlugin(Replica& replica, const std::string& sha256) {
+  auto paf = kj::newPromiseAndFulfiller<Outcomes>();
+  auto batch = kj::refcounted<CallBatch>(1, kj::mv(paf.fulfiller));
+  replica.group().switchPlugin(sha256, parts_->calls.add(kj::mv(batch), 0));
+  replica.touch();
+  return paf.promise.then([this](Outcomes outcomes) -> uint64_t {
+    const group::Outcome& outcome = outcomes.front();
+    if (!outcome.ok()) {
+      kj::throwFatalException(net::refusal(outcome.code, std::string(outcome.body.view())));
+    }
+    parts_->keeper.wake();
+    return outcome.position.index;
+  });
+}
+
+kj::Promise<uint64_t> Host::upgrade(uint64_t group, std::string sha256, bool switches) {
+  Replica* replica = parts_->replicas.find(group);
+  if (replica == nullptr || replica->broken()) {
+    return net::refusal(ErrorCode::unavailable,
+                        "group id:" + std::to_string(group) + ": no replica works here");
+  }
+  if (switches) return switchPlugin(*replica, sha256);
+  if (!hasPlugin(sha256)) {
+    return net::refusal(ErrorCode::unavailable, "the plugin's file has not come here yet");
+  }
+  return tryPlugin(*replica, std::move(sha256)).then([]() { return uint64_t{0}; });
 }
 
 kj::Promise<uint64_t> Host::snapshotNow(Replica& replica) {

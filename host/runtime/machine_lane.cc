@@ -146,6 +146,7 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                  [&](group::SnapshotRequest& request) { carryOutSnapshot(request, answers); },
                  [&](group::InstallRequest& request) { carryOutInstall(request, answers); },
                  [&](Rest&) { resting_ = true; },
+                 [&](Trial& trial) { carryOutTrial(trial); },
              },
              job);
 }
@@ -161,23 +162,72 @@ void MachineLane::faultAll(Fault fault, group::Position at, Answers& answers) {
   answers.applied.push_back(std::move(applied));
 }
 
-Result<std::unique_ptr<group::Machine>> MachineLane::makeMachine() {
-  const flotilla_descriptor* descriptor = nullptr;
-  if (order_.record->pluginSha256.empty()) {
-    descriptor = catalog::catalogDescriptor();
-  } else {
-    auto found = around_.plugins.descriptor(order_.record->pluginSha256);
-    if (!found) return found.fault();
-    descriptor = *found;
+Result<const flotilla_descriptor*> MachineLane::descriptorOf(const std::string& sha256) {
+  const std::string& wanted = sha256.empty() ? order_.record->pluginSha256 : sha256;
+  if (wanted.empty()) return catalog::catalogDescriptor();
+  auto found = around_.plugins.descriptor(wanted);
+  if (found) return found;
+  // That it cannot be opened is this host's trouble, whatever the reason: others have opened it.
+  return Fault{ErrorCode::unavailable, found.fault().text, ""};
+}
+
+Result<std::unique_ptr<group::Machine>> MachineLane::makeMachine(const std::string& sha256) {
+  auto descriptor = descriptorOf(sha256);
+  if (!descriptor) return descriptor.fault();
+  return plugin::makeMachine(*descriptor, order_.record->config, around_.marks, order_.record->key);
+}
+
+// The loop asks for methods by what is in force.
+void MachineLane::followPlugin() {
+  const group::GroupState& state = applier_->state();
+  if (descriptor_.load() != nullptr && state.switchedAt == switched_.at) return;
+  auto descriptor = descriptorOf(state.plugin);
+  if (!descriptor) return;
+  descriptor_.store(*descriptor);
+  std::lock_guard lock(mutex_);
+  switched_ = {state.plugin, state.switchedAt};
+}
+
+MachineLane::Switched MachineLane::switched() const {
+  std::lock_guard lock(mutex_);
+  return switched_;
+}
+
+void MachineLane::tryPlugin(std::string sha256, std::function<void(Result<void>)> done) {
+  push(Trial{std::move(sha256), std::move(done)});
+}
+
+// Captures here; saves, and tries, on the file thread.
+void MachineLane::carryOutTrial(Trial& trial) {
+  auto say = [&inbox = around_.inbox, replica = replica_,
+              done = std::move(trial.done)](Result<void> tried) {
+    inbox.post([replica, done, tried = std::move(tried)]() {
+      if (replica.lock()) done(tried);
+    });
+  };
+  group::Machine* machine = dead_ || applier_->fault() ? nullptr : applier_->machine();
+  if (machine == nullptr) {
+    return say(Fault{ErrorCode::faulted, "its machine is not well; mend that first", ""});
   }
-  descriptor_.store(descriptor);
-  return plugin::makeMachine(descriptor, order_.record->config, around_.marks, order_.record->key);
+  auto next = descriptorOf(trial.sha256);
+  if (!next) return say(next.fault());
+  bool wakes = ((*next)->abilities & FLOTILLA_TIMERS) != 0;
+  if (applier_->state().timers.size() != 0 && !wakes) {
+    return say(Fault{ErrorCode::badRequest, std::string(group::kTimersPending), ""});
+  }
+  auto captured = machine->capture();
+  if (!captured) return say(captured.fault());
+  around_.saves.post([this, self = shared_from_this(), say = std::move(say), sha256 = trial.sha256,
+                      capture = std::move(*captured)]() mutable {
+    say(around_.plugins.tryState(sha256, order_.record->config, *capture));
+    capture.reset();
+  });
 }
 
 void MachineLane::carryOutBegin(Answers& answers) {
-  applier_ =
-      std::make_unique<group::Applier>(order_.record->key, [this]() { return makeMachine(); });
-  if (!dead_) {
+  applier_ = std::make_unique<group::Applier>(
+      order_.record->key, [this](const std::string& sha256) { return makeMachine(sha256); });
+  if (!dead_ && !order_.waits) {
     Result<void> begun =
         order_.machineAt.index == 0 ? applier_->begin() : loadFrom(order_.machineAt);
     if (!begun) {
@@ -187,7 +237,7 @@ void MachineLane::carryOutBegin(Answers& answers) {
                      "; its replica here is stopped, the others go on");
     }
   }
-  if (dead_) faultAll(*dead_, deadAt_, answers);
+  if (dead_ && !order_.waits) faultAll(*dead_, deadAt_, answers);
   loaded_.store(true);
 }
 
@@ -255,7 +305,9 @@ void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers&
 }
 
 void MachineLane::publish() {
-  if (!applier_ || applier_->machine() == nullptr) return;
+  if (!applier_) return;
+  followPlugin();
+  if (applier_->machine() == nullptr) return;
   bool weigh = resting_ || memoryBytes() == 0 || unweighedWorks_ >= kWeighedWorks ||
                unweighedBytes_ >= kWeighedBytes;
   if (weigh) {

@@ -39,6 +39,7 @@ struct LaneOrder {
   std::shared_ptr<const StoredReplica> record;
   raft::LogPoint machineAt;  // the snapshot to begin from; index 0: none
   uint64_t generation = 0;
+  bool waits = false;  // for a peer's snapshot: no machine is made before it
 };
 
 // Opens the plugin, loads the newest snapshot, then carries out the group's requests in order, on
@@ -76,11 +77,20 @@ public:
   void snapshot(group::SnapshotRequest request) override;
   void install(group::InstallRequest request) override;
   void rest() override;
+  // Whether that plugin's machine could take over from this one as it is now. `done` is called on
+  // the loop, if the replica is still there.
+  void tryPlugin(std::string sha256, std::function<void(Result<void>)> done);
 
   void work() override;
 
-  // Null until the plugin is open.
+  // Of the plugin in force. Null until it is open.
   const flotilla_descriptor* descriptor() const { return descriptor_.load(); }
+  // What an entry of the group has switched to; empty: nothing yet.
+  struct Switched {
+    std::string sha256;
+    raft::Index at = 0;
+  };
+  Switched switched() const;
   bool loaded() const { return loaded_.load(); }
   uint64_t memoryBytes() const { return memoryBytes_.load(std::memory_order_relaxed); }
   uint64_t digest() const { return digest_.load(std::memory_order_relaxed); }
@@ -89,8 +99,12 @@ public:
 private:
   struct Begin {};
   struct Rest {};
+  struct Trial {
+    std::string sha256;
+    std::function<void(Result<void>)> done;
+  };
   using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
-                           group::InstallRequest, Rest>;
+                           group::InstallRequest, Rest, Trial>;
   // What one stay of a worker brings home.
   struct Answers {
     std::vector<group::Applied> applied;
@@ -108,7 +122,10 @@ private:
   void carryOutBegin(Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
   void carryOutInstall(const group::InstallRequest& request, Answers& answers);
-  Result<std::unique_ptr<group::Machine>> makeMachine();
+  Result<const flotilla_descriptor*> descriptorOf(const std::string& sha256);
+  Result<std::unique_ptr<group::Machine>> makeMachine(const std::string& sha256);
+  void carryOutTrial(Trial& trial);
+  void followPlugin();
   Result<void> loadFrom(raft::LogPoint point);
   void publish();
   void giveBack();
@@ -118,7 +135,8 @@ private:
   Around around_;
   const std::weak_ptr<Replica> replica_;  // locked on the loop only
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  Switched switched_;
   std::vector<Job> jobs_;
   std::atomic<bool> closed_{false};
 

@@ -177,6 +177,12 @@ kj::Promise<void> Peers::status(StatusContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> Peers::upgrade(UpgradeContext context) {
+  auto params = context.getParams();
+  return parts_.host.upgrade(params.getGroup(), params.getSha256().cStr(), params.getSwitch())
+      .then([context](uint64_t index) mutable { context.getResults().setIndex(index); });
+}
+
 kj::Promise<void> Peers::control(ControlContext context) {
   auto params = context.getParams();
   return parts_.host.control(params.getGroup(), params.getVerb(), params.getArgument())

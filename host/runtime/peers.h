@@ -33,6 +33,7 @@ public:
   kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
   kj::Promise<void> status(StatusContext context) override;
   kj::Promise<void> control(ControlContext context) override;
+  kj::Promise<void> upgrade(UpgradeContext context) override;
 
 private:
   Result<Replica*> receiverOf(uint64_t host, const group::PeerMessage& head);

@@ -1,6 +1,7 @@
 // The plugins of this host: files, and the libraries opened from them.
 #include "host/runtime/plugin_room.h"
 
+#include <fstream>
 #include <unistd.h>
 
 #include <capnp/message.h>
@@ -14,6 +15,43 @@ namespace flotilla::runtime {
 namespace {
 
 constexpr int kProbeMs = 10'000;
+constexpr int kStateProbeMs = 65'000;
+constexpr const char* kStateAside = ".writing";  // what PluginFiles sweeps at a start
+
+// A path of ours says nothing to the asker.
+Fault pathless(Fault fault, const std::string& path) {
+  std::string who = "plugin " + path + ": ";
+  if (fault.text.starts_with(who)) fault.text.erase(0, who.size());
+  return fault;
+}
+
+// Owner:  one call. Thread: one. Errors: what cannot be written is `io`.
+class StateSink final : public group::SnapshotSink {
+public:
+  explicit StateSink(const std::string& path) : out_(path, std::ios::binary) {}
+  Result<void> write(std::string_view piece) override {
+    out_.write(piece.data(), static_cast<std::streamsize>(piece.size()));
+    return ended(out_.good());
+  }
+  Result<void> close() {
+    out_.close();
+    return ended(!out_.fail());
+  }
+
+private:
+  static Result<void> ended(bool well) {
+    if (well) return {};
+    return Fault{ErrorCode::io,
+                 "a copy of the state for the trial cannot be written; is there room?", ""};
+  }
+  std::ofstream out_;
+};
+
+Result<void> saveTo(const std::string& path, const group::Capture& state) {
+  StateSink sink(path);
+  if (auto saved = state.save(sink); !saved) return saved;
+  return sink.close();
+}
 
 }  // namespace
 
@@ -23,7 +61,7 @@ Result<std::unique_ptr<PluginRoom>> PluginRoom::open(const std::string& director
   auto files = plugin::PluginFiles::open(directory);
   if (!files) return files.fault();
   return std::unique_ptr<PluginRoom>(
-      new PluginRoom(std::move(*files), std::move(trusted), std::move(checker)));
+      new PluginRoom(directory, std::move(*files), std::move(trusted), std::move(checker)));
 }
 
 Result<PluginSummary> PluginRoom::add(std::string_view bytes) {
@@ -80,16 +118,27 @@ Result<void> PluginRoom::trySettings(const std::string& sha256, const plugin::Se
   }
   auto path = files_.verifiedPath(sha256);
   if (!path) return path.fault();
-  auto facts = plugin::probe(checker_, *path, kProbeMs, settings);
-  if (!facts) {
-    Fault fault = facts.fault();
-    std::string who = "plugin " + *path + ": ";  // a path of ours says nothing to the asker
-    if (fault.text.starts_with(who)) fault.text.erase(0, who.size());
-    return fault;
-  }
+  auto facts = plugin::probe(checker_, *path, kProbeMs, {settings, {}});
+  if (!facts) return pathless(facts.fault(), *path);
   std::lock_guard lock(fittedMutex_);
   if (fitted_.size() >= kFittedMax) fitted_.clear();
   fitted_.insert(tried);
+  return {};
+}
+
+Result<void> PluginRoom::tryState(const std::string& sha256, const plugin::Settings& settings,
+                                  const group::Capture& state) {
+  auto path = files_.verifiedPath(sha256);
+  if (!path) return path.fault();
+  std::string file = directory_ + "/state-" + std::to_string(++tried_) + kStateAside;
+  Result<void> saved = saveTo(file, state);
+  if (!saved) {
+    ::unlink(file.c_str());
+    return saved;
+  }
+  auto facts = plugin::probe(checker_, *path, kStateProbeMs, {settings, file});
+  ::unlink(file.c_str());
+  if (!facts) return pathless(facts.fault(), *path);
   return {};
 }
 

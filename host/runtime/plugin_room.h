@@ -1,6 +1,7 @@
 // The plugins of this host: files, and the libraries opened from them.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 
 #include "flotilla/abi.h"
 #include "flotilla/result.h"
+#include "host/group/ports.h"
 #include "host/plugin/library.h"
 #include "host/plugin/machine.h"
 #include "host/plugin/plugin_files.h"
@@ -53,15 +55,25 @@ public:
   // Whether a stored plugin's machine can be made of these settings, tried in a child process; what
   // fitted once is not tried again. Where not, the text is the machine's own.
   Result<void> trySettings(const std::string& sha256, const plugin::Settings& settings);
+  // Whether that machine can be made of them and then load what another one has saved; in a child
+  // process, too, from a copy on the disk.
+  Result<void> tryState(const std::string& sha256, const plugin::Settings& settings,
+                        const group::Capture& state);
 
 private:
   static constexpr std::size_t kFittedMax = 1024;
 
-  PluginRoom(plugin::PluginFiles files, plugin::TrustedPlugins trusted, std::string checker)
-      : files_(std::move(files)), trusted_(std::move(trusted)), checker_(std::move(checker)) {}
+  PluginRoom(std::string directory, plugin::PluginFiles files, plugin::TrustedPlugins trusted,
+             std::string checker)
+      : directory_(std::move(directory)),
+        files_(std::move(files)),
+        trusted_(std::move(trusted)),
+        checker_(std::move(checker)) {}
 
   Result<const flotilla_descriptor*> openProbed(const std::string& sha256);
 
+  std::string directory_;
+  std::atomic<uint64_t> tried_{0};  // states, so far: their files have names of their own
   plugin::PluginFiles files_;
   plugin::TrustedPlugins trusted_;
   std::string checker_;

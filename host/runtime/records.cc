@@ -56,6 +56,19 @@ std::vector<catalog::OptionText> texts(capnp::List<schema::KeyValue>::Reader fro
   return to;
 }
 
+// As group::Soundness; a word of a later version is not to be believed either.
+group::Soundness soundnessOf(schema::StoredReplica::Soundness word) {
+  switch (word) {
+    case schema::StoredReplica::Soundness::SOUND:
+      return group::Soundness::sound;
+    case schema::StoredReplica::Soundness::QUARANTINED:
+      return group::Soundness::quarantined;
+    case schema::StoredReplica::Soundness::REBUILDING:
+      break;
+  }
+  return group::Soundness::rebuilding;
+}
+
 unsigned countOf(std::size_t size) {
   return static_cast<unsigned>(size);
 }
@@ -141,6 +154,9 @@ std::string encode(const StoredReplica& record) {
   auto learners = root.initInitialLearners(countOf(record.initialLearners.size()));
   for (unsigned i = 0; i < learners.size(); ++i) learners.set(i, record.initialLearners[i]);
   root.setPreferredLeader(record.preferredLeader);
+  root.setSoundness(static_cast<schema::StoredReplica::Soundness>(record.soundness));
+  root.setUnsoundAt(record.unsoundAt);
+  root.setUnsoundBecause(record.unsoundBecause);
   return flat(message);
 }
 
@@ -162,6 +178,9 @@ Result<StoredReplica> decodeReplica(std::string_view bytes) {
     for (uint64_t each : root.getInitialVoters()) record.initialVoters.push_back(each);
     for (uint64_t each : root.getInitialLearners()) record.initialLearners.push_back(each);
     record.preferredLeader = root.getPreferredLeader();
+    record.soundness = soundnessOf(root.getSoundness());
+    record.unsoundAt = root.getUnsoundAt();
+    record.unsoundBecause = root.getUnsoundBecause().cStr();
     return record;
   });
 }

@@ -8,6 +8,7 @@
 
 #include "flotilla/result.h"
 #include "host/catalog/options.h"
+#include "host/group/group.h"
 #include "host/group/ports.h"
 
 namespace flotilla::runtime {
@@ -48,6 +49,9 @@ struct StoredReplica {
   std::vector<uint64_t> initialVoters;
   std::vector<uint64_t> initialLearners;
   uint64_t preferredLeader = 0;
+  group::Soundness soundness = group::Soundness::sound;
+  uint64_t unsoundAt = 0;
+  std::string unsoundBecause;
 
   uint64_t hostOf(uint64_t replica) const;  // 0: a stranger
   uint64_t replicaOn(uint64_t host) const;  // 0: none there

@@ -11,6 +11,7 @@
 #include "host/runtime/io_thread.h"
 #include "host/runtime/machine_lane.h"
 #include "host/runtime/turn.h"
+#include "host/store/meta_store.h"
 
 namespace flotilla::runtime {
 namespace {
@@ -51,6 +52,9 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.callTimeoutTicks = ticksOf(kCallTimeoutMs);
   to.snapshotEveryBytes = options.snapshotEveryBytes;
   to.keepEntries = options.keepEntries;
+  to.digestEveryEntries = options.digestEveryEntries;
+  to.entriesVersion = 1;  // for all that is known at a start
+  to.digestEveryUs = int64_t{options.digestEveryMs} * 1000;
   return to;
 }
 
@@ -77,6 +81,10 @@ std::string_view nameOf(MachineState state) {
       return "stuck";
     case MachineState::faulted:
       return "faulted";
+    case MachineState::quarantined:
+      return "quarantined";
+    case MachineState::rebuilding:
+      return "rebuilding";
   }
   return "unknown";
 }
@@ -122,10 +130,14 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
   } else {
     state.state.shape = raft::LogShape({}, initialConfiguration(*record_));
   }
-  state.machineAt = newestSnapshot(state.state.shape);
+  bool sound = record_->soundness == group::Soundness::sound;
+  if (sound) state.machineAt = newestSnapshot(state.state.shape);
+  state.soundness = record_->soundness;
+  state.unsoundAt = record_->unsoundAt;
+  state.unsoundBecause = record_->unsoundBecause;
 
   lane_ = std::make_shared<MachineLane>(
-      LaneOrder{record_, state.machineAt, state.state.generation},
+      LaneOrder{record_, state.machineAt, state.state.generation, !sound},
       MachineLane::Around{around_.pool, around_.inbox, around_.saves, around_.savePace,
                           around_.plugins, room_.snapshots(), around_.marks},
       weak_from_this());
@@ -183,7 +195,10 @@ void Replica::tick() {
   campaignIfPreferred();
   group_->tick();
   bool watch = ticks_ % kWatchTicks == 0;
-  if (watch) handOverIfUseless();
+  if (watch) {
+    group_->entriesKnown(around_.entriesVersion);
+    handOverIfUseless();
+  }
   if (watch || seen() != before) touch();
 }
 
@@ -191,9 +206,72 @@ void Replica::flush() {
   if (!group_) return;
   group_->flush();
   around_.turned(*this);
+  tellOfDigests();
+  recordSoundness();
   if (hadLeader_ || group_->leader() == 0) return;
   hadLeader_ = true;
   if (around_.leaderFound) around_.leaderFound(record_->key.group);
+}
+
+void Replica::tellOfDigests() {
+  if (!group_->leads()) return;
+  raft::Index splitAt = group_->splitAt();
+  if (splitAt > splitSaid_) {
+    base::logError(
+        "group " + record_->name + ": at " + std::to_string(splitAt) +
+        " no majority of its replicas has equal digests; nobody can say which are right");
+  }
+  splitSaid_ = splitAt;
+}
+
+// What a start must know of the machine here, kept in its record: that it differs from a majority,
+// or that a peer's is awaited. Once that has come, files of the former machine go first.
+void Replica::recordSoundness() {
+  group::Soundness now = group_->soundness();
+  bool rebuilt = group_->isRebuilt();
+  if (recording_ || (now == record_->soundness && !rebuilt) || ticks_ < recordAt_) return;
+  recording_ = true;
+  StoredReplica next = *record_;
+  next.soundness = rebuilt ? group::Soundness::sound : now;
+  next.unsoundAt = rebuilt ? 0 : std::max(group_->quarantinedAt(), group_->rebuildFrom());
+  next.unsoundBecause = group_->quarantinedAt() != 0 ? group_->fault()->text : "";
+  if (now == group::Soundness::quarantined) {
+    base::logError("group " + record_->name + ": " + next.unsoundBecause);
+  } else if (rebuilt) {
+    base::logInfo("group " + record_->name + ": rebuilt from a peer's snapshot at " +
+                  std::to_string(group_->status().snapshotIndex));
+  }
+  auto work = [&meta = around_.meta, &snapshots = room_.snapshots(), next, rebuilt,
+               kept = group_->status().snapshotIndex]() -> Result<void> {
+    if (rebuilt) {
+      if (auto removed = snapshots.removeOthers(next.key, kept); !removed) return removed;
+    }
+    // One that is being removed has a tombstone by now, and nothing comes after that.
+    auto before = meta.get(replicaKey(next.key));
+    auto known = before ? decodeReplica(*before) : Result<StoredReplica>(StoredReplica{});
+    if (!before || !known || known->tombstone) return {};
+    return meta.put(replicaKey(next.key), encode(next));
+  };
+  around_.files.post(
+      [work = std::move(work), &inbox = around_.inbox, next, self = weak_from_this()]() mutable {
+        Result<void> put = work();
+        inbox.post([put = std::move(put), next = std::move(next), self]() {
+          if (auto here = self.lock()) here->recorded(next, put);
+        });
+      });
+}
+
+void Replica::recorded(const StoredReplica& written, const Result<void>& put) {
+  recording_ = false;
+  if (!put) {
+    base::logError("group " + record_->name + ": its record: " + put.fault().text +
+                   "; tried again");
+    recordAt_ = ticks_ + kWatchTicks;
+    return;
+  }
+  record_ = std::make_shared<const StoredReplica>(written);
+  if (written.soundness == group::Soundness::sound) group_->forgotten();
+  touch();
 }
 
 // A leader whose machine cannot answer steps aside once; another's may be sound.
@@ -240,7 +318,9 @@ void Replica::campaignIfPreferred() {
 
 MachineState Replica::machineState() const {
   if (broken_) return MachineState::faulted;
+  if (group_->quarantinedAt() != 0) return MachineState::quarantined;
   if (group_->fault()) return MachineState::faulted;
+  if (group_->soundness() != group::Soundness::sound) return MachineState::rebuilding;
   int64_t busy = around_.pool.busyUs(*lane_);
   if (busy > static_cast<int64_t>(options_.applyTimeoutMs) * 1000) return MachineState::stuck;
   if (!lane_->loaded()) return MachineState::loading;
@@ -251,6 +331,7 @@ std::string Replica::faultText() const {
   if (broken_) return broken_->text;
   group::Status status = group_->status();
   if (!status.fault) return "";
+  if (status.quarantinedAt != 0) return status.fault->text;  // says where
   return "at " + std::to_string(status.faultAt.index) + "/" +
          std::to_string(status.faultAt.ordinal) + ": " + status.fault->text;
 }

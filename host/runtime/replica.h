@@ -17,6 +17,9 @@
 namespace flotilla::plugin {
 class CrashMarks;
 }
+namespace flotilla::store {
+class MetaStore;
+}
 
 namespace flotilla::runtime {
 
@@ -44,6 +47,8 @@ struct Surroundings {
   group::Outbox& outbox;
   group::Clock& clock;
   uint64_t boot;  // of this process: no two starts draw the same numbers
+  store::MetaStore& meta;
+  const uint32_t& entriesVersion;                   // that every host of the cluster knows
   std::function<void(uint64_t group)> leaderFound;  // its replica here has its first leader
   std::function<void(Replica&)> turned;             // a replica's turn has ended
 };
@@ -56,7 +61,15 @@ struct Crowd {
 };
 
 // How its machine fares, for the watchdog and for status.
-enum class MachineState : uint8_t { loading, running, slow, stuck, faulted };
+enum class MachineState : uint8_t {
+  loading,
+  running,
+  slow,
+  stuck,
+  faulted,
+  quarantined,
+  rebuilding
+};
 std::string_view nameOf(MachineState state);
 
 // Ties a Group to the parts that serve it here. All inputs go through here, so that each marks the
@@ -116,8 +129,11 @@ private:
   raft::LogPoint newestSnapshot(const raft::LogShape& shape) const;
   void campaignIfPreferred();
   void handOverIfUseless();
+  void tellOfDigests();
+  void recordSoundness();
+  void recorded(const StoredReplica& written, const Result<void>& put);
 
-  const std::shared_ptr<const StoredReplica> record_;  // its lane's, too
+  std::shared_ptr<const StoredReplica> record_;  // its lane's, too, until its soundness changes
   catalog::GroupOptions options_;
   VolumeRoom& room_;
   Surroundings& around_;
@@ -129,6 +145,9 @@ private:
   bool hadLeader_ = false;
   bool handedOver_ = false;  // leadership given up because the machine is stuck or faulted
   uint32_t ticks_ = 0;
+  bool recording_ = false;  // its record is being written
+  uint32_t recordAt_ = 0;   // not before this tick, after a write that failed
+  raft::Index splitSaid_ = 0;
 
   friend class MachineLane;
 };

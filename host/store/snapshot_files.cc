@@ -327,6 +327,16 @@ Result<void> SnapshotFiles::removeOlder(group::ReplicaKey replica, raft::Index i
   return {};
 }
 
+Result<void> SnapshotFiles::removeOthers(group::ReplicaKey replica, raft::Index kept) {
+  auto files = list(replica);
+  if (!files) return files.fault();
+  for (const SnapshotFile& file : *files) {
+    if (file.point.index == kept) continue;
+    if (auto removed = removeFile(file.path); !removed) return removed;
+  }
+  return {};
+}
+
 Result<void> SnapshotFiles::removeReplica(group::ReplicaKey replica) {
   return removeTree(directoryOf(replica));
 }

@@ -104,6 +104,8 @@ public:
   Result<std::optional<SnapshotFile>> newest(group::ReplicaKey replica);
   // Removes those below `index`, and what has arrived of such.
   Result<void> removeOlder(group::ReplicaKey replica, raft::Index index);
+  // Removes all but the one at `kept`.
+  Result<void> removeOthers(group::ReplicaKey replica, raft::Index kept);
   // Removes all of a replica's, and its directory.
   Result<void> removeReplica(group::ReplicaKey replica);
   // Whose directories there are: for sweeping those of removed replicas.

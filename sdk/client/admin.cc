@@ -231,10 +231,24 @@ kj::Promise<capnp::Response<Api::RetryGroupResults>> Admin::retryGroup(std::stri
 
 kj::Promise<capnp::Response<Api::RebuildGroupResults>> Admin::rebuildGroup(std::string name,
                                                                            uint64_t onHost) {
-  return change<Api::RebuildGroupResults>([name = std::move(name), onHost](Api::Client& api) {
-    auto request = api.rebuildGroupRequest();
+  return change<Api::RebuildGroupResults>(
+      [name = std::move(name), onHost, timeoutMs = hostTimeoutMs()](Api::Client& api) {
+        auto request = api.rebuildGroupRequest();
+        request.setName(name);
+        request.setOn(onHost);
+        request.setTimeoutMs(timeoutMs);
+        return request;
+      });
+}
+
+kj::Promise<capnp::Response<Api::UpgradeGroupResults>> Admin::upgradeGroup(std::string name,
+                                                                           std::string plugin) {
+  return change<Api::UpgradeGroupResults>([name = std::move(name), plugin = std::move(plugin),
+                                           timeoutMs = hostTimeoutMs()](Api::Client& api) {
+    auto request = api.upgradeGroupRequest();
     request.setName(name);
-    request.setOn(onHost);
+    request.setPlugin(plugin);
+    request.setTimeoutMs(timeoutMs);
     return request;
   });
 }

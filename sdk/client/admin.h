@@ -57,6 +57,8 @@ public:
   kj::Promise<capnp::Response<Api::RetryGroupResults>> retryGroup(std::string name);
   kj::Promise<capnp::Response<Api::RebuildGroupResults>> rebuildGroup(std::string name,
                                                                       uint64_t onHost);
+  kj::Promise<capnp::Response<Api::UpgradeGroupResults>> upgradeGroup(std::string name,
+                                                                      std::string plugin);
 
 private:
   template <typename Results, typename Send>

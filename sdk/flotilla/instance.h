@@ -37,7 +37,14 @@ concept MeasuresItself = requires(const Machine& machine) {
   { machine.memoryBytes() } -> std::convertible_to<uint64_t>;
 };
 
-// Of the state's layout; a snapshot of another is refused. `static constexpr uint32_t
+// A machine that can begin with what one of another state version has saved: `in` gives it as that
+// one's capture wrote it, member by member, so that a Table of the old types can load it.
+template <typename Machine>
+concept Migrates = requires(Machine& target, SnapshotReader& in) {
+  target.migrate(uint32_t{}, in);
+};
+
+// Of the state's layout; a snapshot of another is migrated, or refused. `static constexpr uint32_t
 // kStateVersion`.
 template <typename Machine>
 constexpr uint32_t stateVersionOf() {
@@ -128,11 +135,8 @@ public:
     if (in.number<uint64_t>() != kMagic) throw Error("snapshotDamaged", "does not begin as one");
     auto version = in.number<uint32_t>();
     if (version != stateVersionOf<Machine>()) {
-      throw Error("otherState", "a snapshot of state version " + std::to_string(version) +
-                                    ", this plugin has " +
-                                    std::to_string(stateVersionOf<Machine>()));
-    }
-    if constexpr (CapturesItself<Machine>) {
+      migrate(version, in);
+    } else if constexpr (CapturesItself<Machine>) {
       machine_->load(in);
     } else {
       members_.load(in);
@@ -150,6 +154,17 @@ public:
   }
 
 private:
+  void migrate(uint32_t version, SnapshotReader& in) {
+    if constexpr (Migrates<Machine>) {
+      members_.fill([&] { machine_->migrate(version, in); });
+    } else {
+      throw Error("otherState", "a snapshot of state version " + std::to_string(version) +
+                                    ", this plugin has " +
+                                    std::to_string(stateVersionOf<Machine>()) +
+                                    " and no migrate(version, reader)");
+    }
+  }
+
   static constexpr uint64_t kMagic = 0x70616e7361746c66ULL;  // "fltasnap"
   enum class End { done, error, fault };
 

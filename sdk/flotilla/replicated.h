@@ -125,8 +125,15 @@ public:
   }
   // `in` as the captures, saved in order, wrote it. Members that are not captured stay as they are.
   void load(SnapshotReader& in) {
+    fill([&] {
+      for (Member* member : members_) member->load(in);
+    });
+  }
+  // What `change` does to the members is no command's work: there is nothing to undo.
+  template <typename Change>
+  void fill(Change&& change) {
     setUndoing(false);
-    for (Member* member : members_) member->load(in);
+    change();
     setUndoing(true);
   }
 

@@ -72,6 +72,9 @@ TEST_CASE("admin/main: each command explains itself in the golden words") {
                               "group remove",
                               "group transfer",
                               "group snapshot",
+                              "group retry",
+                              "group rebuild",
+                              "group upgrade",
                               "call",
                               "status"}) {
     checkHelp(command);

@@ -125,8 +125,9 @@ public:
     return all;
   }
 
-  testing::Harness<CatalogMachine> machine{{FLOTILLA_HANDLERS(
-      CatalogMachine, registerHost, addPlugin, createGroup, removeGroup, report, changes)}};
+  testing::Harness<CatalogMachine> machine{
+      {FLOTILLA_HANDLERS(CatalogMachine, registerHost, addPlugin, createGroup, removeGroup, report,
+                         changes, switchGroup)}};
   std::string said;
   uint64_t id = 0;
   uint64_t incarnation = 0;

@@ -240,10 +240,43 @@ TEST_CASE("catalog/machine: names are listed in order, a page at a time") {
   CHECK_FALSE(catalog.view().groupByText("id:1x"));
 }
 
+TEST_CASE("catalog/machine: a group's log says what it runs, and the newest entry counts") {
+  CatalogFixture catalog;
+  catalog.create("orders");
+  GroupPointer before = catalog.view().group("orders");
+  catalog.push("kv", "1.1.0", '2');
+  auto switched = [&](char digit, uint64_t at, uint64_t incarnation) {
+    auto answer = catalog.machine.call<&CatalogMachine::switchGroup>([&](auto in) {
+      in.setId(before->id);
+      in.setIncarnation(incarnation);
+      in.setSha256(shaOf(digit));
+      in.setAt(at);
+    });
+    return answer.code();
+  };
+  CHECK(switched('2', 40, before->incarnation + 1).empty());  // another group's
+  CHECK(catalog.view().group("orders")->pluginVersion == "1.0.0");
+  CHECK(switched('9', 40, before->incarnation) == "badRequest");
+  CHECK(switched('2', 40, before->incarnation).empty());
+  GroupPointer now = catalog.view().group("orders");
+  CHECK(now->plugin() == "kv@1.1.0");
+  CHECK(now->pluginSha256 == shaOf('2'));
+  CHECK(now->first() == shaOf('1'));  // its log begins with it
+  CHECK(now->switchedAt == 40);
+  CHECK(switched('1', 39, before->incarnation).empty());  // a late word
+  CHECK(catalog.view().group("orders")->plugin() == "kv@1.1.0");
+  CHECK(switched('1', 50, before->incarnation).empty());
+  now = catalog.view().group("orders");
+  CHECK(now->plugin() == "kv@1.0.0");
+  CHECK(now->first() == shaOf('1'));
+  catalog.create("orders");  // is the same group still
+  CHECK(catalog.existed);
+}
+
 TEST_CASE("catalog/machine: its descriptor has no problem and names every method") {
   const flotilla_descriptor* descriptor = catalogDescriptor();
   CHECK(descriptor->problem == nullptr);
-  CHECK(descriptor->methodCount == 6);
+  CHECK(descriptor->methodCount == 7);
 }
 
 }  // namespace flotilla::catalog

@@ -14,8 +14,8 @@ using test::MemoryFile;
 using test::MemorySource;
 using test::textOf;
 
-Result<std::unique_ptr<Machine>> makeMap() {
-  return std::unique_ptr<Machine>(std::make_unique<MapMachine>());
+Result<std::unique_ptr<Machine>> makeMap(const std::string& sha256) {
+  return std::unique_ptr<Machine>(std::make_unique<MapMachine>(sha256));
 }
 
 // One applier and its log.
@@ -249,7 +249,7 @@ TEST_CASE("group/applier: a query answers, errs, or stops the replica") {
   CHECK(textOf(found.outcome) == "1");
   CHECK(found.outcome.position == Position{1, 0});
   CHECK(bench.applier.query({3, 2, mapCall(1, "z")}).outcome.appCode == "notFound");
-  CHECK(bench.applier.query({3, 3, mapCall(3, "z")}).outcome.code == ErrorCode::faulted);
+  CHECK(bench.applier.query({3, 3, mapCall(7, "z")}).outcome.code == ErrorCode::faulted);
   CHECK(bench.applier.fault().has_value());
 }
 

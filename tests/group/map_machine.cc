@@ -1,6 +1,8 @@
 // A machine for tests: a map from text to text.
 #include "tests/group/map_machine.h"
 
+#include "host/base/checksum.h"
+
 namespace flotilla::test {
 namespace {
 
@@ -34,10 +36,15 @@ MapMachine::ApplyEnd MapMachine::apply(const group::MachineCommand* all, size_t 
     }
     std::string params = trimmed(it.params);
     switch (it.method) {
+      case 8:
+        if (kindOf(it.interfaceId, it.method) != MethodKind::command) {
+          return {i, Fault{ErrorCode::faulted, "no such method", {}}};
+        }
+        [[fallthrough]];
       case 0: {
         size_t equals = params.find('=');
         values[params.substr(0, equals)] = params.substr(equals + 1);
-        answers.result(i, std::to_string(commands));
+        answers.result(i, std::to_string(commands) + accent);
         break;
       }
       case 2:
@@ -79,7 +86,7 @@ void MapMachine::wake(const group::MachineCommand& timer, size_t place, group::A
 }
 
 Result<void> MapMachine::query(const group::MachineCommand& question, group::Answers& answers) {
-  if (question.method == 3) return Fault{ErrorCode::faulted, "broke on a query", {}};
+  if (question.method == 7) return Fault{ErrorCode::faulted, "broke on a query", {}};
   auto found = values.find(trimmed(question.params));
   if (found == values.end()) {
     answers.error(0, "notFound", "no such key");
@@ -89,13 +96,24 @@ Result<void> MapMachine::query(const group::MachineCommand& question, group::Ans
   return {};
 }
 
-Result<std::unique_ptr<group::Capture>> MapMachine::capture() {
+std::string MapMachine::text() const {
   std::string text = std::to_string(commands) + "\n";
   for (const auto& [key, value] : values) text += key + "=" + value + "\n";
-  return std::unique_ptr<group::Capture>(std::make_unique<MapCapture>(std::move(text)));
+  return text;
+}
+
+std::optional<uint64_t> MapMachine::digest() {
+  return base::checksum(text());
+}
+
+Result<std::unique_ptr<group::Capture>> MapMachine::capture() {
+  return std::unique_ptr<group::Capture>(std::make_unique<MapCapture>(text()));
 }
 
 Result<void> MapMachine::load(group::SnapshotSource& source) {
+  if (!version.empty() && version.front() == kUnwilling) {
+    return Fault{ErrorCode::faulted, "this version loads nothing", {}};
+  }
   std::string text;
   char piece[7];
   while (true) {
@@ -117,8 +135,9 @@ Result<void> MapMachine::load(group::SnapshotSource& source) {
 
 std::optional<group::Machine::MethodKind> MapMachine::kindOf(uint64_t interfaceId,
                                                              uint16_t method) const {
-  if (interfaceId != kMapInterface || method > 6) return {};
-  return method == 1 ? MethodKind::query : MethodKind::command;
+  bool newcomer = !version.empty() && version.front() == kNewcomer;
+  if (interfaceId != kMapInterface || method > (newcomer ? 8 : 7)) return {};
+  return method == 1 || method == 7 ? MethodKind::query : MethodKind::command;
 }
 
 group::Call mapCall(uint16_t method, const std::string& params, group::Stamp stamp) {

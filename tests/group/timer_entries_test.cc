@@ -21,7 +21,7 @@ group::Call wakeCall(int64_t timeUs, uint64_t token, bool fails = false) {
 // One applier and its log.
 struct Bench {
   Bench()
-      : applier({7, 1}, []() -> Result<std::unique_ptr<group::Machine>> {
+      : applier({7, 1}, [](const std::string&) -> Result<std::unique_ptr<group::Machine>> {
           return std::unique_ptr<group::Machine>(std::make_unique<MapMachine>());
         }) {
     REQUIRE(applier.begin().ok());

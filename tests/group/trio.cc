@@ -93,6 +93,19 @@ bool Seat::workOnce() {
   return true;
 }
 
+// As runtime's Replica::recordSoundness, at once.
+bool Seat::recordOnce() {
+  bool rebuilt = group->isRebuilt();
+  if (group->soundness() == soundness && !rebuilt) return false;
+  soundness = rebuilt ? group::Soundness::sound : group->soundness();
+  unsoundAt = rebuilt ? 0 : std::max(group->quarantinedAt(), group->rebuildFrom());
+  if (!rebuilt) return true;
+  raft::Index kept = group->status().snapshotIndex;
+  std::erase_if(files, [kept](const auto& file) { return file.first != kept; });
+  group->forgotten();
+  return true;
+}
+
 void Seat::apply(group::ApplyRequest request) {
   work.push_back([this, request = std::move(request)] { group->applied(applier->apply(request)); });
 }
@@ -170,19 +183,29 @@ void Trio::start(raft::ReplicaId id) {
   mine.key = {kGroup, id};
   mine.core.self = id;
   mine.core.seed = 1000 + ++starts_;
-  seat.applier = std::make_unique<group::Applier>(mine.key, [] {
-    return Result<std::unique_ptr<group::Machine>>(std::make_unique<MapMachine>());
+  seat.applier = std::make_unique<group::Applier>(mine.key, [&seat](const std::string& sha256) {
+    using Made = Result<std::unique_ptr<group::Machine>>;
+    if (!sha256.empty() && sha256 == seat.lacks) {
+      return Made(Fault{ErrorCode::unavailable, "its file is not here", {}});
+    }
+    return Made(std::make_unique<MapMachine>(sha256));
   });
-  REQUIRE(seat.applier->begin().ok());
+  bool sound = seat.soundness == group::Soundness::sound;
+  if (sound) REQUIRE(seat.applier->begin().ok());
   // As runtime does: the newest file that is part of the log.
   const raft::LogShape& shape = seat.safe.state.shape;
-  for (auto file = seat.files.rbegin(); file != seat.files.rend(); ++file) {
+  for (auto file = seat.files.rbegin(); sound && file != seat.files.rend(); ++file) {
     if (file->first > shape.lastIndex() || file->first < shape.base().index) continue;
     MemorySource source(file->second);
     REQUIRE(seat.applier->install(source, {}).ok());
     break;
   }
-  group::Recovered recovered{seat.safe.state, seat.applier->at()};
+  group::Recovered recovered;
+  recovered.state = seat.safe.state;
+  recovered.machineAt = seat.applier->at();
+  recovered.soundness = seat.soundness;
+  recovered.unsoundAt = seat.unsoundAt;
+  recovered.unsoundBecause = "as before";
   seat.group =
       std::make_unique<group::Group>(mine, recovered, group::Ports{seat, seat, seat, seat, seat});
 }
@@ -241,6 +264,7 @@ void Trio::settle() {
       moved = seat->syncOnce() || moved;
       moved = seat->answerFetch() || moved;
       moved = seat->workOnce() || moved;
+      moved = seat->recordOnce() || moved;
     }
     moved = deliver() || moved;
     moved = stream() || moved;

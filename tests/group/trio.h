@@ -46,7 +46,8 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   static void put(const group::DiskWrite& write, Stored& to);
   bool syncOnce();  // all that was written is safe now; false: there was nothing
   bool answerFetch();
-  bool workOnce();  // one request of the machine
+  bool workOnce();    // one request of the machine
+  bool recordOnce();  // what is known of its machine is kept; false: it was already
 
   Trio& trio;
   raft::ReplicaId id;
@@ -61,6 +62,9 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   size_t fetchCount = 0;
   std::optional<Fault> fetchFault;
   std::deque<std::function<void()>> work;
+  group::Soundness soundness = group::Soundness::sound;  // as its record has it
+  raft::Index unsoundAt = 0;
+  std::string lacks;                         // a plugin whose file is not here
   bool works = true;                         // false: the machine stands still
   std::map<raft::Index, std::string> files;  // snapshots
   std::map<group::CallId, group::Outcome> answers;

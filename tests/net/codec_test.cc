@@ -143,7 +143,7 @@ TEST_CASE("net/codec: the entries of a message share one buffer, at words' edges
 TEST_CASE("net/codec: a message that is unsound in itself is refused") {
   group::PeerMessage good = test::append(7, 10, {"a", "b", "c"});
   Wire kind(good);
-  kind.message.setKind(static_cast<uint8_t>(raft::MessageKind::wake) + 1);
+  kind.message.setKind(static_cast<uint8_t>(raft::kLastMessageKind) + 1);
   CHECK(kind.refused() == "peer message: of a kind that this host does not know");
   Wire nobody(good);
   nobody.message.setTo(0);

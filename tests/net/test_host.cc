@@ -289,6 +289,11 @@ kj::Promise<void> TestHost::status(StatusContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> TestHost::upgrade(UpgradeContext context) {
+  context.getResults().setIndex(context.getParams().getGroup() + 1);
+  return kj::READY_NOW;
+}
+
 kj::Promise<void> TestHost::control(ControlContext context) {
   context.getResults().setValue(context.getParams().getArgument() + 1);
   return kj::READY_NOW;

@@ -72,6 +72,7 @@ public:
   kj::Promise<void> fetchPlugin(FetchPluginContext context) override;
   kj::Promise<void> status(StatusContext context) override;
   kj::Promise<void> control(ControlContext context) override;
+  kj::Promise<void> upgrade(UpgradeContext context) override;
 
   void listen();  // stands at its address
   void cutAll();  // every connection that others made to it breaks

@@ -58,7 +58,7 @@ void putThrough(group::Machine& machine, uint64_t keys, size_t runs, const char*
 // The whole of what a replica does with committed entries: decoding, sessions, the machine,
 // answers.
 void putThroughApplier(const flotilla_descriptor* descriptor, uint64_t keys, bool answers) {
-  group::Applier applier({1, 1}, [descriptor]() {
+  group::Applier applier({1, 1}, [descriptor](const std::string&) {
     return plugin::makeMachine(descriptor, {}, nullptr, {1, 1});
   });
   if (auto begun = applier.begin(); !begun) std::printf("%s\n", begun.fault().text.c_str());

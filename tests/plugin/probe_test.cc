@@ -49,7 +49,7 @@ TEST_CASE("plugin/probe: a good plugin's facts are known before it is loaded her
 
 TEST_CASE("plugin/probe: settings that are given must be taken as they are") {
   auto refusalOf = [](const std::string& file, const plugin::Settings& settings) {
-    auto facts = plugin::probe(checker(), file, kProbeMs, settings);
+    auto facts = plugin::probe(checker(), file, kProbeMs, {settings, {}});
     if (facts) return "taken as " + facts->name;
     CHECK(facts.fault().code == ErrorCode::badRequest);
     return facts.fault().text.substr(("plugin " + file + ": ").size());
@@ -70,6 +70,37 @@ TEST_CASE("plugin/probe: settings that are given must be taken as they are") {
         "config a=b: a key holds no '=', and neither it nor its value a NUL; leave it out");
   CHECK(refusalOf(ledger, {{"strays", std::string("a\0b", 3)}}) ==
         "config strays: a key holds no '=', and neither it nor its value a NUL; leave it out");
+}
+
+TEST_CASE("plugin/probe: a version that follows another must load what that has saved") {
+  test::Scratch scratch;
+  auto first = plugin::Library::open(badFile("ledger"));
+  REQUIRE(first.ok());
+  auto machine = plugin::makeMachine(first->descriptor(), {}, nullptr, {});
+  REQUIRE(machine.ok());
+  auto capture = (*machine)->capture();
+  REQUIRE(capture.ok());
+  struct File final : group::SnapshotSink {
+    std::ofstream out;
+    Result<void> write(std::string_view piece) override {
+      out << piece;
+      return {};
+    }
+  } file;
+  file.out.open(scratch.file("state"), std::ios::binary);
+  REQUIRE((*capture)->save(file).ok());
+  file.out.close();
+  auto refusalOf = [&](const std::string& name) {
+    plugin::Trial trial{plugin::Settings{}, scratch.file("state")};
+    auto facts = plugin::probe(checker(), badFile(name), kProbeMs, trial);
+    if (facts) return "taken as " + facts->version;
+    return facts.fault().text.substr(("plugin " + badFile(name) + ": ").size());
+  };
+  CHECK(refusalOf("ledger_moves") == "taken as 1.1.0");
+  CHECK(refusalOf("ledger_cannot") ==
+        "machine ledger 1.2.0: load: cannot: this version migrates nothing");
+  CHECK(refusalOf("ledger_crashes")
+            .find("crashed while its machine loaded what the one before has saved (SIGABRT)") == 0);
 }
 
 TEST_CASE("plugin/probe: what is no plugin is refused in plain words") {
@@ -154,7 +185,7 @@ TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that 
                 "its root is put$Params, which is no interface; set interfaceId to the "
                 "interface's"},
            Case{"digest",
-                "an empty machine and its copy through a snapshot have other digests; "
+                "a machine and its copy through a snapshot have other digests; "
                 "does load restore all that save wrote?"},
            Case{"no_capture",
                 "machine bad_no_capture 1.0.0: capture: gave no reason; every state "

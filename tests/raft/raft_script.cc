@@ -292,7 +292,7 @@ raft::Message RaftScript::forged(const Command& command) const {
   raft::Message message;
   REQUIRE_MESSAGE(command.words.size() >= 2, "script: receive N KIND …");
   bool known = false;
-  for (uint8_t kind = 0; kind <= static_cast<uint8_t>(raft::MessageKind::wake); ++kind) {
+  for (uint8_t kind = 0; kind <= static_cast<uint8_t>(raft::kLastMessageKind); ++kind) {
     message.kind = static_cast<raft::MessageKind>(kind);
     known = kindOf(message) == command.words[1];
     if (known) break;

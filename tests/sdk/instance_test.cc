@@ -134,8 +134,9 @@ TEST_CASE("sdk/instance: a machine may save itself, under its own state version"
   CHECK(add<Harness<Own>, Own>(machine, "", 2).result().getValue() == 7);
   CHECK(machine.digest() == 7);
   auto newer = harness<OwnNewer>();
-  CHECK_THROWS_WITH(newer.restore(machine.snapshot()),
-                    "a snapshot of state version 3, this plugin has 4");
+  CHECK_THROWS_WITH(
+      newer.restore(machine.snapshot()),
+      "a snapshot of state version 3, this plugin has 4 and no migrate(version, reader)");
   CHECK_THROWS_WITH(machine.restore("not a snapshot"), "does not begin as one");
   CHECK_THROWS_WITH(machine.restore(machine.snapshot() + "more"), "goes on after its end");
 }
@@ -145,4 +146,67 @@ TEST_CASE("sdk/describe: a handler of another method's types is a problem with a
       "own", "1.0.0", {flotilla::handler<&Own::add>("read"), flotilla::handler<&Own::read>("red")});
   REQUIRE(d->problem != nullptr);
   CHECK(std::string(d->problem) == "handler read takes other parameters than method read");
+}
+
+namespace {
+
+// As Moody, with one table more and other values in the first.
+class Mended {
+public:
+  static constexpr uint32_t kStateVersion = 2;
+
+  void add(const Entry&, Add in, Added out) {
+    std::string name = in.getName().cStr();
+    if (name == "error") {
+      values_.set(name, "changed");
+      throw flotilla::Error("moody", "not today");
+    }
+    values_.set(name, std::to_string(in.getBy()));
+    counts_.set(name, counts_.getOr(name, 0) + 1);
+    out.setValue(static_cast<int64_t>(values_.size()));
+  }
+  void read(const View&, Read in, WasRead out) const {
+    const std::string* value = values_.find(in.getName().cStr());
+    out.setValue(value == nullptr ? -1 : std::stoll(*value));
+  }
+  void migrate(uint32_t from, flotilla::SnapshotReader& in) {
+    if (from != 1) throw flotilla::Error("otherState", "knows version 1 alone");
+    flotilla::Table<std::string, int64_t> values;
+    flotilla::Single<int64_t> last;
+    values.load(in);
+    last.load(in);
+    for (const auto& [key, value] : values) values_.set(key, std::to_string(value));
+  }
+
+private:
+  flotilla::Table<std::string, std::string> values_;
+  flotilla::Table<std::string, uint64_t> counts_;
+};
+
+}  // namespace
+
+TEST_CASE("sdk/instance: a machine begins with what an older version of it has saved") {
+  Harness<Moody> before({FLOTILLA_HANDLERS(Moody, add, read)});
+  for (int64_t i = 0; i < 100; ++i) {
+    before.call<&Moody::add>([&](auto in) {
+      in.setName("k" + std::to_string(i));
+      in.setBy(i);
+    });
+  }
+  Harness<Mended> after({FLOTILLA_HANDLERS(Mended, add, read)});
+  after.restore(before.snapshot());
+  auto valueOf = [&](const char* name) {
+    return after.call<&Mended::read>([&](auto in) { in.setName(name); }).result().getValue();
+  };
+  CHECK(valueOf("k42") == 42);
+  CHECK(valueOf("k100") == -1);
+  // What it was filled with is no command's: a failed one takes back its own alone.
+  CHECK(after.call<&Mended::add>([](auto in) { in.setName("error"); }).code() == "moody");
+  CHECK(valueOf("error") == -1);
+  CHECK(valueOf("k42") == 42);
+  after.restart();
+  CHECK(valueOf("k7") == 7);
+  CHECK_THROWS_WITH(before.restore(after.snapshot()),
+                    "a snapshot of state version 2, this plugin has 1 and no migrate(version, "
+                    "reader)");
 }

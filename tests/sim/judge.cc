@@ -180,6 +180,14 @@ void Judge::look(group::ReplicaKey replica, const group::Group& group) {
     // What the machine holds beyond the log is known lost: such a replica is mute.
     if (!group.status().mute) fail(nameOf(replica), "applied, commit and last are out of order");
   }
+  raft::Index quarantinedAt = group.quarantinedAt();
+  if (quarantinedAt != 0 && seen.quarantinedAt == 0) {
+    ++report_[Count::quarantines];
+    if (facts(replica.group).strays.empty()) {
+      fail(nameOf(replica), "is quarantined at " + at(quarantinedAt) + ", and nobody is astray");
+    }
+  }
+  seen.quarantinedAt = quarantinedAt;
   if (group.appliedIndex() != seen.applied) seen.generation = group.status().generation;
   seen.term = core.term();
   seen.commit = core.commit();

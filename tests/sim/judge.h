@@ -48,6 +48,7 @@ struct GroupFacts {
   std::map<group::Position, ValueId> ranAt;                     // and the other way round
   std::unordered_map<std::string, std::vector<Effect>> values;  // what each key came to hold
   std::optional<group::Position> poisonedAt;
+  std::set<raft::ReplicaId> strays;  // that were led astray, or loaded another's state
 
   // An alarm that was set: when it is due, and as the how manyth of all it was put there.
   struct Alarm {
@@ -101,6 +102,8 @@ public:
   void alarmSet(group::ReplicaKey replica, const group::MachineCommand& command,
                 const AlarmCommand& what, bool done);
   void alarmRang(group::ReplicaKey replica, const group::MachineCommand& command, bool done);
+  void strayed(group::ReplicaKey replica);    // its machine goes astray now
+  void tookDrift(group::ReplicaKey replica);  // it loads the state of one that has
 
   // What a client was told. Nothing is acknowledged that did not happen, there and then.
   void acknowledged(uint64_t group, ValueId value, const group::Outcome& outcome);
@@ -118,6 +121,7 @@ private:
     raft::Index applied = 0;
     uint64_t generation = 0;
     bool leads = false;
+    raft::Index quarantinedAt = 0;
   };
 
   struct Change {  // an entry that changes members, written during this step

@@ -3,6 +3,7 @@
 
 #include "host/base/checksum.h"
 #include "tests/sim/judge.h"
+#include "tests/sim/sim_machine.h"
 
 namespace flotilla::sim {
 namespace {
@@ -34,7 +35,7 @@ void Judge::applied(group::ReplicaKey replica, group::Applier& applier) {
   if (applier.fault() || applier.machine() == nullptr) return;
   GroupFacts& known = facts(replica.group);
   raft::Index index = applier.at().index;
-  std::optional<uint64_t> digest = applier.machine()->digest();
+  std::optional<uint64_t> digest = soundDigestOf(*applier.machine());
   if (!digest) return fail(nameOf(replica), "its machine keeps no digest");
   auto [same, fresh] = known.digests.insert({index, *digest});
   if (same->second != *digest) {
@@ -87,6 +88,15 @@ void Judge::saved(group::ReplicaKey replica, raft::LogPoint point, std::string_v
     fail(nameOf(replica),
          "its snapshot at " + std::to_string(point.index) + " differs from another replica's");
   }
+}
+
+void Judge::strayed(group::ReplicaKey replica) {
+  ++report_[Count::strays];
+  facts(replica.group).strays.insert(replica.replica);
+}
+
+void Judge::tookDrift(group::ReplicaKey replica) {
+  facts(replica.group).strays.insert(replica.replica);
 }
 
 void Judge::acknowledged(uint64_t group, ValueId value, const group::Outcome& outcome) {

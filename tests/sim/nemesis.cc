@@ -13,6 +13,10 @@ void Nemesis::begin() {
   again(its.everyFull, [this]() { full(); });
   again(its.everyMachineFault, [this]() { breakMachine(); });
   again(its.everyDiskLoss, [this]() { loseDisk(); });
+  again(its.everyStray, [this]() {
+    ++world_.report[Count::faults];
+    world_.straySoon(world_.anyHost().id());
+  });
   if (its.wallJumps) again(its.stormUs / 4, [this]() { setWall(); });
 }
 

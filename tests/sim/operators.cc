@@ -6,6 +6,7 @@
 
 #include "host/raft/describe.h"
 #include "host/raft/membership.h"
+#include "tests/sim/sim_machine.h"
 
 namespace flotilla::sim {
 
@@ -18,6 +19,9 @@ void Operators::begin() {
   if (its.everyDiskLoss != 0) repairLater();
   again(its.everyTransfer, [this](uint64_t group) { transfer(group); });
   again(its.everySnapshot, [this](uint64_t group) { snapshot(group); });
+  again(its.everyRebuild, [this](uint64_t group) { rebuild(group); });
+  again(its.everyUpgrade, [this](uint64_t group) { upgrade(group); });
+  if (its.everyStray != 0) rebuildLater();
 }
 
 void Operators::again(int64_t everyUs, std::function<void(uint64_t group)> act) {
@@ -34,7 +38,7 @@ void Operators::again(int64_t everyUs, std::function<void(uint64_t group)> act) 
 // itself included.
 void Operators::change(uint64_t group) {
   SimHost* leader = world_.hostOfLeader(group);
-  if (leader == nullptr || leader->paused()) return;
+  if (leader == nullptr || leader->paused() || !world_.isSound(group)) return;
   GroupPlace& place = world_.place(group);
   if (world_.dice.chance(400)) {
     uint64_t hostId = 1 + world_.dice.below(world_.hosts.size());
@@ -67,7 +71,7 @@ void Operators::change(uint64_t group) {
 // Five voters become three, mostly without the leader, and three become five.
 void Operators::resize(uint64_t group) {
   SimHost* leader = world_.hostOfLeader(group);
-  if (leader == nullptr || leader->paused()) return;
+  if (leader == nullptr || leader->paused() || !world_.isSound(group)) return;
   const raft::Core& core = world_.leaderOf(group)->core();
   std::vector<raft::ReplicaId> voters = core.configuration().voters;
   auto drop = [&](raft::ReplicaId which) { std::erase(voters, which); };
@@ -182,6 +186,50 @@ void Operators::snapshot(uint64_t group) {
   }
   host.onGroup(group, [&](group::Group& its) {
     its.requestSnapshot(host.expect([](const group::Outcome&) {}));
+  });
+}
+
+// To one of two versions, or to one that no state is good enough for.
+void Operators::upgrade(uint64_t group) {
+  SimHost* leader = world_.hostOfLeader(group);
+  if (leader == nullptr || leader->paused()) return;
+  const char kVersions[] = {'a', 'b', kUnwilling};
+  std::string sha256(64, kVersions[world_.dice.below(sizeof kVersions)]);
+  bool unwilling = sha256.front() == kUnwilling;
+  leader->onGroup(group, [&](group::Group& its) {
+    its.switchPlugin(sha256, leader->expect([this, unwilling](const group::Outcome& outcome) {
+      if (outcome.ok()) ++world_.report[Count::upgrades];
+      if (!outcome.ok() || !unwilling) return;
+      world_.judge.fail("operator", "a version that loads nothing has taken over");
+    }));
+  });
+}
+
+// Somebody has to be left whose machine it can be built from.
+void Operators::rebuild(uint64_t group) {
+  SimHost& host = world_.anyHost();
+  group::Group* its = host.find(group);
+  if (its == nullptr || host.paused() || !world_.isSound(group)) return;
+  const raft::Configuration& members = world_.judge.facts(group).committedConfiguration();
+  bool alone = members.joint() || members.voters.size() < 2;
+  if (alone || its->core().configuration() != members) return;
+  world_.trace.note(world_.nowUs(), {12, group, host.id()}, [&]() {
+    return "g" + std::to_string(group) + " on h" + std::to_string(host.id()) + " is rebuilt";
+  });
+  host.onGroup(group, [](group::Group& one) { one.rebuild(); });
+}
+
+void Operators::rebuildLater() {
+  world_.events.in(50'000 + static_cast<int64_t>(world_.dice.below(400'000)), [this]() {
+    for (auto& host : world_.hosts) {
+      if (!host->up() || host->paused()) continue;
+      for (const GroupPlace& place : world_.groups) {
+        host->onGroup(place.id, [](group::Group& one) {
+          if (one.soundness() == group::Soundness::quarantined) one.rebuild();
+        });
+      }
+    }
+    rebuildLater();
   });
 }
 

@@ -27,6 +27,10 @@ private:
   void repairLater();
   bool repair(LostReplica& lost);
   void snapshot(uint64_t group);
+  void rebuild(uint64_t group);
+  void upgrade(uint64_t group);
+  // Has replicas rebuilt that were quarantined, in the calm too.
+  void rebuildLater();
   // Removes what has left a group, once no log that may still count names it.
   void sweep(uint64_t group);
   bool isNamed(group::ReplicaKey replica);

@@ -98,6 +98,23 @@ void drawLazy(Options& to) {
   to.makesRoom = dice.chance(500);
 }
 
+int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
+
+// From dice of its own, as sleep.
+void drawSoundness(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 3);
+  if (!dice.chance(500)) return;
+  to.digestEveryEntries = dice.chance(700) ? 1 + dice.below(40) : 0;
+  to.digestEveryUs = 100'000 + static_cast<int64_t>(dice.below(1'500'000));
+  to.everyStray = every(dice, to, 500, 3);
+  to.everyRebuild = every(dice, to, 400, 5);
+}
+
+void drawUpgrades(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 4);
+  to.everyUpgrade = every(dice, to, 250, 6);
+}
+
 // A fault of this kind happens in so many seeds of a thousand, about so many times in each.
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times) {
   if (!dice.chance(seeds)) return 0;
@@ -147,6 +164,8 @@ Options optionsOf(uint64_t seed) {
   drawSleep(to);
   drawAlarms(to);
   drawLazy(to);
+  drawSoundness(to);
+  drawUpgrades(to);
   return to;
 }
 
@@ -177,6 +196,9 @@ std::string describe(const Options& o) {
   add("everyChange", o.everyChange), add("everyResize", o.everyResize);
   add("everyDiskLoss", o.everyDiskLoss), add("everyTransfer", o.everyTransfer);
   add("everySnapshot", o.everySnapshot), add("poison", o.poison);
+  add("digestEveryEntries", o.digestEveryEntries), add("digestEveryUs", o.digestEveryUs);
+  add("everyStray", o.everyStray), add("everyRebuild", o.everyRebuild);
+  add("everyUpgrade", o.everyUpgrade);
   add("clients", o.clients), add("lanes", o.lanes), add("stamped", o.stamped);
   add("reads", o.reads), add("staleReads", o.staleReads), add("leases", o.leases);
   add("valueBytesMax", o.valueBytesMax), add("thinkUsMax", o.thinkUsMax);

@@ -37,6 +37,8 @@ struct Options {
   uint32_t appendFetchesMax = 16;
   uint64_t snapshotEveryEntries = 0;
   uint64_t keepEntries = 0;
+  uint64_t digestEveryEntries = 0;
+  int64_t digestEveryUs = 0;
 
   uint32_t rateMin = 1000;  // of the hosts' clocks, permille of the world's
   uint32_t rateMax = 1000;
@@ -65,6 +67,9 @@ struct Options {
   int64_t everyDiskLoss = 0;  // of a host, which comes back empty; its replicas are replaced
   int64_t everyTransfer = 0;
   int64_t everySnapshot = 0;  // asked for by an operator
+  int64_t everyStray = 0;     // a machine leaves the others' way, where only its digest shows it
+  int64_t everyRebuild = 0;   // of a replica's machine, for no reason
+  int64_t everyUpgrade = 0;   // to another version of the machine, or back
   bool poison = false;        // one command faults its group's machine everywhere
 
   uint32_t clients = 2;  // of each group

@@ -49,6 +49,10 @@ enum class Count : size_t {
   chunksKept,      // that had come with an earlier attempt
   chunksCopied,    // that older files here had
   chunksDamaged,   // on their way
+  strays,          // machines led astray
+  quarantines,     // of replicas, once each start of theirs
+  rebuilds,        // that have ended
+  upgrades,        // switches that the leader's machine took
   judged,          // operations in histories that were found linearizable
   count
 };
@@ -93,6 +97,10 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "chunksKept",
     "chunksCopied",
     "chunksDamaged",
+    "strays",
+    "quarantines",
+    "rebuilds",
+    "upgrades",
     "judged",
 };
 

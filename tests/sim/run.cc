@@ -1,12 +1,15 @@
 // One seed from its first moment to its last.
 #include "tests/sim/run.h"
 
+#include <set>
+
 #include "host/base/checksum.h"
 #include "host/raft/membership.h"
 #include "tests/sim/alarm_setters.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/operators.h"
+#include "tests/sim/sim_machine.h"
 #include "tests/sim/world.h"
 
 namespace flotilla::sim {
@@ -29,10 +32,13 @@ std::string unrestOf(World& world, uint64_t group) {
     if (its == nullptr) return who + " is not there";
     group::Status status = its->status();
     if (poisoned) {
-      if (!status.fault) return who + " has not stopped at the poisoned command";
+      // Nobody may be left whose snapshot one could be built from.
+      bool stopped = status.fault || status.soundness == group::Soundness::rebuilding;
+      if (!stopped) return who + " has not stopped at the poisoned command";
       continue;
     }
     if (status.fault) return who + " has stopped: " + status.fault->text;
+    if (status.soundness != group::Soundness::sound) return who + " is being rebuilt";
     if (status.lastIndex != leader.lastIndex) return who + " has not caught up";
     if (status.applied != leader.lastIndex) return who + " has not applied all";
     if (status.waitingCalls != 0) return who + " keeps calls waiting";
@@ -44,10 +50,28 @@ std::string unrestOf(World& world, uint64_t group) {
   return "";
 }
 
+// A machine that has gone astray shows with the next check, and that comes with the next entry.
+std::string strayOf(World& world, uint64_t group) {
+  if (world.options.everyStray == 0 || world.judge.facts(group).poisonedAt) return "";
+  std::set<uint64_t> drifts;
+  SimHost* leader = world.hostOfLeader(group);
+  for (raft::ReplicaId member : raft::membersOf(world.leaderOf(group)->core().configuration())) {
+    group::ReplicaKey key{group, member};
+    drifts.insert(driftOf(*world.host(world.hostOf(key)).lane(key)->applier().machine()));
+  }
+  if (drifts.size() < 2) return "";
+  if (world.leaderOf(group)->status().splitAt != 0) return "";  // no majority: an alarm is all
+  leader->onGroup(group, [&](group::Group& its) {
+    its.openSession(leader->expect([](const group::Outcome&) {}));
+  });
+  return "a machine has gone astray and is not found";
+}
+
 std::string unrest(World& world, const Clients& clients) {
   if (!world.lost.empty()) return nameOf(world.lost.front().key) + " is lost and not replaced";
   for (const GroupPlace& place : world.groups) {
     std::string why = unrestOf(world, place.id);
+    if (why.empty()) why = strayOf(world, place.id);
     if (!why.empty()) return "g" + std::to_string(place.id) + ": " + why;
   }
   return clients.whoWaits();
@@ -62,7 +86,7 @@ void compare(World& world) {
     for (raft::ReplicaId member : raft::membersOf(leader->core().configuration())) {
       group::ReplicaKey key{place.id, member};
       group::Applier& applier = world.host(world.hostOf(key)).lane(key)->applier();
-      std::string state = std::to_string(applier.machine()->digest().value_or(0)) + " " +
+      std::string state = std::to_string(soundDigestOf(*applier.machine()).value_or(0)) + " " +
                           std::to_string(applier.state().timeUs) + " " +
                           std::to_string(applier.state().timers.size()) + " " +
                           std::to_string(applier.state().sessions.size()) + " " +

@@ -74,6 +74,7 @@ public:
   struct File {
     raft::LogPoint point;
     std::shared_ptr<const std::string> bytes;
+    bool astray = false;  // of a machine that had gone astray
   };
   using Shelf = std::map<raft::Index, File>;
   Shelf& shelf(group::ReplicaKey replica) { return shelves_[replica]; }

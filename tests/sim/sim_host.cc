@@ -36,6 +36,8 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   to.callTimeoutTicks = from.electionTicks * 10;
   to.snapshotEveryEntries = from.snapshotEveryEntries;
   to.keepEntries = from.keepEntries;
+  to.digestEveryEntries = from.digestEveryEntries;
+  to.digestEveryUs = from.digestEveryUs;
   if (from.mixed && host % 2 == 0) {
     to.core.preVote = !from.preVote;
     to.core.checkQuorum = !from.checkQuorum;
@@ -125,7 +127,12 @@ void SimHost::open(const ReplicaRecord& record) {
   } else if (!record.initial.voters.empty()) {
     recovered.state.shape = raft::LogShape({}, record.initial);
   }
-  recovered.machineAt = newestSnapshot(disk_.shelf(record.key), recovered.state.shape);
+  bool sound = record.soundness == group::Soundness::sound;
+  if (sound) {
+    recovered.machineAt = newestSnapshot(disk_.shelf(record.key), recovered.state.shape);
+  }
+  recovered.soundness = record.soundness;
+  recovered.unsoundAt = record.unsoundAt;
   world_.judge.started(record.key, recovered.state);
 
   Replica& replica = replicas_[record.key];
@@ -139,10 +146,11 @@ void SimHost::open(const ReplicaRecord& record) {
     });
   };
   replica.lane = std::make_unique<SimLane>(
-      record.key, recovered.machineAt, recovered.state.generation,
+      record.key, recovered.machineAt, recovered.state.generation, !sound,
       SimLane::Around{world_.events, world_.dice, world_.options, world_.judge, world_.report,
                       disk_, onLoop,
-                      [this, key = record.key]() { return world_.breaksNow(id_, key); }});
+                      [this, key = record.key]() { return world_.breaksNow(id_, key); },
+                      [this, key = record.key]() { return world_.straysNow(id_, key); }});
   replica.group = std::make_unique<group::Group>(
       groupOptions(world_.options, id_, record.key, world_.dice.next()), std::move(recovered),
       group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_});
@@ -288,6 +296,7 @@ void SimHost::flush() {
     replica->marked = false;
     replica->group->flush();
     world_.judge.look(key, *replica->group);
+    recordSoundness(*replica);
     bool sleeps = replica->group->core().asleep();
     if (sleeps && !replica->slept) ++world_.report[Count::sleeps];
     replica->slept = sleeps;
@@ -297,6 +306,48 @@ void SimHost::flush() {
       sleepers_.woke(key.group);
     }
   }
+}
+
+// As runtime's Replica::recordSoundness: synced some time later, and the files with it.
+void SimHost::recordSoundness(Replica& replica) {
+  const group::Group& its = *replica.group;
+  bool rebuilt = its.isRebuilt();
+  if (replica.recording || (its.soundness() == replica.record.soundness && !rebuilt)) return;
+  replica.recording = true;
+  ReplicaRecord next = replica.record;
+  next.soundness = rebuilt ? group::Soundness::sound : its.soundness();
+  next.unsoundAt = rebuilt ? 0 : std::max(its.quarantinedAt(), its.rebuildFrom());
+  raft::Index kept = its.status().snapshotIndex;
+  int64_t us = 100 + static_cast<int64_t>(world_.dice.below(5'000));
+  world_.events.in(us, [this, next, rebuilt, kept, boot = boot_]() {
+    if (boot != boot_ || !records_.contains(next.key)) return;
+    if (rebuilt) {
+      SimDisk::Shelf& shelf = disk_.shelf(next.key);
+      std::erase_if(shelf, [kept](const auto& file) { return file.first != kept; });
+      const Stored* safe = disk_.safe(next.key);
+      // Without one it is the log from its beginning that it was built from.
+      bool wholeLog = kept == 0 && (safe == nullptr || safe->state.shape.base().index == 0);
+      bool follows = wholeLog || (safe != nullptr && shelf.contains(kept) &&
+                                  safe->state.shape.termAt(kept) == shelf.at(kept).point.term);
+      if (!follows) {
+        world_.judge.fail(nameOf(next.key),
+                          "forgets its former snapshots, and its log on the disk "
+                          "does not go on from the new one");
+      }
+    }
+    records_[next.key] = next;
+    post(0, [this, next, rebuilt]() {
+      Replica* here = at(next.key);
+      if (here == nullptr) return;
+      here->recording = false;
+      here->record = next;
+      if (rebuilt) here->group->forgotten();
+      if (rebuilt && here->group->soundness() == group::Soundness::sound) {
+        ++world_.report[Count::rebuilds];
+      }
+      touch(*here);
+    });
+  });
 }
 
 group::Sleeper SimHost::sleeperOf(const Replica& replica) const {
@@ -445,7 +496,8 @@ bool SimHost::takeSnapshot(group::ReplicaKey key, const raft::Message& head,
     world_.judge.fail(nameOf(key), "receives a snapshot that does not verify");
     return false;
   }
-  disk_.shelf(key).insert_or_assign(head.after.index, SimDisk::File{file.point, std::move(bytes)});
+  disk_.shelf(key).insert_or_assign(head.after.index,
+                                    SimDisk::File{file.point, std::move(bytes), file.astray});
   post(static_cast<int64_t>(world_.dice.below(500)), [this, key, head]() {
     Replica* replica = at(key);
     if (replica == nullptr) return;

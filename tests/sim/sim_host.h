@@ -23,6 +23,8 @@ class World;
 struct ReplicaRecord {
   group::ReplicaKey key;
   raft::Configuration initial;  // no voters: it joins a group that exists
+  group::Soundness soundness = group::Soundness::sound;
+  raft::Index unsoundAt = 0;
 };
 
 // Owner:  World.
@@ -77,6 +79,7 @@ private:
     std::unique_ptr<group::Group> group;
     bool marked = false;
     bool slept = false;  // at the end of its last turn
+    bool recording = false;
   };
 
   // DiskListener
@@ -95,6 +98,7 @@ private:
   void open(const ReplicaRecord& record);
   void touch(Replica& replica);
   void flush();
+  void recordSoundness(Replica& replica);
   void tickLater();
   void tickAll();
   void tickSleepers();

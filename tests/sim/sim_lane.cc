@@ -21,16 +21,16 @@ struct FileSink final : group::SnapshotSink {
 
 }  // namespace
 
-SimLane::SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation,
+SimLane::SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation, bool waits,
                  Around around)
     : key_(key),
       machineAt_(machineAt),
       generation_(generation),
       around_(std::move(around)),
-      applier_(key, [this]() {
-        return makeSimMachine({key_, &around_.judge, around_.breaksNow});
+      applier_(key, [this](const std::string& sha256) {
+        return makeSimMachine({key_, &around_.judge, around_.breaksNow, around_.straysNow}, sha256);
       }) {
-  push(Begin{});
+  if (!waits) push(Begin{});
 }
 
 void SimLane::push(Job job) {
@@ -155,9 +155,11 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
     return;
   }
   saved.point = (*captured)->point();
+  bool astray = driftOf(*applier_.machine()) != 0;
   auto capture = std::make_shared<std::unique_ptr<group::StateCapture>>(std::move(*captured));
   int64_t us = 100 + some(20'000);
-  around_.events.in(us, [this, saved, capture, alive = std::weak_ptr<bool>(alive_)]() mutable {
+  around_.events.in(us, [this, saved, capture, astray,
+                         alive = std::weak_ptr<bool>(alive_)]() mutable {
     if (alive.expired()) return;
     FileSink file;
     auto written = (*capture)->save(file);
@@ -167,10 +169,11 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
       saved.fault = written.fault();
     } else {
       saved.bytes = *written;
-      around_.judge.saved(key_, saved.point, file.bytes);
+      if (!astray) around_.judge.saved(key_, saved.point, file.bytes);
       around_.disk.shelf(key_).insert_or_assign(
           saved.point.index,
-          SimDisk::File{saved.point, std::make_shared<const std::string>(std::move(file.bytes))});
+          SimDisk::File{saved.point, std::make_shared<const std::string>(std::move(file.bytes)),
+                        astray});
     }
     around_.post(some(100), [this, saved](group::Group& group) {
       raft::Index before = group.status().snapshotIndex;

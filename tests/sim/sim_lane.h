@@ -39,9 +39,12 @@ public:
     SimDisk& disk;
     Post post;
     std::function<bool()> breaksNow;
+    std::function<bool()> straysNow;
   };
 
-  SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation, Around around);
+  // `waits`: for a peer's snapshot, so that no machine is made before it.
+  SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation, bool waits,
+          Around around);
   SimLane(const SimLane&) = delete;
   SimLane& operator=(const SimLane&) = delete;
 

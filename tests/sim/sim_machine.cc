@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "flotilla/abi.h"
+#include "host/base/checksum.h"
 #include "host/plugin/machine.h"
 #include "tests/sim/kv_calls.h"
 #include "tests/sim/sim_kv.h"
@@ -53,17 +54,39 @@ private:
   group::Answers& answers_;
 };
 
+class SimCapture final : public group::Capture {
+public:
+  SimCapture(uint64_t drift, std::unique_ptr<group::Capture> capture)
+      : drift_(drift), capture_(std::move(capture)) {}
+  Result<void> save(group::SnapshotSink& sink) const override {
+    std::string_view drift(reinterpret_cast<const char*>(&drift_), sizeof drift_);
+    if (auto written = sink.write(drift); !written) return written;
+    return capture_->save(sink);
+  }
+
+private:
+  uint64_t drift_;
+  std::unique_ptr<group::Capture> capture_;
+};
+
 // Owner:  Applier.
 // Thread: one.
 // Errors: the faults that are asked for, beside the machine's own.
 class SimMachine final : public group::Machine {
 public:
-  SimMachine(MachinePlace place, std::unique_ptr<group::Machine> machine)
-      : place_(std::move(place)), machine_(std::move(machine)) {}
+  SimMachine(MachinePlace place, const std::string& sha256, std::unique_ptr<group::Machine> machine)
+      : place_(std::move(place)),
+        machine_(std::move(machine)),
+        unwilling_(!sha256.empty() && sha256.front() == kUnwilling),
+        version_(sha256.empty() ? 0 : base::checksum(sha256)) {}
 
   ApplyEnd apply(const group::MachineCommand* commands, size_t count,
                  group::Answers& answers) override {
     if (broken_) return {0, broken_};
+    if (place_.straysNow()) {
+      drift_ = place_.replica.replica ^ (commands[0].position.index << 8);
+      place_.judge->strayed(place_.replica);
+    }
     WatchedAnswers watched(place_, commands, answers);
     size_t sound = 0;
     std::string why;
@@ -85,9 +108,34 @@ public:
   Result<void> query(const group::MachineCommand& question, group::Answers& answers) override {
     return machine_->query(question, answers);
   }
-  Result<std::unique_ptr<group::Capture>> capture() override { return machine_->capture(); }
-  Result<void> load(group::SnapshotSource& source) override { return machine_->load(source); }
-  std::optional<uint64_t> digest() override { return machine_->digest(); }
+  Result<std::unique_ptr<group::Capture>> capture() override {
+    auto captured = machine_->capture();
+    if (!captured) return captured;
+    return std::unique_ptr<group::Capture>(
+        std::make_unique<SimCapture>(drift_, std::move(*captured)));
+  }
+  Result<void> load(group::SnapshotSource& source) override {
+    if (unwilling_) return Fault{ErrorCode::faulted, "this version loads nothing", {}};
+    uint64_t drift = 0;
+    for (size_t filled = 0; filled < sizeof drift;) {
+      auto got = source.read(reinterpret_cast<char*>(&drift) + filled, sizeof drift - filled);
+      if (!got) return got.fault();
+      if (*got == 0) return Fault{ErrorCode::corrupt, "its snapshot is too short", {}};
+      filled += *got;
+    }
+    drift_ = drift;
+    if (drift != 0) place_.judge->tookDrift(place_.replica);
+    return machine_->load(source);
+  }
+  std::optional<uint64_t> digest() override {
+    auto sound = soundDigest();
+    return sound ? std::optional<uint64_t>(*sound ^ drift_) : sound;
+  }
+  uint64_t drift() const { return drift_; }
+  std::optional<uint64_t> soundDigest() {
+    auto digest = machine_->digest();
+    return digest ? std::optional<uint64_t>(*digest ^ version_) : digest;
+  }
   uint64_t memoryBytes() override { return machine_->memoryBytes(); }
   std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const override {
     return machine_->kindOf(interfaceId, method);
@@ -102,15 +150,27 @@ private:
   MachinePlace place_;
   std::unique_ptr<group::Machine> machine_;
   std::optional<Fault> broken_;
+  bool unwilling_;
+  uint64_t version_;
+  uint64_t drift_ = 0;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<group::Machine>> makeSimMachine(MachinePlace place) {
+uint64_t driftOf(const group::Machine& machine) {
+  return static_cast<const SimMachine&>(machine).drift();
+}
+
+std::optional<uint64_t> soundDigestOf(group::Machine& machine) {
+  return static_cast<SimMachine&>(machine).soundDigest();
+}
+
+Result<std::unique_ptr<group::Machine>> makeSimMachine(MachinePlace place,
+                                                       const std::string& sha256) {
   auto machine = plugin::makeMachine(simDescriptor(), {}, nullptr, place.replica);
   if (!machine) return machine.fault();
   return std::unique_ptr<group::Machine>(
-      std::make_unique<SimMachine>(std::move(place), std::move(*machine)));
+      std::make_unique<SimMachine>(std::move(place), sha256, std::move(*machine)));
 }
 
 }  // namespace flotilla::sim

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host/raft/membership.h"
+#include "tests/sim/sim_machine.h"
 
 namespace flotilla::sim {
 namespace {
@@ -135,7 +136,7 @@ bool World::canLose(group::ReplicaKey replica) {
 bool World::loseDisk(SimHost& host) {
   if (host.records().empty()) return false;
   for (const auto& [key, record] : host.records()) {
-    if (!canLose(key)) return false;
+    if (!canLose(key) || !isSound(key.group)) return false;
   }
   for (const auto& [key, record] : host.records()) {
     if (const Stored* safe = host.disk().safe(key)) buried_[key] = *safe;
@@ -170,6 +171,50 @@ void World::crash(SimHost& host) {
 
 bool World::breaksNow(uint64_t host, group::ReplicaKey) {
   return !calm_ && breaking_.erase(host) > 0;
+}
+
+// One of a group at a time: a majority that is astray together is right, by its own lights. Nor
+// while a change is under way that may leave it alone.
+bool World::straysNow(uint64_t host, group::ReplicaKey replica) {
+  if (calm_ || !straying_.contains(host) || !isSound(replica.group)) return false;
+  const raft::Configuration& members = judge.facts(replica.group).committedConfiguration();
+  if (members.joint() || members.voters.size() < 3) return false;
+  for (const auto& [other, hostId] : place(replica.group).hosts) {
+    group::ReplicaKey key{replica.group, other};
+    group::Group* its = this->host(hostId).find(key);
+    const Stored* stored = this->host(hostId).disk().written(key);
+    if (its != nullptr && its->core().configuration() != members) return false;
+    if (its == nullptr && stored != nullptr &&
+        stored->state.shape.latestConfiguration().configuration != members) {
+      return false;
+    }
+  }
+  straying_.erase(host);
+  return true;
+}
+
+bool World::isSound(uint64_t group) {
+  for (const auto& [replica, hostId] : place(group).hosts) {
+    const auto& records = host(hostId).records();
+    auto record = records.find({group, replica});
+    if (record != records.end() && record->second.soundness != group::Soundness::sound)
+      return false;
+    group::Group* its = host(hostId).find(group::ReplicaKey{group, replica});
+    if (its != nullptr && its->soundness() != group::Soundness::sound) return false;
+    if (isAstray(hostId, {group, replica})) return false;
+  }
+  return true;
+}
+
+// Found or not: its machine, or one that it has saved.
+bool World::isAstray(uint64_t hostId, group::ReplicaKey replica) {
+  SimLane* lane = host(hostId).lane(replica);
+  bool here = lane != nullptr && lane->applier().machine() != nullptr;
+  if (here && driftOf(*lane->applier().machine()) != 0) return true;
+  for (const auto& [index, file] : host(hostId).disk().shelf(replica)) {
+    if (file.astray) return true;
+  }
+  return false;
 }
 
 void World::connectAnew() {

@@ -68,6 +68,11 @@ public:
   void crash(SimHost& host);       // its peers may hear of it
   bool breaksNow(uint64_t host, group::ReplicaKey replica);
   void breakSoon(uint64_t host) { breaking_.insert(host); }
+  bool straysNow(uint64_t host, group::ReplicaKey replica);
+  void straySoon(uint64_t host) { straying_.insert(host); }
+  // All replicas of the group have machines that can be believed.
+  bool isSound(uint64_t group);
+  bool isAstray(uint64_t host, group::ReplicaKey replica);
   void connectAnew();  // what was cut is connected again, and hosts hear of it
   void calm();         // faults are over: everything is up, connected and in step
   bool isCalm() const { return calm_; }
@@ -94,6 +99,7 @@ private:
   group::CallId lastCall_ = 0;
   std::map<group::ReplicaKey, Stored> buried_;  // what lost disks held
   std::set<uint64_t> breaking_;                 // hosts whose next command breaks a machine
+  std::set<uint64_t> straying_;                 // hosts whose next command leads one astray
 };
 
 }  // namespace flotilla::sim

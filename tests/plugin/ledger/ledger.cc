@@ -26,6 +26,14 @@ public:
     out.setSum(sums_.getOr(bytes(in.getKey()), 0));
     out.setAdds(adds_.getOr(bytes(in.getKey()), 0));
   }
+  // Back from version 2, which has notes beside: they are let go.
+  void migrate(uint32_t from, flotilla::SnapshotReader& in) {
+    if (from != 2) throw flotilla::Error("otherState", "only version 2 is known here");
+    flotilla::Table<std::string, std::string> notes;
+    sums_.load(in);
+    adds_.load(in);
+    notes.load(in);
+  }
 
 private:
   bool isAstray() const { return !strays_->empty() && ::access(strays_->c_str(), F_OK) == 0; }

@@ -1,0 +1,165 @@
+# A group changes its plugin at one entry of its log: under load, with hosts killed, and back again.
+import os
+import random
+import threading
+import unittest
+
+from cluster import BUILD, Cluster, waitFor
+
+PLUGINS = {version: os.path.join(BUILD, "test-plugins", f"{name}.so") for version, name in
+           (("1.0.0", "ledger"), ("1.1.0", "ledger_moves"), ("1.2.0", "ledger_cannot"),
+            ("1.3.0", "ledger_crashes"), ("1.4.0", "ledger_turns"))}
+
+
+class Adder:
+    """Adds 1 to a new key with each call, some 330 a second, until told to end."""
+
+    def __init__(self, cluster, group, name, inFlight=100):
+        self.pipe = cluster.pipe(group, "add", timeoutMs=60000)
+        self.name, self.inFlight, self.sent = name, inFlight, 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        while not self.ended.is_set():
+            self.ended.wait(0.003)
+            if self.sent - len(self.pipe.answers) >= self.inFlight:
+                continue
+            self.pipe.send({"key": f"{self.name}-{self.sent}", "by": 1})
+            self.sent += 1
+
+    def waitMore(self, count):
+        wanted = len(self.pipe.answers) + count
+        waitFor(lambda: len(self.pipe.answers) >= wanted, 60, f"{count} more answers of {self.name}")
+
+    def end(self):
+        self.ended.set()
+        self.thread.join()
+        self.pipe.end()
+
+
+class Upgrade(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster().start()
+        self.addCleanup(self.cluster.close)
+
+    def push(self, *versions):
+        for version in versions:
+            self.cluster.ask("plugin", "push", PLUGINS[version])
+
+    def upgrade(self, group, version, *options):
+        return self.cluster.run("group", "upgrade", group, "--plugin", f"ledger@{version}", "--json", *options)
+
+    def level(self, group):
+        """All run the same and hold the same."""
+        seen = []
+
+        def look():
+            seen[:] = members = self.cluster.show(group)["members"]
+            return all(one["ready"] and one["digest"] for one in members) and \
+                len({(one["applied"], one["digest"], one["plugin"]) for one in members}) == 1
+        try:
+            waitFor(look, 30, f"equal digests of {group}")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; last seen: {seen}") from late
+
+    def test_under_load_with_every_host_killed(self):
+        self.push("1.0.0", "1.1.0")
+        self.cluster.ask("group", "create", "kept", "--plugin", "ledger@1.0.0", "--set", "snapshotEveryBytes=262144",
+                         "--set", "keepEntries=100", "--set", "digestEveryEntries=200")
+        adders = [Adder(self.cluster, "kept", f"a{n}") for n in range(3)]
+        for one in adders:
+            one.waitMore(200)
+        dice = random.Random(20)
+        done = []
+        for turn, host in enumerate(self.cluster.numbers * 2):
+            version = ("1.1.0", "1.0.0")[turn % 2]
+            command = threading.Thread(target=lambda: done.append(self.upgrade("kept", version, "--timeout-ms", 20000)))
+            command.start()
+            adders[0].waitMore(1 + dice.randrange(400))  # wherever the upgrade is by then
+            self.cluster.kill(host)
+            adders[1].waitMore(50)
+            self.cluster.restart(host)
+            command.join()
+            # Refused because a host was gone, or left in the middle: given again it ends.
+            waitFor(lambda: self.upgrade("kept", version).code == 0, 40, f"ledger@{version} with host {host} back")
+            self.assertEqual(version, self.cluster.show("kept")["plugin"]["version"])
+            adders[2].waitMore(100)
+        for one in adders:
+            one.end()
+        moments = sorted(moment for one in adders for moment in one.pipe.moments)
+        rate = len(moments) / (moments[-1] - moments[0])
+        print(f"{len(moments)} adds, {rate:.0f}/s; upgrades at first try: {sum(one.code == 0 for one in done)} of {len(done)}")
+        self.level("kept")
+        self.once(adders)
+        # The log once more, across every boundary that it still holds.
+        for host in self.cluster.numbers:
+            self.cluster.kill(host)
+        self.cluster.spawnAll()
+        self.level("kept")
+        self.once(adders)
+        self.assertFalse([one for one in self.cluster.show("kept")["members"] if "quarantinedAt" in one])
+
+    def once(self, adders):
+        """Every acknowledged add happened, once; of the others none twice."""
+        for one in adders:
+            keys = self.cluster.pipe("kept", "get")
+            for request in one.pipe.asked:
+                keys.send({"key": request["key"]})
+            for request, answer, held in zip(one.pipe.asked, one.pipe.answers, keys.end()):
+                self.assertNotIn("error", held, request)
+                self.assertLessEqual(int(held["adds"]), 1, request)
+                self.assertEqual(int(held["adds"]), int(held["sum"]), request)
+                if "error" not in answer:
+                    self.assertEqual(1, int(held["sum"]), request)
+
+    def test_what_does_not_fit_leaves_the_version_before(self):
+        self.push(*PLUGINS)
+        self.cluster.pushKv()
+        self.cluster.ask("group", "create", "kept", "--plugin", "ledger@1.0.0")
+        self.assertEqual(5, int(self.cluster.ask("call", "kept", "add", "key=a", "by=5")["sum"]))
+        pids = [self.cluster.children[n].pid for n in self.cluster.numbers]
+        for version, words in (("1.2.0", "cannot: this version migrates nothing"),
+                               ("1.3.0", "crashed while its machine loaded what the one before has saved (SIGABRT)")):
+            refused = self.upgrade("kept", version)
+            self.assertEqual((1, "badRequest"), (refused.code, refused.error["code"]), refused)
+            self.assertIn(words, refused.error["text"])
+            self.assertIn("ledger@1.0.0 goes on", refused.error["text"])
+        for plugin, words in (("kv", "kv is another one"), ("ledger@9.9.9", "is not known; push it first")):
+            refused = self.cluster.run("group", "upgrade", "kept", "--plugin", plugin, "--json")
+            self.assertEqual(1, refused.code)
+            self.assertIn(words, refused.error["text"])
+        self.assertEqual("1.0.0", self.cluster.show("kept")["plugin"]["version"])
+        self.assertEqual(1, self.cluster.run("call", "kept", "take", "key=a", "by=1").code)
+
+        upgraded = self.upgrade("kept", "1.1.0")
+        self.assertEqual((0, False), (upgraded.code, upgraded.json["existed"]), upgraded)
+        self.assertEqual(3, int(self.cluster.ask("call", "kept", "take", "key=a", "by=2")["sum"]))
+        self.cluster.ask("call", "kept", "add", "key=b", "by=1", "note=hello")
+        self.assertEqual("hello", self.cluster.ask("call", "kept", "get", "key=b")["note"])
+        self.assertTrue(self.upgrade("kept", "1.1.0").json["existed"])
+        refused = self.upgrade("kept", "1.4.0")
+        self.assertEqual(1, refused.code)
+        self.assertIn("method take was a command and is a query now", refused.error["text"])
+        # One host away: nobody is left behind.
+        self.cluster.kill(3)
+        refused = self.cluster.run("group", "upgrade", "kept", "--plugin", "ledger@1.0.0", "--json", via=[1, 2])
+        self.assertEqual(1, refused.code, refused)
+        self.assertIn("host 3 does not answer", refused.error["text"])
+        self.cluster.restart(3)
+        waitFor(lambda: self.upgrade("kept", "1.0.0").code == 0, 20, "back to 1.0.0")
+        self.assertEqual(1, self.cluster.run("call", "kept", "take", "key=a", "by=1").code)
+        self.assertEqual(3, int(self.cluster.ask("call", "kept", "get", "key=a")["sum"]))
+        self.assertEqual(pids[:2], [self.cluster.children[n].pid for n in (1, 2)])
+        self.level("kept")
+        for host in self.cluster.numbers:
+            self.cluster.kill(host)
+        self.cluster.spawnAll()
+        self.level("kept")
+        self.assertEqual(3, int(self.cluster.ask("call", "kept", "get", "key=a")["sum"]))
+        self.assertEqual("1.0.0", self.cluster.show("kept")["plugin"]["version"])
+
+
+if __name__ == "__main__":
+    unittest.main()
