@@ -49,6 +49,7 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
   ASSERT(options_.limits.entryBytesMax <= kPayloadBytesMax / 4);
   ASSERT(options_.limits.entryCommandsMax <= kPayloadCommandsMax);
   checkedUs_ = ports_.clock.monotonicUs();
+  logEnd_ = core_.shape().lastIndex();
   logTime_.heard(recovered.state.logTimeUs, ports_.clock.monotonicUs());
   if (recovered.soundness != Soundness::sound) {
     ASSERT(recovered.machineAt.index == 0);

@@ -236,6 +236,7 @@ private:
 
   // group_log.cc: a step's effects, the log and the peers
   void take(const raft::Input& input);
+  void hearTime(const LogEntry& last, bool rewritten);
   void nameSnapshot(raft::WriteId write);
   void carryOut(const Brought& brought);
   void write(const raft::Write& write, const Brought& brought);
@@ -295,6 +296,7 @@ private:
   Appends appends_;
   Feed feed_;
   LogTime logTime_;
+  raft::Index logEnd_ = 0;  // the last entry ever handed to the disk and not taken back
 
   std::vector<Call> gatheredCalls_;  // since the last flush
   std::vector<CallId> gatheredCallers_;

@@ -45,19 +45,15 @@ bool Group::takeEntries(PeerMessage& message) {
   if (message.entries.size() != append.lastOfRuns() - append.after.index) return false;
   if (!matchesRuns(message.entries, append)) return false;
   auto configuration = append.configurations.begin();
-  int64_t timeUs = 0;
   EntryGlance glance;
   for (const LogEntry& entry : message.entries) {
     if (!glanceAtEntry(entry.payload.view(), glance)) return false;
-    timeUs = std::max(timeUs, glance.timeUs);
     if (!glance.isConfiguration) continue;
     raft::ConfigurationAt inEntry{entry.index, glance.configuration};
     if (configuration == append.configurations.end() || !(*configuration == inEntry)) return false;
     ++configuration;
   }
-  if (configuration != append.configurations.end()) return false;
-  logTime_.heard(timeUs, ports_.clock.monotonicUs());
-  return true;
+  return configuration == append.configurations.end();
 }
 
 void Group::persisted(raft::WriteId write) {
@@ -157,11 +153,24 @@ void Group::write(const raft::Write& write, const Brought& brought) {
       logBytes_ += out.entries.back().payload.size();
     }
     tail_.append(out.entries);
+    if (brought.entries != nullptr) hearTime(out.entries.back(), write.first <= logEnd_);
   }
+  logEnd_ = core_.shape().lastIndex();
   out.state = {write.hard, core_.shape(), snapshot_, generation_, logTime_.newestUs()};
   lastWrite_ = write.id;
   nameSnapshot(write.id);
   ports_.disk.write(options_.key, std::move(out));
+}
+
+// Of what another leader has put at the log's end, perhaps in place of entries of ours.
+void Group::hearTime(const LogEntry& last, bool rewritten) {
+  EntryGlance glance;
+  if (!glanceAtEntry(last.payload.view(), glance)) return;
+  if (rewritten) {
+    logTime_.rewritten(glance.timeUs, ports_.clock.monotonicUs());
+  } else {
+    logTime_.heard(glance.timeUs, ports_.clock.monotonicUs());
+  }
 }
 
 void Group::nameSnapshot(raft::WriteId write) {

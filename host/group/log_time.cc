@@ -17,6 +17,12 @@ void LogTime::heard(int64_t stampUs, int64_t monotonicUs) {
   monotonicUs_ = monotonicUs;
 }
 
+void LogTime::rewritten(int64_t stampUs, int64_t monotonicUs) {
+  if (stampUs <= 0) return;
+  stampUs_ = stampUs;
+  monotonicUs_ = monotonicUs;
+}
+
 int64_t LogTime::stamp(Now now) {
   if (stampUs_ == 0) {
     stampUs_ = std::max<int64_t>(now.wallUs, 1);

@@ -26,6 +26,9 @@ public:
 
   // An entry with this stamp has arrived, from whichever leader.
   void heard(int64_t stampUs, int64_t monotonicUs);
+  // What followed in the log is gone, and this entry is its last. Stamps rise along a log, so this
+  // is the newest; what a leader that nobody followed has stamped counts no more.
+  void rewritten(int64_t stampUs, int64_t monotonicUs);
   int64_t newestUs() const { return stampUs_; }  // 0: none yet
   // The stamp for an entry made now.
   int64_t stamp(Now now);

@@ -20,8 +20,8 @@ namespace flotilla::store {
 namespace {
 
 constexpr uint32_t kVersion = 1;
-constexpr char kHeadKey[] = "h";       // sequence, count and digest of all records
-constexpr char kRecordPrefix = 'r';    // before every caller's key
+constexpr char kHeadKey[] = "h";     // sequence, count and digest of all records
+constexpr char kRecordPrefix = 'r';  // before every caller's key
 constexpr const char* kAdvice =
     "; this host does not start: put back what is missing, or replace the host";
 

@@ -43,4 +43,15 @@ TEST_CASE("group/log_time: an old stamp that arrives late changes nothing") {
   CHECK(time.stamp({10 * kSecond, 1010 * kSecond}) == 1010 * kSecond);
 }
 
+TEST_CASE("group/log_time: what a leader stamped that nobody followed counts no more") {
+  LogTime time;
+  // A clock that is ten hours ahead, and an entry that was never committed.
+  CHECK(time.stamp({0, 36'000 * kSecond}) == 36'000 * kSecond);
+  time.rewritten(1000 * kSecond, 5 * kSecond);
+  CHECK(time.newestUs() == 1000 * kSecond);
+  CHECK(time.stamp({15 * kSecond, 36'015 * kSecond}) == 1011 * kSecond);
+  time.rewritten(0, 16 * kSecond);  // an entry without a stamp says nothing
+  CHECK(time.newestUs() == 1011 * kSecond);
+}
+
 }  // namespace flotilla::group

@@ -83,7 +83,7 @@ void drawSleep(Options& to) {
   if (dice.chance(500)) to.thinkUsMax = 200'000 + static_cast<int64_t>(dice.below(1'500'000));
 }
 
-// The same; and none of failing_seeds.txt has any, so that each still finds what it found.
+// The same; and no seed that had failed before has any, so that each still finds what it found.
 void drawAlarms(Options& to) {
   base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 68);
   if (!dice.chance(500)) return;
