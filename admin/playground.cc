@@ -93,11 +93,12 @@ std::string missing(Cluster& cluster, const PlaygroundPlace& place,
   }
   auto response = cluster.wait(cluster.admin().clusterStatus());
   if (response.getStatus().getCatalogLeader() == 0) return "a leader of the catalog";
-  for (auto host : response.getStatus().getHosts()) {
-    bool wanted = std::find(awaited.begin(), awaited.end(), host.getId()) != awaited.end();
-    if (wanted && host.getState() != "up") {
-      return "host " + std::to_string(host.getId()) + " to be up";
-    }
+  // One that the catalog does not list yet gets no replica of what is created now.
+  auto hosts = response.getStatus().getHosts();
+  for (uint64_t host : awaited) {
+    bool up = false;
+    for (auto each : hosts) up = up || (each.getId() == host && each.getState() == "up");
+    if (!up) return "host " + std::to_string(host) + " to be up";
   }
   return "";
 }

@@ -45,9 +45,10 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.core.preVote = options.preVote;
   to.core.checkQuorum = options.checkQuorum;
   to.core.leaseReads = options.leaseReads;
-  to.core.lazyCommit = true;
-  // The catalog is what hosts are told by: it stays awake.
-  bool sleeps = options.sleepAfterMs != 0 && !record.pluginSha256.empty();
+  // The catalog is what hosts are told by: at once, and it stays awake.
+  bool catalog = record.pluginSha256.empty();
+  to.core.lazyCommit = !catalog;
+  bool sleeps = options.sleepAfterMs != 0 && !catalog;
   to.core.sleepTicks = sleeps ? ticksOf(options.sleepAfterMs) : 0;
   to.callTimeoutTicks = ticksOf(kCallTimeoutMs);
   to.snapshotEveryBytes = options.snapshotEveryBytes;

@@ -50,6 +50,35 @@ TEST_CASE("group/appends: a replica that was away catches up by entries from the
   CHECK(trio.streamCount == 0);
 }
 
+TEST_CASE("group/log_time: what a leader stamped that nobody followed does not move time later") {
+  constexpr int64_t kTenHoursUs = 36'000'000'000;
+  Trio trio(3, smallTail());
+  trio.wallAheadUs = kTenHoursUs;
+  trio.lose = [](const group::PeerMessage& it) {
+    return it.message.kind == raft::MessageKind::append;
+  };
+  raft::ReplicaId alone = 0;
+  for (int i = 0; i < 200 && alone == 0; ++i) {
+    trio.tickAll(1);
+    alone = trio.leaderNow();
+  }
+  REQUIRE(alone != 0);
+  trio.cut(alone);
+  trio.wallAheadUs = 0;
+  trio.lose = nullptr;
+  raft::ReplicaId leader = trio.elect();
+  REQUIRE(leader != alone);
+  putMany(trio, leader, 3);
+  trio.mend(alone);
+  trio.tickAll(30);
+  leader = trio.elect();
+  trio.groupAt(leader).transfer(alone);
+  trio.tickAll(5);
+  REQUIRE(trio.leaderNow() == alone);
+  putMany(trio, alone, 1);
+  CHECK(trio.groupAt(alone).status().clockOffUs < kTenHoursUs / 10);
+}
+
 TEST_CASE("group/snapshot: where the volume is crowded the log keeps what peers need, no more") {
   group::GroupOptions options = smallTail();
   options.keepEntries = 1000;

@@ -37,6 +37,8 @@ class Playground(unittest.TestCase):
 
         self.run_("plugin", "push", KV)
         self.run_("group", "create", "g", "--plugin", "kv")
+        shown = json.loads(self.run_("group", "show", "g", "--json").stdout)
+        self.assertEqual([1, 2, 3], [one["host"] for one in shown["members"]])
         self.run_("call", "g", "put", "key=a", "value=hello", connect=0)
         for other in (1, 2):
             answer = json.loads(self.run_("call", "g", "get", "key=a", "--json", connect=other).stdout)
