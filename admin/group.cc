@@ -84,6 +84,13 @@ void fillSpec(const Creation& creation, schema::GroupSpec::Builder spec) {
   fillPairs(spec.initConfig(count(creation.config.size())), creation.config);
 }
 
+// The group as it is, and whether it was so before.
+void printWithExisted(schema::GroupStatus::Reader group, bool existed) {
+  Json out = groupJson(group);
+  out["existed"] = existed;
+  printJson(out);
+}
+
 Exit create(const Options& options, const std::string& command, Creation creation) {
   if (Result<void> read = readCreation(creation); !read) {
     return Speaker(options.json, command).usage(read.fault().text);
@@ -96,9 +103,7 @@ Exit create(const Options& options, const std::string& command, Creation creatio
     progress.clear();
     auto group = response.getGroup();
     if (options.json) {
-      Json out = groupJson(group);
-      out["existed"] = response.getExisted();
-      printJson(out);
+      printWithExisted(group, response.getExisted());
     } else {
       std::printf("group %s: %s, id %llu, plugin %s %s, leader host %s\n", group.getName().cStr(),
                   response.getExisted() ? "exists already" : "created",
@@ -312,9 +317,7 @@ Exit upgrade(const Options& options, const std::string& command, const std::stri
     progress.clear();
     auto group = response.getGroup();
     if (options.json) {
-      Json out = groupJson(group);
-      out["existed"] = response.getExisted();
-      printJson(out);
+      printWithExisted(group, response.getExisted());
     } else {
       std::printf("group %s: %s plugin %s %s\n", group.getName().cStr(),
                   response.getExisted() ? "runs already" : "runs now",

@@ -55,7 +55,10 @@ private:
   kj::Promise<HostWords> askHosts();
   kj::Promise<void> fillPage(ListGroupsContext context, std::shared_ptr<Page> page);
   kj::Promise<void> lookAtGroups(std::shared_ptr<Health> health);
-  // What an upgrade does, one after the other.
+  static constexpr kj::Duration kLookAgain = 50 * kj::MILLISECONDS;
+  static kj::Promise<uint64_t> doesNotAnswer(uint64_t host);
+
+  // admin_upgrade.cc: what an upgrade does, one after the other.
   struct Upgrade;
   static std::string lacking(const Upgrade& upgrade, const HostWords& words);
   kj::Promise<uint64_t> askUpgrade(uint64_t host, const Upgrade& upgrade, bool switches);

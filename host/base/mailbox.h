@@ -17,8 +17,8 @@ namespace flotilla::base {
 //
 // Owner:  the receiver; senders must be gone before it.
 // Thread: send from any, takeAll from the receiver's.
-// Errors: send answers false where the queue is full; `force` sends past the bound, for answers
-//         whose number requests already bound.
+// Errors: send answers false where the queue is full; `force` and `leave` go past the bound, for
+//         answers whose number requests already bound.
 template <typename T>
 class Mailbox {
 public:

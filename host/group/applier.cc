@@ -2,7 +2,6 @@
 #include "host/group/applier.h"
 
 #include <algorithm>
-#include <deque>
 #include <string>
 #include <utility>
 
@@ -12,8 +11,6 @@
 
 namespace flotilla::group {
 namespace {
-
-constexpr size_t kNoAnswer = SIZE_MAX;
 
 // The same on every replica, and another for each command of each group.
 uint64_t seedOf(uint64_t group, Position position) {
@@ -290,72 +287,6 @@ bool Applier::applyTimers(raft::Index index, Applied& applied) {
     pending_.push_back({{}, kNoAnswer, false});
   }
   return true;
-}
-
-// The machine's section of a snapshot on its way from one machine to the next.
-//
-// Owner:  one call.
-// Thread: one.
-// Errors: none.
-class Applier::Passage final : public SnapshotSink, public SnapshotSource {
-public:
-  Result<void> write(std::string_view piece) override {
-    if (!piece.empty()) pieces_.emplace_back(piece);
-    return {};
-  }
-  Result<size_t> read(char* to, size_t size) override {
-    if (pieces_.empty()) return size_t{0};
-    std::string_view left = std::string_view(pieces_.front()).substr(taken_);
-    size_t given = left.copy(to, size);
-    taken_ += given;
-    if (given == left.size()) {
-      pieces_.pop_front();
-      taken_ = 0;
-    }
-    return given;
-  }
-
-private:
-  std::deque<std::string> pieces_;
-  size_t taken_ = 0;  // of the first
-};
-
-// From here on another plugin's machine applies, made of what this one holds. What it refuses it
-// refuses on every replica: then this one goes on. Where the reason is this host's own, this
-// replica must not go on while others do.
-bool Applier::applySwitch(Position position, Applied& applied) {
-  if (!applyRun(applied)) return false;
-  size_t answer = addAnswer(position, applied);
-  Outcome outcome;
-  outcome.position = position;
-  if (entry_.sha256 != state_.plugin) {
-    auto next = makeMachine_(entry_.sha256);
-    if (!next && next.fault().code != ErrorCode::badRequest) return stopAt(position, next.fault());
-    Result<void> moved = next ? moveTo(**next) : Result<void>(next.fault());
-    if (moved) {
-      machine_ = std::move(*next);
-      state_.plugin = entry_.sha256;
-      state_.switchedAt = position.index;
-      state_.unchecked += kCheckNow;
-    } else {
-      outcome.code = ErrorCode::badRequest;
-      outcome.body = Bytes::copyOf("the plugin before goes on: " + moved.fault().text);
-    }
-  }
-  if (answer != kNoAnswer) applied.answers[answer].outcome = std::move(outcome);
-  return true;
-}
-
-Result<void> Applier::moveTo(Machine& next) {
-  if (state_.timers.size() != 0 && !next.wakes()) {
-    return Fault{ErrorCode::badRequest, std::string(kTimersPending), {}};
-  }
-  auto capture = machine_->capture();
-  if (!capture) return capture.fault();
-  Passage passage;
-  if (auto saved = (*capture)->save(passage); !saved) return saved;
-  capture->reset();
-  return next.load(passage);
 }
 
 // A plugin may have had methods that the one after it has not: a command of one that was proposed

@@ -89,6 +89,7 @@ private:
     bool answered = false;
   };
   class RunAnswers;
+  static constexpr size_t kNoAnswer = SIZE_MAX;
   class Passage;
 
   bool applyEntry(const LogEntry& entry, Applied& applied);

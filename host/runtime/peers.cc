@@ -119,8 +119,8 @@ Result<kj::Own<net::SnapshotFile>> Peers::snapshotOffered(uint64_t host,
   if (!replica) return replica.fault();
   group::ReplicaKey key = (*replica)->record().key;
   auto wanted = [this, key]() { return parts_.replicas.find(key) != nullptr; };
-  return receiveSnapshot(parts_.files, (*replica)->room().snapshots(), key, head.message.after,
-                         std::move(wanted), handOver(key, head.message));
+  return receiveSnapshot({parts_.files, (*replica)->room().snapshots(), key, head.message.after,
+                          std::move(wanted), handOver(key, head.message)});
 }
 
 // One at a time for a replica: whoever begins later takes the place of the one before, whose
@@ -139,8 +139,8 @@ Result<kj::Own<net::SnapshotArrival>> Peers::snapshotComes(uint64_t host,
     return parts_.replicas.find(key) != nullptr && newest != arrivals_.end() &&
            newest->second == number;
   };
-  return collectSnapshot(parts_.files, (*replica)->room().snapshots(), key, head.message.after,
-                         std::move(wanted), handOver(key, head.message));
+  return collectSnapshot({parts_.files, (*replica)->room().snapshots(), key, head.message.after,
+                          std::move(wanted), handOver(key, head.message)});
 }
 
 kj::Promise<schema::Group::Client> Peers::group(uint64_t id, uint64_t incarnation) {

@@ -59,21 +59,13 @@ Result<void> verifyWhole(store::SnapshotFiles& snapshots, group::ReplicaKey key,
 
 class Incoming final : public net::SnapshotFile {
 public:
-  Incoming(IoThread& files, store::SnapshotFiles& snapshots, group::ReplicaKey key,
-           raft::LogPoint point, std::function<bool()> wanted, std::function<void()> arrived)
-      : files_(files),
-        snapshots_(snapshots),
-        key_(key),
-        point_(point),
-        wanted_(std::move(wanted)),
-        arrived_(std::move(arrived)),
-        writer_(std::make_shared<SharedWriter>()) {}
+  explicit Incoming(Destination to) : to_(std::move(to)) {}
 
   kj::Promise<void> write(Bytes piece) override {
-    if (!wanted_())
+    if (!to_.wanted())
       return net::refusal(ErrorCode::groupRemoved, "snapshot: its replica was removed");
-    auto work = [writer = writer_, piece = std::move(piece), &snapshots = snapshots_, key = key_,
-                 point = point_]() -> Result<void> {
+    auto work = [writer = writer_, piece = std::move(piece), &snapshots = to_.snapshots,
+                 key = to_.key, point = to_.point]() -> Result<void> {
       if (!*writer) {
         auto begun = snapshots.begin(key, point);
         if (!begun) return begun.fault();
@@ -81,34 +73,30 @@ public:
       }
       return (*writer)->write(piece.view());
     };
-    return files_.run(std::move(work)).then([](Result<void> written) {
+    return to_.files.run(std::move(work)).then([](Result<void> written) {
       if (!written) kj::throwFatalException(net::refusal(written.fault()));
     });
   }
 
   kj::Promise<void> finish() override {
-    auto work = [writer = writer_, &snapshots = snapshots_, key = key_,
-                 point = point_]() -> Result<void> {
+    auto work = [writer = writer_, &snapshots = to_.snapshots, key = to_.key,
+                 point = to_.point]() -> Result<void> {
       if (!*writer) return Fault{ErrorCode::badRequest, "snapshot: it is empty", ""};
       auto finished = (*writer)->finish();
       writer->reset();
       if (!finished) return finished.fault();
       return verifyWhole(snapshots, key, point);
     };
-    return files_.run(std::move(work)).then([arrived = arrived_](Result<void> whole) {
+    return to_.files.run(std::move(work)).then([arrived = to_.arrived](Result<void> whole) {
       if (!whole) kj::throwFatalException(net::refusal(whole.fault()));
       arrived();
     });
   }
 
 private:
-  IoThread& files_;
-  store::SnapshotFiles& snapshots_;
-  const group::ReplicaKey key_;
-  const raft::LogPoint point_;
-  std::function<bool()> wanted_;
-  std::function<void()> arrived_;
-  std::shared_ptr<SharedWriter> writer_;  // made, used and dropped on the file thread
+  const Destination to_;
+  std::shared_ptr<SharedWriter> writer_ =
+      std::make_shared<SharedWriter>();  // made, used and dropped on the file thread
 };
 
 // What the file thread has of a snapshot that comes chunk by chunk.
@@ -142,19 +130,11 @@ struct Arrival {
 
 class Arriving final : public net::SnapshotArrival {
 public:
-  Arriving(IoThread& files, store::SnapshotFiles& snapshots, group::ReplicaKey key,
-           raft::LogPoint point, std::function<bool()> wanted, std::function<void()> arrived)
-      : files_(files),
-        snapshots_(snapshots),
-        key_(key),
-        point_(point),
-        wanted_(std::move(wanted)),
-        arrived_(std::move(arrived)),
-        arrival_(std::make_shared<Arrival>()) {}
+  explicit Arriving(Destination to) : to_(std::move(to)) {}
 
   kj::Promise<std::string> ask(std::string heads) override {
-    auto work = [arrival = arrival_, heads = std::move(heads), &snapshots = snapshots_, key = key_,
-                 point = point_]() -> Result<std::string> {
+    auto work = [arrival = arrival_, heads = std::move(heads), &snapshots = to_.snapshots,
+                 key = to_.key, point = to_.point]() -> Result<std::string> {
       if (auto begun = arrival->begin(snapshots, key, point); !begun) return begun.fault();
       return arrival->collector->ask(heads);
     };
@@ -171,14 +151,14 @@ public:
   }
 
   kj::Promise<void> done() override {
-    auto work = [arrival = arrival_, &snapshots = snapshots_,
-                 key = key_]() -> Result<group::SnapshotCollector::Counts> {
+    auto work = [arrival = arrival_, &snapshots = to_.snapshots,
+                 key = to_.key]() -> Result<group::SnapshotCollector::Counts> {
       if (auto finished = arrival->finish(snapshots, key); !finished) return finished.fault();
       return arrival->collector->counts();
     };
     return run<group::SnapshotCollector::Counts>(std::move(work))
-        .then([key = key_, point = point_,
-               arrived = arrived_](group::SnapshotCollector::Counts counts) {
+        .then([key = to_.key, point = to_.point,
+               arrived = to_.arrived](group::SnapshotCollector::Counts counts) {
           base::logInfo("group id:" + std::to_string(key.group) + ": snapshot at " +
                         std::to_string(point.index) + " is here: chunks received=" +
                         std::to_string(counts.received) + " kept=" + std::to_string(counts.kept) +
@@ -191,23 +171,19 @@ private:
   // On the file thread, unless the replica was removed, or another has begun to send to it.
   template <typename T, typename Work>
   kj::Promise<T> run(Work work) {
-    if (!wanted_()) {
+    if (!to_.wanted()) {
       return net::refusal(ErrorCode::groupRemoved,
                           "snapshot: its replica was removed, or is sent another");
     }
-    return files_.run(std::move(work)).then([](Result<T> done) -> T {
+    return to_.files.run(std::move(work)).then([](Result<T> done) -> T {
       if (!done) kj::throwFatalException(net::refusal(done.fault()));
       return std::move(*done);
     });
   }
 
-  IoThread& files_;
-  store::SnapshotFiles& snapshots_;
-  const group::ReplicaKey key_;
-  const raft::LogPoint point_;
-  std::function<bool()> wanted_;
-  std::function<void()> arrived_;
-  std::shared_ptr<Arrival> arrival_;  // used and dropped on the file thread
+  const Destination to_;
+  std::shared_ptr<Arrival> arrival_ =
+      std::make_shared<Arrival>();  // used and dropped on the file thread
 };
 
 }  // namespace
@@ -231,18 +207,12 @@ kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files
       });
 }
 
-kj::Own<net::SnapshotFile> receiveSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
-                                           group::ReplicaKey key, raft::LogPoint point,
-                                           std::function<bool()> wanted,
-                                           std::function<void()> arrived) {
-  return kj::heap<Incoming>(files, snapshots, key, point, std::move(wanted), std::move(arrived));
+kj::Own<net::SnapshotFile> receiveSnapshot(Destination to) {
+  return kj::heap<Incoming>(std::move(to));
 }
 
-kj::Own<net::SnapshotArrival> collectSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
-                                              group::ReplicaKey key, raft::LogPoint point,
-                                              std::function<bool()> wanted,
-                                              std::function<void()> arrived) {
-  return kj::heap<Arriving>(files, snapshots, key, point, std::move(wanted), std::move(arrived));
+kj::Own<net::SnapshotArrival> collectSnapshot(Destination to) {
+  return kj::heap<Arriving>(std::move(to));
 }
 
 }  // namespace flotilla::runtime

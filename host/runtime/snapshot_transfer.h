@@ -23,19 +23,20 @@ kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files
                                                                  raft::LogPoint point,
                                                                  std::function<void()> damaged);
 
-// A place for one on its way in. `arrived` is called on the loop once the file is whole, verified
-// against the group's own checks and synced. `wanted` is asked before each piece: a replica that is
-// removed meanwhile leaves nothing behind.
-kj::Own<net::SnapshotFile> receiveSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
-                                           group::ReplicaKey key, raft::LogPoint point,
-                                           std::function<bool()> wanted,
-                                           std::function<void()> arrived);
+// Where one that is on its way in belongs.
+struct Destination {
+  IoThread& files;
+  store::SnapshotFiles& snapshots;
+  group::ReplicaKey key;
+  raft::LogPoint point;
+  std::function<bool()> wanted;   // asked before each piece: one that is removed leaves nothing
+  std::function<void()> arrived;  // called on the loop: the file is whole, verified and synced
+};
+
+kj::Own<net::SnapshotFile> receiveSnapshot(Destination to);
 
 // The same for one that comes chunk by chunk: what has arrived stays for the next attempt, and what
 // older files have is not asked for.
-kj::Own<net::SnapshotArrival> collectSnapshot(IoThread& files, store::SnapshotFiles& snapshots,
-                                              group::ReplicaKey key, raft::LogPoint point,
-                                              std::function<bool()> wanted,
-                                              std::function<void()> arrived);
+kj::Own<net::SnapshotArrival> collectSnapshot(Destination to);
 
 }  // namespace flotilla::runtime

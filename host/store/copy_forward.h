@@ -13,7 +13,8 @@ namespace flotilla::store {
 
 // Live generations stay bounded: above a limit the oldest is emptied forward, a piece a frame,
 // beside the writes of the moment. It is done only while at most half of what lies there is alive,
-// so each byte is copied about once; where more is alive, groups must compact their logs first.
+// so each byte is copied about once, or where many generations are far from full. Where more is
+// alive, groups must compact their logs first: see VolumeEvents::crowded.
 //
 // Owner:  VolumeWriter; refers to its row and index.
 // Thread: the volume's.

@@ -36,7 +36,7 @@ public:
 
   virtual void keep() = 0;  // the command is done; what it changed stays
   virtual void undo() = 0;  // the command has failed; all is as before it
-  virtual void prefetchRun() const {}
+  virtual void prefetchRun() {}
   virtual std::unique_ptr<MemberCapture> captureMember() const = 0;  // null: nothing to save
   virtual void load(SnapshotReader& in) = 0;
   virtual uint64_t digest() const = 0;
@@ -95,8 +95,8 @@ public:
       if (member->changed_) member->undo();
     }
   }
-  void prefetchRun() const {
-    for (const Member* member : members_) member->prefetchRun();
+  void prefetchRun() {
+    for (Member* member : members_) member->prefetchRun();
   }
 
   // The sum of the members' sizes, each rounded up to a word: what of a machine is taken care of.

@@ -139,7 +139,7 @@ public:
 
   // ---- for the SDK
 
-  void prefetchRun() const override {
+  void prefetchRun() override {
     if (wanted_.empty()) return;
     spots_.resize(OrderedTree<K, Slot>::kPrefetchMax);
     tree_.prefetch(wanted_.data(), spots_.data(), wanted_.size());
@@ -272,7 +272,7 @@ private:
     }
   }
 
-  mutable OrderedTree<K, Slot> tree_;  // prefetchRun finds what is to be written
+  OrderedTree<K, Slot> tree_;
   uint64_t digest_ = 0;
   uint64_t digestBefore_ = 0;
   std::vector<Change>
@@ -281,10 +281,10 @@ private:
   SlotSource<V> source_;
   mutable std::vector<Key> wanted_;
   // Of what was wanted for this run, while the tree has the shape `foundAt_`.
-  mutable std::vector<typename OrderedTree<K, Slot>::Spot> spots_;
-  mutable uint64_t foundAt_ = 0;
-  mutable size_t found_ = 0;
-  mutable size_t nextFound_ = 0;
+  std::vector<typename OrderedTree<K, Slot>::Spot> spots_;
+  uint64_t foundAt_ = 0;
+  size_t found_ = 0;
+  size_t nextFound_ = 0;
 };
 
 }  // namespace flotilla

@@ -18,9 +18,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (!glanced || glance.timeUs != decoded.timeUs) std::abort();
   if (glance.isConfiguration != isConfiguration) std::abort();
   if (isConfiguration && glance.configuration != decoded.configuration) std::abort();
-  uint64_t sum = 0;
+  [[maybe_unused]] static volatile char seen;  // so that all of it is read
   for (const group::CommandView& command : decoded.commands) {
-    for (char byte : command.params) sum += static_cast<uint8_t>(byte);
+    for (char byte : command.params) seen = byte;
   }
-  return sum == 1 ? 1 : 0;  // so that all of it is read
+  return 0;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "host/group/ports.h"
+#include "tests/support/memory_file.h"
 
 namespace flotilla::test {
 
@@ -59,15 +60,6 @@ struct MemoryFile final : group::SnapshotSink {
   Result<void> write(std::string_view piece) override {
     bytes += piece;
     return {};
-  }
-};
-struct MemorySource final : group::SnapshotSource {
-  explicit MemorySource(std::string_view all) : left(all) {}
-  std::string_view left;
-  Result<size_t> read(char* to, size_t size) override {
-    size_t given = left.copy(to, size);
-    left.remove_prefix(given);
-    return given;
   }
 };
 

@@ -379,9 +379,13 @@ TEST_CASE("group/soundness: a replica that is not believed gives its snapshot to
   raft::ReplicaId astray = otherThan(leader);
   raft::ReplicaId third = 6 - leader - astray;
   trio.machineAt(astray).values["wrong"] = "yes";
-  putMany(trio, leader, 10);
+  putMany(trio, leader, 5);
+  trio.groupAt(astray).requestSnapshot(trio.call());  // before anybody knows: it has one to give
+  putMany(trio, leader, 5, "l");
   trio.tickAll(3);
   REQUIRE(trio.groupAt(astray).soundness() == Soundness::quarantined);
+  REQUIRE(trio.groupAt(astray).status().snapshotIndex != 0);
+  REQUIRE(trio.groupAt(third).status().snapshotIndex == 0);
   trio.cut(leader);
   trio.groupAt(third).rebuild();
   trio.tickAll(300);

@@ -7,6 +7,7 @@
 #include "host/net/gathering_stream.h"
 #include "host/net/refusal.h"
 #include "schemas/client.capnp.h"
+#include "tests/support/memory_file.h"
 
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 
@@ -174,25 +175,6 @@ void TestHost::received(uint64_t, std::vector<group::PeerMessage> arrived) {
   for (group::PeerMessage& message : arrived) messages.push_back(std::move(message));
 }
 
-group::ReadAt readerOf(const std::string& file) {
-  return [&file](uint64_t offset, char* to, size_t size) -> Result<size_t> {
-    return offset > file.size() ? 0 : std::string_view(file).substr(offset).copy(to, size);
-  };
-}
-
-struct StringPart final : group::SnapshotPart {
-  explicit StringPart(std::string& its) : bytes(its) {}
-  Result<void> write(std::string_view piece) override {
-    bytes += piece;
-    return {};
-  }
-  Result<void> keepFirst(uint64_t size) override {
-    bytes.resize(size);
-    return {};
-  }
-  std::string& bytes;
-};
-
 struct OneDonor final : group::ChunkDonors {
   explicit OneDonor(const std::string& its) : file(its) {}
   bool has(const base::ContentName& name) override {
@@ -252,7 +234,7 @@ public:
 
 private:
   TestHost& host_;
-  StringPart part_;
+  MemoryPart part_;
   OneDonor donor_;
   group::SnapshotCollector collector_;
   size_t at_;

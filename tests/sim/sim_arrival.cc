@@ -4,37 +4,19 @@
 #include <map>
 
 #include "host/group/snapshot_collector.h"
+#include "tests/support/memory_file.h"
 
 namespace flotilla::sim {
 namespace {
 
 constexpr size_t kAskedMax = 3;  // files here are small
 
-group::ReadAt readerOf(const std::string& file) {
-  return [&file](uint64_t offset, char* to, size_t size) -> Result<size_t> {
-    return offset > file.size() ? 0 : std::string_view(file).substr(offset).copy(to, size);
-  };
-}
-
-struct StringPart final : group::SnapshotPart {
-  explicit StringPart(std::string& its) : bytes(its) {}
-  Result<void> write(std::string_view piece) override {
-    bytes += piece;
-    return {};
-  }
-  Result<void> keepFirst(uint64_t size) override {
-    bytes.resize(size);
-    return {};
-  }
-  std::string& bytes;
-};
-
 // As store::ChunkShelf: what finished files and parts of others have, where its sum holds.
 struct Donors final : group::ChunkDonors {
   std::map<base::ContentName, std::pair<group::ChunkHead, std::string>> chunks;
 
   void add(const std::string& file) {
-    auto found = group::listChunks(readerOf(file));
+    auto found = group::listChunks(test::readerOf(file));
     for (const group::ChunkAt& each : *found) {
       std::string stored = file.substr(each.offset, each.head.stored);
       if (group::sumHolds(each.head, stored)) chunks[each.head.name] = {each.head, stored};
@@ -61,7 +43,7 @@ ArrivalEnd arrive(SimDisk& disk, group::ReplicaKey replica, const SimDisk::File&
     donors.add(part.bytes);
     part = {file.point, {}};
   }
-  StringPart sink(part.bytes);
+  test::MemoryPart sink(part.bytes);
   group::SnapshotCollector collector(sink, donors, {replica.group, file.point});
   auto end = [&](ArrivalEnd how) {
     report[Count::chunksKept] += collector.counts().kept;
@@ -69,8 +51,8 @@ ArrivalEnd arrive(SimDisk& disk, group::ReplicaKey replica, const SimDisk::File&
     if (how != ArrivalEnd::whole) ++report[Count::arrivalsBroken];
     return how;
   };
-  if (!collector.begin(readerOf(part.bytes))) return end(ArrivalEnd::refused);
-  auto chunks = group::listChunks(readerOf(*file.bytes));
+  if (!collector.begin(test::readerOf(part.bytes))) return end(ArrivalEnd::refused);
+  auto chunks = group::listChunks(test::readerOf(*file.bytes));
   for (size_t at = 0; at < chunks->size(); at += kAskedMax) {
     size_t asked = std::min(kAskedMax, chunks->size() - at);
     std::string heads;

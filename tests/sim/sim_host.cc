@@ -6,6 +6,7 @@
 #include "host/group/snapshot.h"
 #include "tests/sim/sim_arrival.h"
 #include "tests/sim/world.h"
+#include "tests/support/memory_file.h"
 
 namespace flotilla::sim {
 namespace {
@@ -490,7 +491,7 @@ bool SimHost::takeSnapshot(group::ReplicaKey key, const raft::Message& head,
   if (end == ArrivalEnd::broke) return false;
   SimDisk::Part& part = disk_.part(key);
   auto bytes = std::make_shared<const std::string>(std::exchange(part.bytes, {}));
-  FileSource source(*bytes);
+  test::MemorySource source(*bytes);
   auto verified = group::verifySnapshot(source);
   if (!verified || verified->point != head.after) {
     world_.judge.fail(nameOf(key), "receives a snapshot that does not verify");

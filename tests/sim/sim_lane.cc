@@ -7,6 +7,7 @@
 #include "host/base/match.h"
 #include "host/group/snapshot.h"
 #include "tests/sim/sim_machine.h"
+#include "tests/support/memory_file.h"
 
 namespace flotilla::sim {
 namespace {
@@ -111,7 +112,7 @@ Result<void> SimLane::loadFrom(raft::LogPoint point) {
     return Fault{
         ErrorCode::corrupt, "snapshot " + std::to_string(point.index) + " is not there", {}};
   }
-  FileSource source(*file->second.bytes);
+  test::MemorySource source(*file->second.bytes);
   auto installed = applier_.install(source, point);
   if (!installed) return installed.fault();
   return {};

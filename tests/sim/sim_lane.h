@@ -90,22 +90,4 @@ private:
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// Reads a file that lies in memory.
-//
-// Owner:  one call.
-// Thread: one.
-// Errors: none.
-class FileSource final : public group::SnapshotSource {
-public:
-  explicit FileSource(std::string_view bytes) : left_(bytes) {}
-  Result<size_t> read(char* to, size_t size) override {
-    size_t given = left_.copy(to, size);
-    left_.remove_prefix(given);
-    return given;
-  }
-
-private:
-  std::string_view left_;
-};
-
 }  // namespace flotilla::sim
