@@ -43,6 +43,41 @@ interface Host {
   # Names in order, those greater than `after`; limit 0: 1,000, at most 10,000.
 
   countGroups @4 () -> (groups :UInt64, limit :UInt64);
+
+  openCourier @5 (receiver :CourierReceiver) -> (courier :Courier);
+  # For whoever calls many groups: batches of several groups travel in one call, and so do their outcomes.
+}
+
+interface Courier {
+  # Takes batches to their groups. It belongs to its connection and ends with it; what became of a parcel whose
+  # answer has not come by then is not known.
+
+  submit @0 (parcels :List(Parcel)) -> ();
+  # Returns when they are on their way. Each is answered by itself, in whatever order they end.
+}
+
+interface CourierReceiver {
+  # The other end, at the client.
+
+  deliver @0 (answers :List(ParcelAnswer)) -> ();
+  # Each parcel's answer comes once. The host has a few such calls under way and gathers meanwhile.
+}
+
+struct Parcel {
+  # What Group.submit would be asked of that group.
+
+  number @0 :UInt64;       # The client's; its answer carries it.
+  group @1 :UInt64;
+  incarnation @2 :UInt64;
+  commands @3 :List(Command);
+}
+
+struct ParcelAnswer {
+  number @0 :UInt64;
+  union {
+    outcomes @1 :List(Outcome);  # In the order asked.
+    fault @2 :Types.Fault;       # None of its commands was begun.
+  }
 }
 
 struct GroupEntry {

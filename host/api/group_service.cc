@@ -1,9 +1,9 @@
 // Batches of calls, from the wire to the router and back.
 #include "host/api/group_service.h"
 
-#include <cstring>
 #include <utility>
 
+#include "host/api/batches.h"
 #include "host/api/faults.h"
 #include "host/api/plugin_service.h"
 #include "host/api/words.h"
@@ -12,48 +12,7 @@
 namespace flotilla::api {
 namespace {
 
-constexpr size_t kWord = sizeof(capnp::word);
-
-size_t roundedUp(size_t bytes) {
-  return (bytes + kWord - 1) / kWord * kWord;
-}
-
-// All params of a batch in one aligned copy: the message they came in belongs to this loop alone.
-template <typename Calls>
-kj::Maybe<Fault> copyParams(Calls from, std::vector<group::Call>& to) {
-  size_t bytes = 0;
-  for (auto call : from) bytes += roundedUp(call.getParams().size());
-  if (bytes > kBatchBytesMax || from.size() > kBatchCallsMax) {
-    return Fault{ErrorCode::tooLarge,
-                 "batch: " + std::to_string(from.size()) + " calls with " + std::to_string(bytes) +
-                     " bytes; at most " + std::to_string(kBatchCallsMax) + " with " +
-                     std::to_string(kBatchBytesMax),
-                 ""};
-  }
-  std::shared_ptr<char[]> buffer = Bytes::allocate(bytes);
-  Bytes all = Bytes::take(buffer, bytes);
-  size_t at = 0;
-  to.reserve(from.size());
-  for (auto call : from) {
-    std::string_view params = viewOf(call.getParams());
-    if (params.size() % kWord != 0) {
-      return Fault{ErrorCode::badRequest,
-                   "batch: params of " + std::to_string(params.size()) +
-                       " bytes; they are one segment of whole words",
-                   ""};
-    }
-    if (!params.empty()) std::memcpy(buffer.get() + at, params.data(), params.size());
-    group::Call one;
-    one.interfaceId = call.getInterfaceId();
-    one.method = call.getMethod();
-    one.params = all.part(all.view().substr(at, params.size()));
-    to.push_back(std::move(one));
-    at += params.size();
-  }
-  return nullptr;
-}
-
-group::Freshness read(schema::Freshness::Reader from) {
+group::Freshness freshnessOf(schema::Freshness::Reader from) {
   constexpr int64_t kUsPerMs = 1000;
   switch (from.which()) {
     case schema::Freshness::LEASE:
@@ -63,45 +22,6 @@ group::Freshness read(schema::Freshness::Reader from) {
     default:
       return {};
   }
-}
-
-void writeOutcomes(const runtime::Outcomes& from, capnp::List<schema::Outcome>::Builder to,
-                   runtime::Host& host) {
-  for (unsigned i = 0; i < to.size(); ++i) {
-    const group::Outcome& outcome = from[i];
-    if (outcome.ok()) {
-      to[i].setAnswer(dataOf(outcome.body.view()));
-    } else {
-      auto fault = to[i].initFault();
-      write(faultOf(outcome), fault);
-      if (outcome.leaderHint != 0) {
-        fault.getLeader().setId(outcome.leaderHint);
-        fault.getLeader().setAddress(host.addressOf(outcome.leaderHint));
-      }
-    }
-    to[i].getPosition().setIndex(outcome.position.index);
-    to[i].getPosition().setOrdinal(outcome.position.ordinal);
-  }
-}
-
-capnp::MessageSize sizeOf(const runtime::Outcomes& outcomes) {
-  constexpr uint64_t kWordsEach = 24;
-  uint64_t words = kWordsEach;
-  for (const group::Outcome& outcome : outcomes) {
-    words += kWordsEach + roundedUp(outcome.body.size()) / kWord;
-  }
-  return {words, 0};
-}
-
-Fault full(const std::string& name) {
-  return Fault{ErrorCode::overloaded,
-               "group " + name + ": this connection has too much under way; wait for answers", ""};
-}
-
-size_t bytesOf(const std::vector<group::Call>& calls) {
-  size_t bytes = 0;
-  for (const group::Call& call : calls) bytes += call.params.size();
-  return bytes;
 }
 
 }  // namespace
@@ -116,21 +36,15 @@ kj::Promise<void> GroupService::service(ServiceContext context) {
 
 kj::Promise<void> GroupService::submit(SubmitContext context) {
   std::vector<group::Call> calls;
-  auto commands = context.getParams().getCommands();
-  KJ_IF_MAYBE (fault, copyParams(commands, calls)) return exceptionOf(*fault);
-  for (unsigned i = 0; i < commands.size(); ++i) {
-    auto stamp = commands[i].getStamp();
-    calls[i].stamp = {stamp.getSession(), stamp.getSequence(), stamp.getAcknowledgedBelow()};
-  }
+  KJ_IF_MAYBE (fault, read(context.getParams().getCommands(), calls)) return exceptionOf(*fault);
   context.releaseParams();
   KJ_IF_MAYBE (ticket, session_->admission().enter(calls.size(), bytesOf(calls))) {
     runtime::Host& host = session_->host();
     return host.router()
         .submit(group_, std::move(calls), session_->forward())
         .then([context, &host](runtime::Outcomes outcomes) mutable {
-          auto results = context.getResults(sizeOf(outcomes));
-          writeOutcomes(outcomes, results.initOutcomes(static_cast<unsigned>(outcomes.size())),
-                        host);
+          auto results = context.getResults(capnp::MessageSize{wordsOf(outcomes), 0});
+          write(outcomes, results.initOutcomes(static_cast<unsigned>(outcomes.size())), host);
         })
         .attach(kj::mv(*ticket));
   }
@@ -139,19 +53,18 @@ kj::Promise<void> GroupService::submit(SubmitContext context) {
 
 kj::Promise<void> GroupService::query(QueryContext context) {
   std::vector<group::Call> calls;
-  KJ_IF_MAYBE (fault, copyParams(context.getParams().getQuestions(), calls)) {
+  KJ_IF_MAYBE (fault, read(context.getParams().getQuestions(), calls)) {
     return exceptionOf(*fault);
   }
-  group::Freshness freshness = read(context.getParams().getFreshness());
+  group::Freshness freshness = freshnessOf(context.getParams().getFreshness());
   context.releaseParams();
   KJ_IF_MAYBE (ticket, session_->admission().enter(calls.size(), bytesOf(calls))) {
     runtime::Host& host = session_->host();
     return host.router()
         .query(group_, std::move(calls), freshness, session_->forward())
         .then([context, &host](runtime::Outcomes outcomes) mutable {
-          auto results = context.getResults(sizeOf(outcomes));
-          writeOutcomes(outcomes, results.initOutcomes(static_cast<unsigned>(outcomes.size())),
-                        host);
+          auto results = context.getResults(capnp::MessageSize{wordsOf(outcomes), 0});
+          write(outcomes, results.initOutcomes(static_cast<unsigned>(outcomes.size())), host);
         })
         .attach(kj::mv(*ticket));
   }

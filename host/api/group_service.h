@@ -8,9 +8,6 @@
 
 namespace flotilla::api {
 
-inline constexpr size_t kBatchBytesMax = 4 << 20;
-inline constexpr size_t kBatchCallsMax = 65'536;
-
 // Cap'n Proto's servers are disposed of by what made them.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "host/api/courier_service.h"
 #include "host/api/faults.h"
 #include "host/api/group_service.h"
 #include "host/api/words.h"
@@ -101,6 +102,12 @@ kj::Promise<void> HostService::countGroups(CountGroupsContext context) {
   runtime::Host& host = session_->host();
   context.getResults().setGroups(host.catalog().groupCount());
   context.getResults().setLimit(host.config().groupsMax);
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> HostService::openCourier(OpenCourierContext context) {
+  context.getResults().setCourier(
+      kj::heap<CourierService>(kj::addRef(*session_), context.getParams().getReceiver()));
   return kj::READY_NOW;
 }
 

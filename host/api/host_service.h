@@ -29,6 +29,7 @@ protected:
   kj::Promise<void> hasGroup(HasGroupContext context) override;
   kj::Promise<void> listGroups(ListGroupsContext context) override;
   kj::Promise<void> countGroups(CountGroupsContext context) override;
+  kj::Promise<void> openCourier(OpenCourierContext context) override;
 
 private:
   schema::Group::Client bound(const catalog::GroupRecord& group);

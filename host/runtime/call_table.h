@@ -11,25 +11,41 @@
 
 namespace flotilla::runtime {
 
-// The calls of one request, which are answered together. One promise a request, none a call.
+// The calls of one request, which are answered together. No promise a call.
 //
 // Owner:  shared by the calls that still wait.
 // Thread: the loop's.
 // Errors: none.
-class CallBatch final : public kj::Refcounted {
+class CallBatch : public kj::Refcounted {
 public:
-  explicit CallBatch(std::size_t calls,
-                     kj::Own<kj::PromiseFulfiller<std::vector<group::Outcome>>> end)
-      : outcomes_(calls), waiting_(calls), end_(kj::mv(end)) {}
+  explicit CallBatch(std::size_t calls) : outcomes_(calls), waiting_(calls) {}
 
   void answer(uint32_t place, group::Outcome outcome) {
     outcomes_[place] = std::move(outcome);
-    if (--waiting_ == 0) end_->fulfill(std::move(outcomes_));
+    if (--waiting_ == 0) ended(std::move(outcomes_));
   }
 
 private:
+  // Called once, from inside the last call's answer.
+  virtual void ended(std::vector<group::Outcome> outcomes) = 0;
+
   std::vector<group::Outcome> outcomes_;
   std::size_t waiting_;
+};
+
+// One that a promise waits for.
+//
+// Owner:  shared by the calls that still wait.
+// Thread: the loop's.
+// Errors: none; a promise that was dropped is not told.
+class AwaitedBatch final : public CallBatch {
+public:
+  AwaitedBatch(std::size_t calls, kj::Own<kj::PromiseFulfiller<std::vector<group::Outcome>>> end)
+      : CallBatch(calls), end_(kj::mv(end)) {}
+
+private:
+  void ended(std::vector<group::Outcome> outcomes) override { end_->fulfill(std::move(outcomes)); }
+
   kj::Own<kj::PromiseFulfiller<std::vector<group::Outcome>>> end_;
 };
 

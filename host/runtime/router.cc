@@ -98,26 +98,46 @@ uint64_t Router::leaderHost(uint64_t group) const {
   return 0;
 }
 
-kj::Promise<Outcomes> Router::local(Replica& replica, std::vector<group::Call> calls, bool commands,
-                                    group::Freshness freshness) {
-  auto paf = kj::newPromiseAndFulfiller<Outcomes>();
-  if (calls.empty()) return Outcomes{};
-  auto batch = kj::refcounted<CallBatch>(calls.size(), kj::mv(paf.fulfiller));
+Replica* Router::replicaOf(GroupRef group) const {
+  Replica* replica = host_.parts_->replicas.find(group.id);
+  bool same = replica != nullptr && replica->record().incarnation == group.incarnation;
+  return same && !replica->broken() ? replica : nullptr;
+}
+
+Replica* Router::carriesOut(GroupRef group, bool forward) const {
+  Replica* replica = replicaOf(group);
+  return replica != nullptr && (replica->group().leads() || !forward) ? replica : nullptr;
+}
+
+void Router::propose(Replica& replica, std::vector<group::Call> calls, kj::Own<CallBatch> batch) {
   CallTable& table = host_.parts_->calls;
   replica.calls += calls.size();
   for (uint32_t place = 0; place < calls.size(); ++place) {
-    group::CallId id = table.add(kj::addRef(*batch), place);
-    if (commands) {
-      replica.group().propose(id, std::move(calls[place]));
-    } else {
-      replica.group().query(id, std::move(calls[place]), freshness);
-    }
+    replica.group().propose(table.add(kj::addRef(*batch), place), std::move(calls[place]));
   }
+  flushSoon(replica);
+}
+
+void Router::flushSoon(Replica& replica) {
   if (replica.group().isFull()) {
     replica.flush();
   } else {
     replica.touch();
   }
+}
+
+kj::Promise<Outcomes> Router::ask(Replica& replica, std::vector<group::Call> calls,
+                                  group::Freshness freshness) {
+  auto paf = kj::newPromiseAndFulfiller<Outcomes>();
+  if (calls.empty()) return Outcomes{};
+  auto batch = kj::refcounted<AwaitedBatch>(calls.size(), kj::mv(paf.fulfiller));
+  CallTable& table = host_.parts_->calls;
+  replica.calls += calls.size();
+  for (uint32_t place = 0; place < calls.size(); ++place) {
+    group::CallId id = table.add(kj::addRef(*batch), place);
+    replica.group().query(id, std::move(calls[place]), freshness);
+  }
+  flushSoon(replica);
   return kj::mv(paf.promise);
 }
 
@@ -129,11 +149,12 @@ void Router::nameHosts(const Replica& replica, Outcomes& outcomes) const {
 }
 
 kj::Promise<Outcomes> Router::submit(GroupRef group, std::vector<group::Call> calls, bool forward) {
-  Replica* replica = host_.parts_->replicas.find(group.id);
-  if (replica != nullptr && replica->record().incarnation != group.incarnation) replica = nullptr;
-  if (replica != nullptr && !replica->broken() && (replica->group().leads() || !forward)) {
-    auto hold = replica->shared_from_this();
-    return local(*replica, std::move(calls), true, {}).then([this, hold](Outcomes outcomes) {
+  if (Replica* replica = carriesOut(group, forward)) {
+    if (calls.empty()) return Outcomes{};
+    auto paf = kj::newPromiseAndFulfiller<Outcomes>();
+    auto batch = kj::refcounted<AwaitedBatch>(calls.size(), kj::mv(paf.fulfiller));
+    propose(*replica, std::move(calls), kj::mv(batch));
+    return paf.promise.then([this, hold = replica->shared_from_this()](Outcomes outcomes) {
       nameHosts(*hold, outcomes);
       return outcomes;
     });
@@ -145,14 +166,12 @@ kj::Promise<Outcomes> Router::submit(GroupRef group, std::vector<group::Call> ca
 
 kj::Promise<Outcomes> Router::query(GroupRef group, std::vector<group::Call> calls,
                                     group::Freshness freshness, bool forward) {
-  Replica* replica = host_.parts_->replicas.find(group.id);
-  if (replica != nullptr && replica->record().incarnation != group.incarnation) replica = nullptr;
+  Replica* replica = replicaOf(group);
   // Any replica that works answers a query: it asks its leader for the index to wait for.
-  if (replica != nullptr && !replica->broken() &&
-      (!forward || replica->machineState() <= MachineState::running)) {
+  if (replica != nullptr && (!forward || replica->machineState() <= MachineState::running)) {
     auto hold = replica->shared_from_this();
     std::vector<group::Call> again = forward ? calls : std::vector<group::Call>{};
-    return local(*replica, std::move(calls), false, freshness)
+    return ask(*replica, std::move(calls), freshness)
         .then([this, hold, group, freshness, forward,
                again = std::move(again)](Outcomes outcomes) mutable -> kj::Promise<Outcomes> {
           nameHosts(*hold, outcomes);
@@ -254,11 +273,9 @@ kj::Promise<Outcomes> Router::forwardCalls(uint64_t host, GroupRef group,
 }
 
 kj::Promise<group::Outcome> Router::openSession(GroupRef group, bool forward) {
-  Replica* replica = host_.parts_->replicas.find(group.id);
-  if (replica != nullptr && replica->record().incarnation != group.incarnation) replica = nullptr;
-  if (replica != nullptr && !replica->broken() && (replica->group().leads() || !forward)) {
+  if (Replica* replica = carriesOut(group, forward)) {
     auto paf = kj::newPromiseAndFulfiller<Outcomes>();
-    auto batch = kj::refcounted<CallBatch>(1, kj::mv(paf.fulfiller));
+    auto batch = kj::refcounted<AwaitedBatch>(1, kj::mv(paf.fulfiller));
     replica->group().openSession(host_.parts_->calls.add(kj::mv(batch), 0));
     replica->touch();
     auto hold = replica->shared_from_this();

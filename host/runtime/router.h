@@ -13,6 +13,7 @@
 
 namespace flotilla::runtime {
 
+class CallBatch;
 class Host;
 class Replica;
 
@@ -43,6 +44,12 @@ public:
   kj::Promise<Outcomes> submit(GroupRef group, std::vector<group::Call> calls, bool forward);
   kj::Promise<Outcomes> query(GroupRef group, std::vector<group::Call> calls,
                               group::Freshness freshness, bool forward);
+  // The same without a promise, where a replica here can carry commands out: `batch` is told,
+  // perhaps at once. `nameHosts` is then for the caller to call.
+  Replica* carriesOut(GroupRef group, bool forward) const;
+  void propose(Replica& replica, std::vector<group::Call> calls, kj::Own<CallBatch> batch);
+  void nameHosts(const Replica& replica, Outcomes& outcomes) const;
+
   // A session's id, as an outcome whose `position.index` it is.
   kj::Promise<group::Outcome> openSession(GroupRef group, bool forward);
 
@@ -50,11 +57,12 @@ public:
   uint64_t leaderHost(uint64_t group) const;
 
 private:
-  kj::Promise<Outcomes> local(Replica& replica, std::vector<group::Call> calls, bool commands,
-                              group::Freshness freshness);
+  Replica* replicaOf(GroupRef group) const;  // here, of that incarnation, and not broken
+  kj::Promise<Outcomes> ask(Replica& replica, std::vector<group::Call> calls,
+                            group::Freshness freshness);
+  static void flushSoon(Replica& replica);
   kj::Promise<Outcomes> forwardCalls(uint64_t host, GroupRef group, std::vector<group::Call> calls,
                                      bool commands, group::Freshness freshness);
-  void nameHosts(const Replica& replica, Outcomes& outcomes) const;
   void learn(uint64_t group, const Outcomes& outcomes);
   kj::Promise<schema::Group::Client> remote(uint64_t host, GroupRef group);
   // What a call gets that cannot be carried anywhere.

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "sdk/client/fault_text.h"
-
 namespace flotilla::client {
 namespace {
 
@@ -16,7 +14,7 @@ kj::ArrayPtr<const kj::byte> paramsOf(const Batch& batch, const Call& call) {
 }
 
 capnp::MessageSize sizeOf(const Batch& batch) {
-  return {batch.words.size() + batch.calls.size() * kCommandWords + 16, 0};
+  return {batch.wireWords() + 16, 0};
 }
 
 template <typename Results>
@@ -24,16 +22,9 @@ std::vector<Outcome> outcomes(capnp::Response<Results>&& response) {
   auto held = std::make_shared<capnp::Response<Results>>(kj::mv(response));
   std::vector<Outcome> out;
   for (auto outcome : held->getOutcomes()) {
-    Outcome& it = out.emplace_back();
-    it.position = {outcome.getPosition().getIndex(), outcome.getPosition().getOrdinal()};
-    if (outcome.isFault()) {
-      auto fault = outcome.getFault();
-      it.fault = faultOf(fault);
-      it.leader = {fault.getLeader().getId(), std::string(fault.getLeader().getAddress().cStr())};
-    } else {
-      auto bytes = outcome.getAnswer().asChars();
-      it.answer = Bytes(held, std::string_view(bytes.begin(), bytes.size()));
-    }
+    out.push_back(outcomeOf(outcome, [&held](kj::ArrayPtr<const char> answer) {
+      return Bytes(held, std::string_view(answer.begin(), answer.size()));
+    }));
   }
   return out;
 }
@@ -55,13 +46,14 @@ void Batch::dropEnded() {
   std::erase_if(calls, [](const Call& call) { return call.ended; });
 }
 
-capnp::RemotePromise<schema::Group::SubmitResults> Batch::submit(schema::Group::Client& group,
-                                                                 uint64_t acknowledgedBelow) const {
-  auto request = group.submitRequest(sizeOf(*this));
-  auto commands = request.initCommands(static_cast<unsigned>(calls.size()));
+size_t Batch::wireWords() const {
+  return words.size() + calls.size() * kCommandWords;
+}
+
+void Batch::write(capnp::List<schema::Command>::Builder to, uint64_t acknowledgedBelow) const {
   unsigned at = 0;
   for (const Call& call : calls) {
-    auto command = commands[at++];
+    auto command = to[at++];
     if (call.session != 0) {
       auto stamp = command.initStamp();
       stamp.setSession(call.session);
@@ -72,6 +64,12 @@ capnp::RemotePromise<schema::Group::SubmitResults> Batch::submit(schema::Group::
     command.setMethod(call.method.method);
     command.setParams(paramsOf(*this, call));
   }
+}
+
+capnp::RemotePromise<schema::Group::SubmitResults> Batch::submit(schema::Group::Client& group,
+                                                                 uint64_t acknowledgedBelow) const {
+  auto request = group.submitRequest(sizeOf(*this));
+  write(request.initCommands(static_cast<unsigned>(calls.size())), acknowledgedBelow);
   return request.send();
 }
 

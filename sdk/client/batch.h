@@ -10,6 +10,7 @@
 #include <kj/time.h>
 
 #include "schemas/client.capnp.h"
+#include "sdk/client/fault_text.h"
 #include "sdk/client/outcome.h"
 #include "sdk/client/stamps.h"
 
@@ -45,11 +46,29 @@ struct Batch {
            kj::Function<void(Outcome&&)> done);
   void dropEnded();  // forgets the calls that have their outcomes
 
+  size_t wireWords() const;  // of its commands in a message
+  void write(capnp::List<schema::Command>::Builder to, uint64_t acknowledgedBelow) const;
+
   // Requests that carry every call.
   capnp::RemotePromise<schema::Group::SubmitResults> submit(schema::Group::Client& group,
                                                             uint64_t acknowledgedBelow) const;
   capnp::RemotePromise<schema::Group::QueryResults> query(schema::Group::Client& group) const;
 };
+
+// One outcome off the wire; `keep` gives the bytes of an answer a life beyond its message.
+template <typename Keep>
+Outcome outcomeOf(schema::Outcome::Reader from, Keep keep) {
+  Outcome to;
+  to.position = {from.getPosition().getIndex(), from.getPosition().getOrdinal()};
+  if (from.isFault()) {
+    auto fault = from.getFault();
+    to.fault = faultOf(fault);
+    to.leader = {fault.getLeader().getId(), std::string(fault.getLeader().getAddress().cStr())};
+  } else {
+    to.answer = keep(from.getAnswer().asChars());
+  }
+  return to;
+}
 
 // What became of a batch's calls, in their order; empty where the host answered another number.
 std::vector<Outcome> outcomesOf(capnp::Response<schema::Group::SubmitResults>&& response);

@@ -29,7 +29,7 @@ Hosts::~Hosts() noexcept(false) = default;
 Link& Hosts::linkTo(const std::string& address) {
   kj::Own<Link>& link = links_[address];
   if (link.get() == nullptr) {
-    link = kj::refcounted<Link>(timer_, *connector_, address, options_.token);
+    link = kj::refcounted<Link>(timer_, turnEnd_, *connector_, address, options_);
   }
   return *link;
 }

@@ -15,6 +15,7 @@
 #include "sdk/client/connector.h"
 #include "sdk/client/link.h"
 #include "sdk/client/options.h"
+#include "sdk/client/turn_end.h"
 
 namespace flotilla::client {
 
@@ -46,6 +47,7 @@ public:
   size_t unanswered = 0;
 
   kj::Timer& timer() { return timer_; }
+  TurnEnd& turnEnd() { return turnEnd_; }
   const ClientOptions& options() const { return options_; }
 
 private:
@@ -70,6 +72,7 @@ private:
   kj::Timer& timer_;
   kj::Own<Connector> connector_;
   ClientOptions options_;
+  TurnEnd turnEnd_;
   std::string cluster_;                                        // of the first host that let us in
   std::map<std::string, kj::Own<Link>> links_;                 // by address
   std::set<std::string> tended_;                               // addresses that are tried for ever

@@ -42,6 +42,9 @@ Lane::Lane(Route& route, Kind kind)
 
 Lane::~Lane() noexcept(false) {
   route_.hosts().unanswered -= unanswered_;
+  for (auto& [id, flight] : flights_) {
+    if (flight.parcel != 0) flight.courier->forget(flight.parcel);
+  }
 }
 
 // Large loads travel as several batches that overlap; small ones as one.
@@ -87,10 +90,12 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
 void Lane::gather() {
   if (gathering_) return;
   gathering_ = true;
-  tasks_.add(kj::evalLast([this]() {
-    gathering_ = false;
-    pump();
-  }));
+  route_.hosts().turnEnd().markLane(*this);
+}
+
+void Lane::turnEnds() {
+  gathering_ = false;
+  pump();
 }
 
 // A small batch waits for the one before it to land while the client is busy: calls that are spread
@@ -176,29 +181,36 @@ bool Lane::stamp(Batch& batch) {
   return true;
 }
 
+// A large batch gains nothing from company.
 void Lane::send(Target& target, Batch&& batch) {
   uint64_t id = nextFlight_++;
-  Flight& flight = flights_[id];
-  flight.batch = std::move(batch);
-  flight.turn = route_.turn();
+  Flight& flight = flights_
+                       .emplace(id, Flight{std::move(batch), route_.turn(), target.group,
+                                           kj::addRef(target.link->courier())})
+                       .first->second;
   for (Call& call : flight.batch.calls) call.sent = true;
+  if (kind_ == Kind::queries || flight.batch.calls.size() >= kBatchCallsWorth) return sendAlone(id);
+  flight.parcel = flight.courier->add(
+      {this, id, &flight.batch, target.groupId, target.incarnation, stamps_.acknowledgedBelow()});
+}
 
+void Lane::sendAlone(uint64_t id) {
+  Flight& flight = flights_.at(id);
+  flight.parcel = 0;
   kj::Promise<std::vector<Outcome>> answer = nullptr;
   if (kind_ == Kind::commands) {
-    answer = flight.batch.submit(target.group, stamps_.acknowledgedBelow())
+    answer = flight.batch.submit(flight.group, stamps_.acknowledgedBelow())
                  .then([](capnp::Response<schema::Group::SubmitResults>&& response) {
                    return outcomesOf(kj::mv(response));
                  });
   } else {
-    answer = flight.batch.query(target.group)
+    answer = flight.batch.query(flight.group)
                  .then([](capnp::Response<schema::Group::QueryResults>&& response) {
                    return outcomesOf(kj::mv(response));
                  });
   }
-  // What cannot be repeated is waited for to its end.
-  uint64_t limitMs = repeatable() ? options_.attemptTimeoutMs : options_.callTimeoutMs;
-  Fault silence{ErrorCode::timeout,
-                "host " + target.link->address() + ": no answer within " + ms(limitMs), ""};
+  uint64_t limitMs = kind_ == Kind::queries ? options_.attemptTimeoutMs : options_.commandWaitMs();
+  Fault silence = flight.courier->silence(limitMs);
   tasks_.add(
       within(timer_, limitMs * kj::MILLISECONDS, kj::mv(answer), std::move(silence))
           .then([this, id](std::vector<Outcome>&& outcomes) { landed(id, std::move(outcomes)); },
@@ -376,16 +388,8 @@ void Lane::end(Call& call, Outcome&& outcome) {
   ended_.push_back({kj::mv(call.done), std::move(outcome)});
 }
 
-// Calls callers from a turn of the loop that belongs to nobody, so that they may drop us.
 void Lane::deliver() {
-  if (ended_.empty()) return;
-  kj::evalLater([ended = std::exchange(ended_, {})]() mutable {
-    for (Ended& it : ended) {
-      KJ_IF_MAYBE (thrown, kj::runCatchingExceptions([&it]() { it.done(std::move(it.outcome)); })) {
-        KJ_LOG(ERROR, "a caller threw when it was told its outcome", *thrown);
-      }
-    }
-  }).detach([](kj::Exception&& exception) { KJ_LOG(ERROR, exception); });
+  route_.hosts().turnEnd().tell(ended_);
 }
 
 // All calls have the same time, so the one that was added first is due first.

@@ -12,8 +12,10 @@
 #include <kj/timer.h>
 
 #include "sdk/client/batch.h"
+#include "sdk/client/courier.h"
 #include "sdk/client/route.h"
 #include "sdk/client/stamps.h"
+#include "sdk/client/turn_end.h"
 
 namespace flotilla::client {
 
@@ -25,7 +27,9 @@ namespace flotilla::client {
 // Errors: every call ends with exactly one outcome; callers are called from the loop, never from
 //         inside a call of theirs, and may drop the lane then.
 // Time:   deadlines by the loop's timer.
-class Lane final : private kj::TaskSet::ErrorHandler {
+class Lane final : public TurnEnd::Member,
+                   private Courier::Sender,
+                   private kj::TaskSet::ErrorHandler {
 public:
   enum class Kind { commands, queries };
   using Done = kj::Function<void(Outcome&&)>;
@@ -38,13 +42,12 @@ public:
   size_t unanswered() const { return unanswered_; }
 
 private:
-  struct Ended {
-    Done done;
-    Outcome outcome;
-  };
   struct Flight {
     Batch batch;
     uint64_t turn = 0;  // of the route when it left
+    schema::Group::Client group;
+    kj::Own<Courier> courier;  // of the connection it left by
+    uint64_t parcel = 0;       // with it; 0: travels by itself
   };
 
   bool stamped() const { return kind_ == Kind::commands && options_.sessions; }
@@ -53,6 +56,7 @@ private:
 
   // On the way out.
   void gather();  // pumps at the end of this turn of the loop
+  void turnEnds() override;
   bool mayLeave(const Batch& batch) const;
   void close();
   void pump();  // sends what may be sent
@@ -60,14 +64,15 @@ private:
   void knowGroup(const Target& target);
   bool stamp(Batch& batch);
   void send(Target& target, Batch&& batch);
+  void sendAlone(uint64_t flight) override;
   void seek();
   void openSession(Target& target);
   bool perhapsStale(ErrorCode code) const;
   void pause();
 
   // On the way back.
-  void landed(uint64_t flight, std::vector<Outcome>&& outcomes);
-  void broke(uint64_t flight, const kj::Exception& exception);
+  void landed(uint64_t flight, std::vector<Outcome>&& outcomes) override;
+  void broke(uint64_t flight, const kj::Exception& exception) override;
   void judge(Call& call, Outcome&& outcome, uint64_t turn);
   void renewStamp(Call& call);
   void again(Batch&& batch);
@@ -106,7 +111,7 @@ private:
   uint32_t setbacks_ = 0;  // in a row
   bool heard_ = false;     // the group has ever answered
   std::string trouble_;    // the last one, for those whose time runs out
-  std::vector<Ended> ended_;
+  std::vector<TurnEnd::Ended> ended_;
   kj::TaskSet tasks_;
 };
 

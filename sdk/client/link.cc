@@ -15,6 +15,7 @@ struct Link::Wire {
   kj::Maybe<schema::Admin::Client> admin;
   kj::Own<kj::PromiseFulfiller<void>> dropped;
   kj::ForkedPromise<void> down;
+  kj::Maybe<kj::Own<Courier>> courier;
 
   Wire(kj::Own<kj::AsyncIoStream> its, kj::PromiseFulfillerPair<void> drop)
       : stream(kj::mv(its)),
@@ -23,11 +24,13 @@ struct Link::Wire {
         down(client.onDisconnect().exclusiveJoin(kj::mv(drop.promise)).fork()) {}
 };
 
-Link::Link(kj::Timer& timer, Connector& connector, std::string address, std::string token)
+Link::Link(kj::Timer& timer, TurnEnd& turnEnd, Connector& connector, std::string address,
+           const ClientOptions& options)
     : timer_(timer),
+      turnEnd_(turnEnd),
       connector_(connector),
       address_(std::move(address)),
-      token_(std::move(token)) {}
+      options_(options) {}
 
 Link::~Link() noexcept(false) = default;
 
@@ -53,7 +56,7 @@ kj::Promise<void> Link::connect() {
 kj::Promise<void> Link::login(kj::Own<kj::AsyncIoStream> stream) {
   auto wire = kj::heap<Wire>(kj::mv(stream), kj::newPromiseAndFulfiller<void>());
   auto request = wire->client.bootstrap().castAs<schema::Gate>().loginRequest();
-  request.setToken(token_);
+  request.setToken(options_.token);
   return request.send().then(
       [this, wire = kj::mv(wire)](capnp::Response<schema::Gate::LoginResults>&& response) mutable {
         logged(kj::mv(wire), response.getSession());
@@ -73,6 +76,8 @@ void Link::logged(kj::Own<Wire> wire, schema::Login::Reader login) {
   for (auto host : login.getHosts()) {
     known_.push_back({host.getId(), std::string(host.getAddress().cStr())});
   }
+  wire->courier = kj::refcounted<Courier>(turnEnd_, timer_, address_, login.getHost(),
+                                          options_.commandWaitMs(), wire->down.addBranch());
   wire_ = kj::mv(wire);
   up_ = true;
   ++connection_;
@@ -102,6 +107,10 @@ void Link::drop() {
 
 schema::Host::Client Link::host() {
   return KJ_ASSERT_NONNULL(wire_->host);
+}
+
+Courier& Link::courier() {
+  return *KJ_ASSERT_NONNULL(wire_->courier);
 }
 
 kj::Maybe<schema::Admin::Client> Link::admin() {

@@ -14,7 +14,10 @@
 #include "schemas/admin.capnp.h"
 #include "schemas/client.capnp.h"
 #include "sdk/client/connector.h"
+#include "sdk/client/courier.h"
+#include "sdk/client/options.h"
 #include "sdk/client/outcome.h"
+#include "sdk/client/turn_end.h"
 
 namespace flotilla::client {
 
@@ -27,7 +30,8 @@ namespace flotilla::client {
 // Time:   one attempt takes at most kConnectMsMax.
 class Link final : public kj::Refcounted {
 public:
-  Link(kj::Timer& timer, Connector& connector, std::string address, std::string token);
+  Link(kj::Timer& timer, TurnEnd& turnEnd, Connector& connector, std::string address,
+       const ClientOptions& options);
   ~Link() noexcept(false);
 
   // Connects and logs in. Only while not up, one at a time.
@@ -46,12 +50,13 @@ public:
   const std::string& address() const { return address_; }
   const std::optional<Fault>& trouble() const { return trouble_; }  // why the last attempt failed
 
-  // As the last login said. `host` and `admin` only while up.
+  // As the last login said. `host`, `admin` and `courier` only while up.
   uint64_t hostId() const { return hostId_; }
   const std::string& cluster() const { return cluster_; }
   const std::vector<HostAddress>& known() const { return known_; }
   schema::Host::Client host();
   kj::Maybe<schema::Admin::Client> admin();  // null: the token is no operator's
+  Courier& courier();
 
 private:
   struct Wire;
@@ -59,9 +64,10 @@ private:
   kj::Promise<void> login(kj::Own<kj::AsyncIoStream> stream);
 
   kj::Timer& timer_;
+  TurnEnd& turnEnd_;
   Connector& connector_;
   std::string address_;
-  std::string token_;
+  const ClientOptions& options_;
   bool up_ = false;
   uint64_t connection_ = 0;
   uint64_t hostId_ = 0;

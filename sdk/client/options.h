@@ -15,6 +15,8 @@ struct ClientOptions {
   uint64_t callTimeoutMs = 10'000;    // a call without an answer by then ends with `timeout`
   uint64_t attemptTimeoutMs = 2'500;  // a host that is silent so long is asked no more, another is
   bool sessions = true;               // stamp commands, so that they are retried and run once
+  // How long a host is given for commands: what cannot be repeated is waited for to its end.
+  uint64_t commandWaitMs() const { return sessions ? attemptTimeoutMs : callTimeoutMs; }
 
   // A group's commands under way are at most batches × commands; others wait. Queries likewise.
   uint32_t batchesInFlightMax = 4;

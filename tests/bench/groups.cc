@@ -86,7 +86,8 @@ kj::Promise<uint32_t> ensureGroups(client::Client& client, const Options& option
         auto missing = kj::heap<std::vector<std::string>>();
         std::vector<std::string>& names = *missing;
         for (uint32_t group = options.groups; group > 0; --group) {
-          if (!known.contains(groupName(group - 1))) names.push_back(groupName(group - 1));
+          if (!known.contains(options.groupName(group - 1)))
+            names.push_back(options.groupName(group - 1));
         }
         auto made = static_cast<uint32_t>(names.size());
         if (made == 0) return made;

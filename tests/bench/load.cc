@@ -147,8 +147,8 @@ void Load::judge(const Call& call, const Ended& end) {
                written_.mayBe(call.key, end.value);
   if (right) return;
   if (verdict_.wrong++ == 0) {
-    verdict_.example = groupName(call.key.group) + " " + std::string(KeyText(call.key.key).view()) +
-                       ": " +
+    verdict_.example = options_.groupName(call.key.group) + " " +
+                       std::string(KeyText(call.key.key).view()) + ": " +
                        (end.fault != nullptr ? end.fault->text
                         : !end.found         ? "lost"
                                              : "holds what was not written last");

@@ -32,6 +32,8 @@ void addOptions(CLI::App& app, Options& options) {
   app.add_option("--groups", options.groups, "calls go round this many groups; default 1")
       ->type_name("N")
       ->check(range(1, 100'000));
+  app.add_option("--name", options.name, "the groups are NAME-1 … NAME-N; default bench")
+      ->type_name("NAME");
   app.add_option("--value-bytes", options.valueBytes, "of a put's value; default 128")
       ->type_name("N")
       ->check(range(1, 1 << 20));
@@ -115,6 +117,7 @@ Json resultOf(const Options& options, Made made, const Seen& seen, const Load::V
                        {"road", options.road},
                        {"typed", options.typed},
                        {"groups", options.groups},
+                       {"name", options.name},
                        {"valueBytes", options.valueBytes},
                        {"inFlight", options.inFlight},
                        {"connections", options.connections},
@@ -159,7 +162,7 @@ Exit measure(const Options& options, admin::Cluster& cluster, const client::Clie
 
 int run(int argc, char** argv) {
   CLI::App app(
-      "Measures a cluster: puts and gets of groups bench-1 … bench-N of plugin kv, which "
+      "Measures a cluster: puts and gets of groups NAME-1 … NAME-N of plugin kv, which "
       "are made where they are missing. Prints one JSON object.",
       "flotilla-bench");
   app.formatter(std::make_shared<admin::Help>());

@@ -11,6 +11,7 @@ namespace flotilla::bench {
 struct Options {
   admin::Options cluster;  // --connect, --token, --json
   uint32_t groups = 1;
+  std::string name = "bench";  // of the groups: NAME-1 and so on
   uint32_t valueBytes = 128;
   uint32_t inFlight = 1000;
   uint32_t connections = 1;
@@ -23,6 +24,7 @@ struct Options {
   bool typed = false;        // sdk: through the generated client, a promise a call
   uint32_t replicas = 3;     // of groups that are made
 
+  std::string groupName(uint32_t group) const { return name + "-" + std::to_string(group + 1); }
   uint32_t keysEach() const { return keys / groups == 0 ? 1 : keys / groups; }
 };
 

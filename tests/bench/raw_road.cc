@@ -22,7 +22,7 @@ public:
       : timer_(io.provider->getTimer()),
         connector_(client::connectOver(io.provider->getNetwork())),
         access_(std::move(access)),
-        groups_(options.groups),
+        options_(options),
         sink_(sink),
         tasks_(*this) {}
 
@@ -56,7 +56,7 @@ private:
   kj::Promise<client::Link*> linkTo(const std::string& address) {
     kj::Own<client::Link>& link = links_[address];
     if (link.get() == nullptr) {
-      link = kj::refcounted<client::Link>(timer_, *connector_, address, access_.token);
+      link = kj::refcounted<client::Link>(timer_, turnEnd_, *connector_, address, access_);
     }
     if (link->up()) return link.get();
     return link->connect().then([&link]() { return link.get(); });
@@ -64,9 +64,9 @@ private:
 
   // Asks one host for every group in turn, and goes to its leader.
   kj::Promise<void> find(client::Link& link, uint32_t group) {
-    if (group == groups_) return kj::READY_NOW;
+    if (group == options_.groups) return kj::READY_NOW;
     auto request = link.host().findGroupRequest();
-    request.setName(groupName(group));
+    request.setName(options_.groupName(group));
     return request.send()
         .then([this, &link](auto&& found) -> kj::Promise<schema::Group::Client> {
           auto leader = found.getEntry().getLeader();
@@ -94,8 +94,9 @@ private:
   kj::Timer& timer_;
   kj::Own<client::Connector> connector_;
   client::ClientOptions access_;
-  uint32_t groups_;
+  const Options& options_;
   Sink& sink_;
+  client::TurnEnd turnEnd_;
   std::map<std::string, kj::Own<client::Link>> links_;
   std::vector<Kv::Client> services_;
   kj::TaskSet tasks_;

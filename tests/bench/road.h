@@ -46,9 +46,6 @@ public:
   virtual void get(uint32_t group, std::string_view key, uint32_t call) = 0;
 };
 
-// bench-1 …
-std::string groupName(uint32_t group);
-
 // Through sdk/client: calls are gathered, stamped and repeated.
 std::unique_ptr<Road> sdkRoad(kj::AsyncIoContext& io, const client::ClientOptions& access,
                               const Options& options, Sink& sink);

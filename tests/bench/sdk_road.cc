@@ -49,7 +49,7 @@ public:
           Sink& sink)
       : client_(io, access), typed_(options.typed), sink_(sink), tasks_(*this) {
     for (uint32_t group = 0; group < options.groups; ++group) {
-      groups_.push_back(client_.group(groupName(group)));
+      groups_.push_back(client_.group(options.groupName(group)));
       if (typed_) services_.push_back(groups_.back()->as<Kv>());
     }
   }
@@ -138,10 +138,6 @@ private:
 };
 
 }  // namespace
-
-std::string groupName(uint32_t group) {
-  return "bench-" + std::to_string(group + 1);
-}
 
 std::unique_ptr<Road> sdkRoad(kj::AsyncIoContext& io, const client::ClientOptions& access,
                               const Options& options, Sink& sink) {

@@ -142,6 +142,50 @@ private:
   uint64_t incarnation_;
 };
 
+// Asks each parcel's group as its own capability would, and answers each for itself.
+class Courier final : public schema::Courier::Server, private kj::TaskSet::ErrorHandler {
+public:
+  Courier(FakeCluster& cluster, uint64_t host, schema::CourierReceiver::Client receiver)
+      : cluster_(cluster), host_(host), receiver_(kj::mv(receiver)), tasks_(*this) {}
+
+  kj::Promise<void> submit(SubmitContext context) override {
+    auto parcels = context.getParams().getParcels();
+    cluster_.deliveries.push_back(parcels.size());
+    for (auto parcel : parcels) take(parcel);
+    return kj::READY_NOW;
+  }
+
+private:
+  void take(schema::Parcel::Reader parcel) {
+    for (const auto& [name, group] : cluster_.groups) {
+      if (group.id != parcel.getGroup()) continue;
+      schema::Group::Client there = kj::heap<Group>(cluster_, host_, name, parcel.getIncarnation());
+      auto request = there.submitRequest();
+      request.setCommands(parcel.getCommands());
+      tasks_.add(request.send().then([this, number = parcel.getNumber()](auto response) {
+        auto delivery = receiver_.deliverRequest();
+        auto answer = delivery.initAnswers(1)[0];
+        answer.setNumber(number);
+        answer.setOutcomes(response.getOutcomes());
+        return delivery.send().ignoreResult();
+      }));
+      return;
+    }
+    auto delivery = receiver_.deliverRequest();
+    auto answer = delivery.initAnswers(1)[0];
+    answer.setNumber(parcel.getNumber());
+    fillFault(answer.initFault(), {ErrorCode::groupRemoved, "group: removed", ""});
+    tasks_.add(delivery.send().ignoreResult());
+  }
+
+  void taskFailed(kj::Exception&&) override {}  // the client is gone
+
+  FakeCluster& cluster_;
+  uint64_t host_;
+  schema::CourierReceiver::Client receiver_;
+  kj::TaskSet tasks_;
+};
+
 class Host final : public schema::Host::Server {
 public:
   Host(FakeCluster& cluster, uint64_t host) : cluster_(cluster), host_(host) {}
@@ -163,6 +207,13 @@ public:
       entry.initLeader().setId(group.leader);
       entry.getLeader().setAddress(FakeCluster::addressOf(group.leader));
     }
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> openCourier(OpenCourierContext context) override {
+    if (!cluster_.couriers) return schema::Host::Server::openCourier(context);
+    context.getResults().setCourier(
+        kj::heap<Courier>(cluster_, host_, context.getParams().getReceiver()));
     return kj::READY_NOW;
   }
 

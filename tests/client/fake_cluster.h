@@ -77,6 +77,8 @@ public:
   std::map<uint64_t, size_t> connections;  // made so far
   bool forwards = true;                    // hosts pass calls on to the leader
   bool tellsLeader = true;                 // findGroup says who leads
+  bool couriers = true;                    // hosts know them
+  std::vector<size_t> deliveries;          // parcels of each call of a courier
   size_t statusAsked = 0;
   std::optional<Fault> statusFault;
 

@@ -1,10 +1,8 @@
 // What a client does about leaders that move, hosts that die and answers that are lost.
-#include <cstring>
-
 #include <doctest/doctest.h>
 
 #include "sdk/client/fault_text.h"
-#include "tests/client/fake_cluster.h"
+#include "tests/client/world.h"
 
 namespace {
 
@@ -12,48 +10,6 @@ using namespace flotilla;        // NOLINT(google-build-using-namespace)
 using namespace flotilla::test;  // NOLINT(google-build-using-namespace)
 using client::Outcome;
 using Fate = FakeGroup::Fate;
-
-// A client of a fake cluster, on a loop whose clock the test moves.
-struct World {
-  kj::EventLoop loop;
-  kj::WaitScope scope{loop};
-  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
-  FakeCluster cluster;
-  client::ClientOptions options;
-  kj::Own<client::Client> client;
-
-  explicit World(uint64_t hosts = 3) : cluster(hosts) {
-    options.addresses = {FakeCluster::addressOf(1)};
-    options.token = "secret";
-    cluster.groups["orders"];
-  }
-
-  client::Client& start() {
-    client = kj::heap<client::Client>(timer, kj::heap<FakeNetwork>(cluster), options);
-    return *client;
-  }
-  FakeGroup& group() { return cluster.groups.at("orders"); }
-
-  // Lets everything happen that needs no time, and then time go by, until the promise is kept.
-  template <typename T>
-  T wait(kj::Promise<T> promise, uint64_t limitMs = 60'000) {
-    for (uint64_t ms = 0; !promise.poll(scope); ms += 5) {
-      REQUIRE(ms < limitMs);
-      timer.advanceTo(timer.now() + 5 * kj::MILLISECONDS);
-    }
-    return promise.wait(scope);
-  }
-
-  kj::Promise<Outcome> put(uint64_t value) {
-    capnp::word words[2] = {};
-    std::memcpy(static_cast<void*>(&words[1]), &value, sizeof(value));
-    return client->group("orders")->call({1, 0}, kj::arrayPtr(words, 2));
-  }
-  kj::Promise<Outcome> get(client::Freshness freshness = {}) {
-    capnp::word words[1] = {};
-    return client->group("orders")->query({1, 1}, kj::arrayPtr(words, 1), freshness);
-  }
-};
 
 // Tells when its client's last part has let go of it.
 class Watched final : public client::Connector {
@@ -68,10 +24,6 @@ private:
   FakeNetwork network_;
   bool& gone_;
 };
-
-std::string codeOf(const Outcome& outcome) {
-  return outcome.ok() ? "ok" : std::string(nameOf(outcome.fault->code));
-}
 
 }  // namespace
 

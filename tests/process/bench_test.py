@@ -51,6 +51,30 @@ class Bench(unittest.TestCase):
         names = {one["name"] for one in self.cluster.ask("group", "list")["groups"]}
         self.assertLessEqual({"bench-1", "bench-2", "bench-3"}, names)
 
+    def test_many_groups_lose_nothing_while_a_leader_of_some_is_killed(self):
+        groups, load = 40, None
+        try:
+            self.measured("--groups", str(groups), "--in-flight", str(groups))  # they are there, with leaders
+            load = subprocess.Popen(
+                [BENCH, "--connect", ",".join(self.cluster.listen.values()), "--json", "--seconds", "5", "--in-flight", "200",
+                 "--groups", str(groups), "--keys", "2000",
+                 "--token", os.path.join(self.cluster.dir, "operator.token")],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            before = self.cluster.show(f"bench-{groups}")["members"][0]["applied"]
+            waitFor(lambda: self.cluster.show(f"bench-{groups}")["members"][0]["applied"] > before + 50, 20, "puts")
+            victim = self.cluster.leader(f"bench-{groups}")
+            self.cluster.kill(victim)
+            self.cluster.restart(victim)
+            out, err = load.communicate(timeout=COMMAND_SECONDS)
+        finally:
+            if load is not None:
+                load.kill()
+                load.wait()
+        self.assertEqual(0, load.returncode, err)  # what it wrote is there, the last value of each key
+        found = json.loads(out)
+        self.assertEqual(0, found["errors"], found)
+        self.assertGreater(found["verified"]["keys"], groups)
+
     def test_top_shows_what_is_busy(self):
         load = subprocess.Popen(
             [BENCH, "--connect", ",".join(self.cluster.listen.values()), "--json", "--seconds", "20", "--in-flight", "50",

@@ -1,0 +1,249 @@
+// Batches of several groups on their way to one host.
+#include "sdk/client/courier.h"
+
+#include <cstring>
+#include <utility>
+
+#include "sdk/client/fault_text.h"
+
+namespace flotilla::client {
+namespace {
+
+// A call carries about so much, so that the host begins while the rest is written.
+constexpr size_t kCallWords = 4'096;
+constexpr size_t kParcelWords = 8;
+
+// The answers of a delivery, in one copy of their bytes: its message dies with the call.
+class Answers {
+public:
+  explicit Answers(capnp::List<schema::ParcelAnswer>::Reader answers) {
+    size_t bytes = 0;
+    for (auto answer : answers) {
+      if (!answer.isOutcomes()) continue;
+      for (auto outcome : answer.getOutcomes()) {
+        if (outcome.isAnswer()) bytes += roundedUp(outcome.getAnswer().size());
+      }
+    }
+    buffer_ = Bytes::allocate(bytes);
+    all_ = Bytes::take(buffer_, bytes);
+  }
+
+  std::vector<Outcome> read(capnp::List<schema::Outcome>::Reader from) {
+    std::vector<Outcome> to;
+    to.reserve(from.size());
+    for (auto outcome : from) {
+      to.push_back(outcomeOf(outcome, [this](kj::ArrayPtr<const char> answer) {
+        char* place = buffer_.get() + at_;
+        if (answer.size() != 0) std::memcpy(place, answer.begin(), answer.size());
+        at_ += roundedUp(answer.size());
+        return all_.part({place, answer.size()});
+      }));
+    }
+    return to;
+  }
+
+private:
+  static size_t roundedUp(size_t bytes) {
+    return (bytes + sizeof(capnp::word) - 1) / sizeof(capnp::word) * sizeof(capnp::word);
+  }
+
+  std::shared_ptr<char[]> buffer_;
+  Bytes all_;
+  size_t at_ = 0;
+};
+
+}  // namespace
+
+// Cap'n Proto's servers are disposed of by what made them.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
+// The host's way to us. It may outlive us.
+class Courier::Receiver final : public schema::CourierReceiver::Server, public kj::Refcounted {
+public:
+  explicit Receiver(Courier& courier) : courier_(&courier) {}
+  void close() { courier_ = nullptr; }
+
+protected:
+  kj::Promise<void> deliver(DeliverContext context) override {
+    if (courier_ != nullptr) courier_->answered(context.getParams());
+    return kj::READY_NOW;
+  }
+
+private:
+  Courier* courier_;
+};
+
+#pragma GCC diagnostic pop
+
+Courier::Courier(TurnEnd& turnEnd, kj::Timer& timer, std::string address, schema::Host::Client host,
+                 uint64_t limitMs, kj::Promise<void> down)
+    : turnEnd_(turnEnd),
+      timer_(timer),
+      address_(std::move(address)),
+      host_(kj::mv(host)),
+      limitMs_(limitMs),
+      tasks_(*this) {
+  tasks_.add(down.catch_([](kj::Exception&&) {}).then([this]() {
+    state_ = State::refused;
+    breakAll(KJ_EXCEPTION(DISCONNECTED, "the connection broke before the answer"));
+  }));
+}
+
+Courier::~Courier() noexcept(false) {
+  if (receiver_.get() != nullptr) receiver_->close();
+}
+
+// ---- out ---------------------------------------------------------------------------------------
+
+uint64_t Courier::add(Parcel parcel) {
+  underWay_.push_back({parcel, timer_.now() + limitMs_ * kj::MILLISECONDS});
+  uint64_t number = firstNumber_ + underWay_.size() - 1;
+  ready_.push_back(number);
+  turnEnd_.markCourier(*this);
+  return number;
+}
+
+void Courier::turnEnds() {
+  std::swap(ready_, leaving_);
+  std::erase_if(leaving_, [this](uint64_t number) { return find(number) == nullptr; });
+  if (leaving_.size() > 1) open();
+  if (leaving_.size() < 2 || state_ != State::open) {
+    for (uint64_t number : leaving_) {
+      KJ_IF_MAYBE (parcel, take(number)) parcel->sender->sendAlone(parcel->flight);
+    }
+  } else {
+    size_t words = 0;
+    size_t first = 0;
+    for (size_t at = 0; at < leaving_.size(); ++at) {
+      words += kParcelWords + find(leaving_[at])->parcel.batch->wireWords();
+      if (words < kCallWords && at + 1 < leaving_.size()) continue;
+      sendCall(first, at + 1);
+      first = at + 1;
+      words = 0;
+    }
+    watch();
+  }
+  leaving_.clear();
+}
+
+// Asks once a connection. A host that is older than couriers refuses, and all goes as it went
+// there.
+void Courier::open() {
+  if (state_ != State::unasked) return;
+  state_ = State::opening;
+  receiver_ = kj::refcounted<Receiver>(*this);
+  auto request = host_.openCourierRequest();
+  request.setReceiver(kj::addRef(*receiver_));
+  tasks_.add(request.send().then(
+      [this](capnp::Response<schema::Host::OpenCourierResults>&& response) {
+        if (state_ != State::opening) return;
+        courier_ = response.getCourier();
+        state_ = State::open;
+      },
+      [this](kj::Exception&&) { state_ = State::refused; }));
+}
+
+void Courier::sendCall(size_t first, size_t last) {
+  size_t words = 0;
+  for (size_t at = first; at < last; ++at) {
+    words += kParcelWords + find(leaving_[at])->parcel.batch->wireWords();
+  }
+  auto request = courier_.submitRequest(capnp::MessageSize{words + kParcelWords, 0});
+  auto parcels = request.initParcels(static_cast<unsigned>(last - first));
+  for (size_t at = first; at < last; ++at) {
+    Parcel& from = find(leaving_[at])->parcel;
+    auto to = parcels[static_cast<unsigned>(at - first)];
+    to.setNumber(leaving_[at]);
+    to.setGroup(from.group);
+    to.setIncarnation(from.incarnation);
+    from.batch->write(to.initCommands(static_cast<unsigned>(from.batch->calls.size())),
+                      from.acknowledgedBelow);
+    from.batch = nullptr;
+  }
+  tasks_.add(request.send().ignoreResult().catch_(
+      [this, numbers = std::vector<uint64_t>(leaving_.begin() + static_cast<std::ptrdiff_t>(first),
+                                             leaving_.begin() + static_cast<std::ptrdiff_t>(last))](
+          kj::Exception&& why) {
+        for (uint64_t number : numbers) {
+          KJ_IF_MAYBE (parcel, take(number)) parcel->sender->broke(parcel->flight, why);
+        }
+      }));
+}
+
+// ---- home --------------------------------------------------------------------------------------
+
+Courier::UnderWay* Courier::find(uint64_t number) {
+  if (number < firstNumber_ || number - firstNumber_ >= underWay_.size()) return nullptr;
+  UnderWay& it = underWay_[number - firstNumber_];
+  return it.parcel.sender == nullptr ? nullptr : &it;
+}
+
+kj::Maybe<Courier::Parcel> Courier::take(uint64_t number) {
+  UnderWay* it = find(number);
+  if (it == nullptr) return nullptr;
+  Parcel parcel = std::exchange(it->parcel, {});
+  while (!underWay_.empty() && underWay_.front().parcel.sender == nullptr) {
+    underWay_.pop_front();
+    ++firstNumber_;
+  }
+  return parcel;
+}
+
+void Courier::forget(uint64_t number) {
+  take(number);
+}
+
+void Courier::answered(schema::CourierReceiver::DeliverParams::Reader delivery) {
+  auto list = delivery.getAnswers();
+  Answers answers(list);
+  for (auto answer : list) {
+    KJ_IF_MAYBE (parcel, take(answer.getNumber())) {
+      if (answer.isFault()) {
+        parcel->sender->broke(parcel->flight, exceptionOf(faultOf(answer.getFault())));
+      } else {
+        parcel->sender->landed(parcel->flight, answers.read(answer.getOutcomes()));
+      }
+    }
+  }
+}
+
+void Courier::breakAll(const kj::Exception& exception) {
+  while (!underWay_.empty()) {
+    uint64_t number = firstNumber_;
+    KJ_IF_MAYBE (parcel, take(number)) {
+      parcel->sender->broke(parcel->flight, exception);
+    } else {
+      break;  // the front is never one that was taken
+    }
+  }
+}
+
+void Courier::watch() {
+  if (watching_ || underWay_.empty()) return;
+  watching_ = true;
+  tasks_.add(timer_.atTime(underWay_.front().due).then([this]() {
+    watching_ = false;
+    expire();
+    watch();
+  }));
+}
+
+void Courier::expire() {
+  kj::Exception late = exceptionOf(silence(limitMs_));
+  while (!underWay_.empty() && underWay_.front().due <= timer_.now()) {
+    KJ_IF_MAYBE (parcel, take(firstNumber_)) parcel->sender->broke(parcel->flight, late);
+  }
+}
+
+Fault Courier::silence(uint64_t limitMs) const {
+  return {ErrorCode::timeout,
+          "host " + address_ + ": no answer within " + std::to_string(limitMs) + " ms", ""};
+}
+
+// Every task handles its own failures; what comes here is a bug of ours, and ends in nothing.
+void Courier::taskFailed(kj::Exception&& exception) {
+  KJ_LOG(ERROR, exception);
+}
+
+}  // namespace flotilla::client

@@ -1,0 +1,72 @@
+// The end of the loop's turn.
+#include "sdk/client/turn_end.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <kj/debug.h>
+
+namespace flotilla::client {
+
+TurnEnd::Member::~Member() noexcept(false) {
+  if (marked_ != nullptr) marked_->forget(*this);
+}
+
+void TurnEnd::mark(Member& member, Members& among) {
+  if (member.marked_ != nullptr) return;
+  member.marked_ = this;
+  among.push_back(&member);
+  if (armed_) return;
+  armed_ = true;
+  tasks_.add(kj::evalLast([this]() { run(); }));
+}
+
+// Who is marked while this runs waits for the next turn's end, but for couriers, whom lanes mark.
+void TurnEnd::run() {
+  armed_ = false;
+  std::swap(lanes_, calledLanes_);
+  call(calledLanes_);
+  std::swap(couriers_, calledCouriers_);
+  call(calledCouriers_);
+}
+
+void TurnEnd::call(Members& members) {
+  for (size_t i = 0; i < members.size(); ++i) {
+    Member* member = std::exchange(members[i], nullptr);
+    if (member == nullptr) continue;
+    member->marked_ = nullptr;
+    KJ_IF_MAYBE (thrown, kj::runCatchingExceptions([member]() { member->turnEnds(); })) {
+      KJ_LOG(ERROR, "the end of a turn threw", *thrown);
+    }
+  }
+  members.clear();
+}
+
+void TurnEnd::forget(Member& member) {
+  for (Members* members : {&lanes_, &couriers_, &calledLanes_, &calledCouriers_}) {
+    std::replace(members->begin(), members->end(), &member, static_cast<Member*>(nullptr));
+  }
+}
+
+void TurnEnd::tell(std::vector<Ended>& ended) {
+  if (ended.empty()) return;
+  bool first = told_->empty();
+  told_->insert(told_->end(), std::make_move_iterator(ended.begin()),
+                std::make_move_iterator(ended.end()));
+  ended.clear();
+  if (!first) return;
+  kj::evalLater([told = told_]() {
+    for (Ended& it : std::exchange(*told, {})) {
+      KJ_IF_MAYBE (thrown, kj::runCatchingExceptions([&it]() { it.done(std::move(it.outcome)); })) {
+        KJ_LOG(ERROR, "a caller threw when it was told its outcome", *thrown);
+      }
+    }
+  }).detach([](kj::Exception&& exception) { KJ_LOG(ERROR, exception); });
+}
+
+void TurnEnd::taskFailed(kj::Exception&& exception) {
+  KJ_LOG(ERROR, exception);
+}
+
+}  // namespace flotilla::client
