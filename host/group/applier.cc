@@ -153,7 +153,7 @@ Applied Applier::apply(const ApplyRequest& request) {
     if (whole) whole = applyRun(applied);
     run_.clear();
     pending_.clear();
-    page_.leave();  // of its 64 KiB one answer may be all
+    page_.leave();  // it goes with its answers
     if (whole && !request.entries.empty()) {
       const LogEntry& last = request.entries.back();
       state_.at = {last.index, last.term};

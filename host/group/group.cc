@@ -32,6 +32,7 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
     : options_(std::move(options)),
       ports_(ports),
       core_(options_.core, withinLog(recovered), recovered.state.shape, recovered.logBytes),
+      effects_(ports_.steps.effects),
       tail_(options_.limits.tailBytesMax),
       waiting_(ports_.callers),
       questions_(ports_.callers, ports_.machines),
@@ -152,9 +153,7 @@ void Group::changeMembership(std::vector<raft::ReplicaId> voters,
   if (stopping_ || logFault_) return answer(caller, *refusalOfCalls());
   if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
   raft::ProposalId proposal = ++lastProposal_;
-  effects_.clear();
-  core_.step(raft::ProposeConfiguration{proposal, std::move(voters), std::move(learners)},
-             effects_);
+  step(raft::ProposeConfiguration{proposal, std::move(voters), std::move(learners)});
   if (!effects_.accepted.empty()) {
     waiting_.add(
         {.point = effects_.accepted.front().point, .until = deadline(), .callers = {caller}});
@@ -282,8 +281,7 @@ void Group::proposeCommands(size_t first, size_t count, uint64_t bytes) {
 
 // False: refused, and the callers know.
 bool Group::proposePayload(Bytes payload, Waiting::Batch batch) {
-  effects_.clear();
-  core_.step(raft::Propose{++lastProposal_, payload.size()}, effects_);
+  step(raft::Propose{++lastProposal_, payload.size()});
   bool accepted = !effects_.accepted.empty();
   if (accepted) {
     batch.point = effects_.accepted.front().point;
@@ -320,8 +318,7 @@ void Group::proposeTimers() {
   int64_t timeUs = logTime_.stamp(now());
   if (timeUs < nextTimerUs_) return;
   Bytes payload = encodeTimers(timeUs);
-  effects_.clear();
-  core_.step(raft::Propose{++lastProposal_, payload.size()}, effects_);
+  step(raft::Propose{++lastProposal_, payload.size()});
   if (!effects_.accepted.empty()) timersAt_ = effects_.accepted.front().point;
   carryOut({nullptr, std::move(payload)});
 }
@@ -352,7 +349,6 @@ void Group::rest() {
   gatheredCalls_.shrink_to_fit();
   gatheredCallers_.shrink_to_fit();
   gatheredSessions_.shrink_to_fit();
-  effects_ = {};
   ports_.machines.rest();
 }
 

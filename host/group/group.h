@@ -72,6 +72,13 @@ struct Recovered {
   std::string unsoundBecause;
 };
 
+// Room for what one step wants done. Groups of one loop share it: with a room for each, a step's
+// lists were cold whenever a group had its turn.
+struct StepRoom {
+  raft::Effects effects;
+  bool taken = false;
+};
+
 // All of them outlive the Group.
 struct Ports {
   Disk& disk;
@@ -79,6 +86,7 @@ struct Ports {
   Machines& machines;
   Callers& callers;
   Clock& clock;
+  StepRoom& steps;
 };
 
 // What an operator sees of a replica.
@@ -209,6 +217,7 @@ private:
   struct Brought {
     const std::vector<LogEntry>* entries = nullptr;
     Bytes payload;
+    int64_t lastTimeUs = 0;  // the stamp of the last of them
   };
   struct Installing {
     uint64_t generation = 0;
@@ -236,12 +245,13 @@ private:
 
   // group_log.cc: a step's effects, the log and the peers
   void take(const raft::Input& input);
-  void hearTime(const LogEntry& last, bool rewritten);
+  void hearTime(int64_t timeUs, bool rewritten);
   void nameSnapshot(raft::WriteId write);
+  void step(const raft::Input& input);
   void carryOut(const Brought& brought);
   void write(const raft::Write& write, const Brought& brought);
   LogEntry entryAt(raft::Index index, const Brought& brought);
-  bool takeEntries(PeerMessage& message);
+  bool takeEntries(PeerMessage& message, int64_t& lastTimeUs);
   void send(raft::Message message, std::vector<LogEntry> entries);
   void sendAppends();
   void sendSnapshot(raft::ReplicaId to);
@@ -287,7 +297,7 @@ private:
   const GroupOptions options_;
   Ports ports_;
   raft::Core core_;
-  raft::Effects effects_;  // of the step under way
+  raft::Effects& effects_;  // of the step under way
   Meters* meters_ = nullptr;
 
   Tail tail_;

@@ -21,25 +21,26 @@ void Group::receive(PeerMessage message) {
   if (head.kind == raft::MessageKind::snapshotAsk) return onSnapshotAsk(head);
   bool votes = head.kind == raft::MessageKind::vote || head.kind == raft::MessageKind::preVote;
   if (isMute() && (votes || head.kind == raft::MessageKind::timeoutNow)) return;
+  int64_t lastTimeUs = 0;
   if (head.kind == raft::MessageKind::append && !head.runs.empty()) {
-    if (volumeFull_ || !takeEntries(message)) return;
+    if (volumeFull_ || !takeEntries(message, lastTimeUs)) return;
   } else {
     message.entries.clear();
   }
-  effects_.clear();
   uint64_t bytes = 0;
   for (const LogEntry& entry : message.entries) bytes += entry.payload.size();
-  core_.step(raft::Receive{head, bytes}, effects_);
-  bool fromLeader =
-      head.kind == raft::MessageKind::append || head.kind == raft::MessageKind::heartbeat;
-  if (fromLeader && core_.leader() == head.from && core_.term() == head.term) {
+  bool leads = head.kind == raft::MessageKind::append || head.kind == raft::MessageKind::heartbeat;
+  raft::ReplicaId from = head.from;
+  raft::Term term = head.term;
+  step(raft::Receive{std::move(message.message), bytes});
+  if (leads && core_.leader() == from && core_.term() == term) {
     heardUs_ = std::max<int64_t>(ports_.clock.monotonicUs(), 1);
   }
-  carryOut({&message.entries, {}});
+  carryOut({&message.entries, {}, lastTimeUs});
 }
 
 // Holds an append's bytes against what its message says of them. False: they do not fit together.
-bool Group::takeEntries(PeerMessage& message) {
+bool Group::takeEntries(PeerMessage& message, int64_t& lastTimeUs) {
   const raft::Message& append = message.message;
   if (append.lastOfRuns() <= append.after.index) return false;
   if (message.entries.size() != append.lastOfRuns() - append.after.index) return false;
@@ -48,6 +49,7 @@ bool Group::takeEntries(PeerMessage& message) {
   EntryGlance glance;
   for (const LogEntry& entry : message.entries) {
     if (!glanceAtEntry(entry.payload.view(), glance)) return false;
+    lastTimeUs = glance.timeUs;
     if (!glance.isConfiguration) continue;
     raft::ConfigurationAt inEntry{entry.index, glance.configuration};
     if (configuration == append.configurations.end() || !(*configuration == inEntry)) return false;
@@ -108,9 +110,16 @@ void Group::fetched(Fetched fetched) {
 
 // ---- a step's effects --------------------------------------------------------------------------
 
-void Group::take(const raft::Input& input) {
+// Until its effects are carried out nobody else may step who shares the room.
+void Group::step(const raft::Input& input) {
+  ASSERT(!ports_.steps.taken);
+  ports_.steps.taken = true;
   effects_.clear();
   core_.step(input, effects_);
+}
+
+void Group::take(const raft::Input& input) {
+  step(input);
   carryOut({});
 }
 
@@ -135,6 +144,7 @@ void Group::carryOut(const Brought& brought) {
   if (effects_.install) {
     startInstall(effects_.install->point, effects_.install->configuration, true);
   }
+  ports_.steps.taken = false;
   feed();
 }
 
@@ -153,7 +163,8 @@ void Group::write(const raft::Write& write, const Brought& brought) {
       logBytes_ += out.entries.back().payload.size();
     }
     tail_.append(out.entries);
-    if (brought.entries != nullptr) hearTime(out.entries.back(), write.first <= logEnd_);
+    bool heard = brought.entries != nullptr && !brought.entries->empty();
+    if (heard) hearTime(brought.lastTimeUs, write.first <= logEnd_);
   }
   logEnd_ = core_.shape().lastIndex();
   out.state = {write.hard, core_.shape(), snapshot_, generation_, logTime_.newestUs()};
@@ -163,13 +174,11 @@ void Group::write(const raft::Write& write, const Brought& brought) {
 }
 
 // Of what another leader has put at the log's end, perhaps in place of entries of ours.
-void Group::hearTime(const LogEntry& last, bool rewritten) {
-  EntryGlance glance;
-  if (!glanceAtEntry(last.payload.view(), glance)) return;
+void Group::hearTime(int64_t timeUs, bool rewritten) {
   if (rewritten) {
-    logTime_.rewritten(glance.timeUs, ports_.clock.monotonicUs());
+    logTime_.rewritten(timeUs, ports_.clock.monotonicUs());
   } else {
-    logTime_.heard(glance.timeUs, ports_.clock.monotonicUs());
+    logTime_.heard(timeUs, ports_.clock.monotonicUs());
   }
 }
 

@@ -81,8 +81,10 @@ void Group::applied(Applied applied) {
   feed_.applied(applied.index);
   nextTimerUs_ = applied.nextTimerUs;
   int64_t nowUs = waiting_.count() == 0 ? 0 : ports_.clock.monotonicUs();
-  waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"),
-                  {meters_, nowUs});
+  if (waiting_.count() != 0) {
+    waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"),
+                    {meters_, nowUs});
+  }
   if (applied.fault) return stopMachine(std::move(*applied.fault), applied.faultAt);
   tookDigests(applied.digests, applied.unchecked);
   considerSnapshot();

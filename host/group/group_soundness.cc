@@ -42,14 +42,13 @@ void Group::considerCheck() {
   if (!leads() || fault_ || rebuilding_ || installing_ || stopping_ || volumeFull_) return;
   if (entriesVersion_ < kCheckVersion) return;
   if (core_.asleep() || unchecked_ == 0 || checkAt_ > feed_.applied()) return;
-  if (raft::membersOf(core_.configuration()).size() < 2) return;
   bool byEntries = options_.digestEveryEntries != 0 && unchecked_ >= options_.digestEveryEntries;
   bool byTime = options_.digestEveryUs != 0 &&
                 ports_.clock.monotonicUs() - checkedUs_ >= options_.digestEveryUs;
   if (!byEntries && !byTime && unchecked_ < kCheckNow) return;
-  effects_.clear();
+  if (raft::membersOf(core_.configuration()).size() < 2) return;
   Bytes payload = encodeDigestCheck(logTime_.stamp(now()));
-  core_.step(raft::Propose{++lastProposal_, payload.size()}, effects_);
+  step(raft::Propose{++lastProposal_, payload.size()});
   if (!effects_.accepted.empty()) checkAt_ = effects_.accepted.front().point.index;
   carryOut({nullptr, std::move(payload)});
 }

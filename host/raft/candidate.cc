@@ -30,7 +30,8 @@ bool Core::inLease() const {
 
 void Core::resetElectionTimer() {
   const Configuration& members = configuration();
-  bool alone = members.voters == std::vector<ReplicaId>{config_.self} && !members.joint();
+  bool alone =
+      members.voters.size() == 1 && members.voters.front() == config_.self && !members.joint();
   if (alone && !heard_) {  // nobody to wait for
     electionAt_ = now_ + 1;
     return;

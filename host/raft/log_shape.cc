@@ -20,8 +20,15 @@ auto runOf(Runs& runs, Index index) {
 
 }  // namespace
 
+LogShape::LogShape() {
+  static const auto none = std::make_shared<const Configurations>(1);
+  configurations_ = none;
+}
+
 LogShape::LogShape(LogPoint base, Configuration configuration)
-    : base_(base), configurations_{ConfigurationAt{base.index, std::move(configuration)}} {}
+    : base_(base),
+      configurations_(std::make_shared<const Configurations>(
+          1, ConfigurationAt{base.index, std::move(configuration)})) {}
 
 std::optional<LogShape> LogShape::from(LogPoint base, std::vector<TermRun> runs,
                                        std::vector<ConfigurationAt> configurations) {
@@ -41,7 +48,7 @@ std::optional<LogShape> LogShape::from(LogPoint base, std::vector<TermRun> runs,
   LogShape shape;
   shape.base_ = base;
   for (const TermRun& run : runs) shape.append(run.last, run.term);
-  shape.configurations_ = std::move(configurations);
+  shape.configurations_ = std::make_shared<const Configurations>(std::move(configurations));
   return shape;
 }
 
@@ -96,9 +103,10 @@ void LogShape::truncateAfter(Index last) {
     run->last = last;
     runs_.erase(std::next(run), runs_.end());
   }
-  while (configurations_.size() > 1 && configurations_.back().index > last) {
-    configurations_.pop_back();
-  }
+  auto later = std::find_if(std::next(configurations_->begin()), configurations_->end(),
+                            [&](const ConfigurationAt& at) { return at.index > last; });
+  if (later == configurations_->end()) return;
+  configurations_ = std::make_shared<const Configurations>(configurations_->begin(), later);
 }
 
 void LogShape::compactTo(Index index) {
@@ -109,9 +117,11 @@ void LogShape::compactTo(Index index) {
               std::upper_bound(runs_.begin(), runs_.end(), index,
                                [](Index wanted, const TermRun& run) { return wanted < run.last; }));
   // The configuration in force at the base stays, whatever entry brought it.
-  auto later = std::find_if(configurations_.begin(), configurations_.end(),
-                            [&](const ConfigurationAt& at) { return at.index > index; });
-  configurations_.erase(configurations_.begin(), std::prev(later));
+  auto inForce =
+      std::prev(std::find_if(configurations_->begin(), configurations_->end(),
+                             [&](const ConfigurationAt& at) { return at.index > index; }));
+  if (inForce == configurations_->begin()) return;
+  configurations_ = std::make_shared<const Configurations>(inForce, configurations_->end());
 }
 
 void LogShape::reset(LogPoint base, Configuration configuration) {
@@ -119,17 +129,24 @@ void LogShape::reset(LogPoint base, Configuration configuration) {
 }
 
 const ConfigurationAt& LogShape::configurationAt(Index index) const {
-  for (auto at = configurations_.rbegin(); at != configurations_.rend(); ++at) {
+  for (auto at = configurations_->rbegin(); at != configurations_->rend(); ++at) {
     if (at->index <= index) return *at;
   }
-  return configurations_.front();
+  return configurations_->front();
 }
 
 void LogShape::addConfiguration(ConfigurationAt configuration) {
-  ASSERT(configuration.index > configurations_.back().index);
+  ASSERT(configuration.index > configurations_->back().index);
   ASSERT(configuration.index > base_.index);
   ASSERT(configuration.index <= lastIndex());
-  configurations_.push_back(std::move(configuration));
+  Configurations more(*configurations_);
+  more.push_back(std::move(configuration));
+  configurations_ = std::make_shared<const Configurations>(std::move(more));
+}
+
+bool LogShape::operator==(const LogShape& other) const {
+  return base_ == other.base_ && runs_ == other.runs_ &&
+         (configurations_ == other.configurations_ || *configurations_ == *other.configurations_);
 }
 
 }  // namespace flotilla::raft

@@ -1,6 +1,7 @@
 // Which term each index holds, and which configurations: all that Raft judges of a log.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -17,7 +18,7 @@ namespace flotilla::raft {
 // Errors: none; a caller that asks outside (base, last] or truncates below the base has a bug.
 class LogShape {
 public:
-  LogShape() = default;  // empty log from index 1, no configuration
+  LogShape();  // empty log from index 1, no configuration
   LogShape(LogPoint base, Configuration configuration);
 
   // As read from disk. Runs must rise in index and not fall in term; configurations must rise and
@@ -48,16 +49,20 @@ public:
 
   // The last configuration at or below `index`. There is always one once the base has one.
   const ConfigurationAt& configurationAt(Index index) const;
-  const ConfigurationAt& latestConfiguration() const { return configurations_.back(); }
-  const std::vector<ConfigurationAt>& configurations() const { return configurations_; }
+  const ConfigurationAt& latestConfiguration() const { return configurations_->back(); }
+  const std::vector<ConfigurationAt>& configurations() const { return *configurations_; }
   void addConfiguration(ConfigurationAt configuration);  // at an index in the log, rising
 
-  bool operator==(const LogShape&) const = default;
+  bool operator==(const LogShape& other) const;
 
 private:
+  using Configurations = std::vector<ConfigurationAt>;
+
   LogPoint base_;
-  std::vector<TermRun> runs_;                                          // after the base, rising
-  std::vector<ConfigurationAt> configurations_ = {ConfigurationAt{}};  // first is the base's
+  std::vector<TermRun> runs_;  // after the base, rising
+  // The first is the base's. They change seldom and are copied with each write, so the copies share
+  // them and whoever changes them makes others.
+  std::shared_ptr<const Configurations> configurations_;
 };
 
 }  // namespace flotilla::raft

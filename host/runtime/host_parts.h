@@ -80,6 +80,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   Inbox inbox;
   CallTable calls;
   Turn turn{inbox};
+  group::StepRoom steps;
   IoThread files;
   SavePace savePace;
   IoThread saves;  // of snapshots
@@ -98,6 +99,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             marks.get(),
             replicas,
             clock,
+            steps,
             bootNumber,
             *meta,
             entriesVersion,

@@ -154,9 +154,10 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
   lane_->begin();
   group::GroupOptions options = groupOptions(*record_, options_, around_.boot);
   options.core.patienceTicks = patienceTicks;
-  group_ = std::make_unique<group::Group>(
-      std::move(options), std::move(state),
-      group::Ports{room_.log(), around_.outbox, *lane_, around_.calls, around_.clock});
+  group_ =
+      std::make_unique<group::Group>(std::move(options), std::move(state),
+                                     group::Ports{room_.log(), around_.outbox, *lane_,
+                                                  around_.calls, around_.clock, around_.steps});
   stoodIn = ledIn = group_->core().term();
   if (room_.isFull()) group_->volumeFull(true);
   touch();

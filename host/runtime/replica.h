@@ -46,6 +46,7 @@ struct Surroundings {
   plugin::CrashMarks* marks;  // null in tests that run several hosts in one process
   group::Outbox& outbox;
   group::Clock& clock;
+  group::StepRoom& steps;
   uint64_t boot;  // of this process: no two starts draw the same numbers
   store::MetaStore& meta;
   const uint32_t& entriesVersion;                   // that every host of the cluster knows

@@ -11,6 +11,7 @@ namespace flotilla::store {
 namespace {
 
 constexpr uint64_t kVersion = 1;
+constexpr size_t kUsualBytes = 96;  // with a few members and terms
 
 void putPoint(std::string& to, const raft::LogPoint& point) {
   putVarint(to, point.index);
@@ -57,6 +58,7 @@ raft::ConfigurationAt takeConfiguration(Unpacker& in) {
 
 std::string encodeState(const group::ReplicaState& state) {
   std::string bytes;
+  bytes.reserve(kUsualBytes);
   putFixed64(bytes, state.shape.firstIndex());
   putFixed64(bytes, state.shape.lastIndex());
   putVarint(bytes, kVersion);

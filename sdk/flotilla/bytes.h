@@ -29,9 +29,11 @@ public:
     return take(std::move(buffer), view.size());
   }
 
-  // Room for `size` bytes, aligned for words, to be filled and then handed to `take`.
+  // Room for `size` bytes, aligned for words, to be filled and then handed to `take`. In one piece
+  // with the count of its owners.
   static std::shared_ptr<char[]> allocate(std::size_t size) {
-    return std::shared_ptr<char[]>(new char[size == 0 ? 1 : size]);
+    auto words = std::make_shared_for_overwrite<uint64_t[]>((size + 7) / 8);
+    return std::shared_ptr<char[]>(words, reinterpret_cast<char*>(words.get()));
   }
   static Bytes take(std::shared_ptr<char[]> buffer, std::size_t size) {
     std::string_view view(buffer.get(), size);

@@ -206,8 +206,8 @@ void Trio::start(raft::ReplicaId id) {
   recovered.soundness = seat.soundness;
   recovered.unsoundAt = seat.unsoundAt;
   recovered.unsoundBecause = "as before";
-  seat.group =
-      std::make_unique<group::Group>(mine, recovered, group::Ports{seat, seat, seat, seat, seat});
+  seat.group = std::make_unique<group::Group>(mine, recovered,
+                                              group::Ports{seat, seat, seat, seat, seat, steps_});
 }
 
 void Trio::crash(raft::ReplicaId id) {

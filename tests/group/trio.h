@@ -116,6 +116,7 @@ public:
 private:
   bool deliver();
   bool stream();
+  group::StepRoom steps_;  // as of one loop
   group::CallId lastCall_ = 0;
   uint64_t starts_ = 0;
 };

@@ -154,7 +154,7 @@ void SimHost::open(const ReplicaRecord& record) {
                       [this, key = record.key]() { return world_.straysNow(id_, key); }});
   replica.group = std::make_unique<group::Group>(
       groupOptions(world_.options, id_, record.key, world_.dice.next()), std::move(recovered),
-      group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_});
+      group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_, steps_});
   if (disk_.isFull()) replica.group->volumeFull(true);
   touch(replica);
 }

@@ -110,6 +110,7 @@ private:
   World& world_;
   uint64_t id_;
   SimClock clock_;
+  group::StepRoom steps_;  // of this host's groups, as on a loop
   SimDisk disk_;
   // What groups write passes the judge on its way to the disk.
   class JudgedDisk;
