@@ -17,7 +17,9 @@ void CopyForward::plan() {
   bool farFromFull = 2 * row_.bytes() <= row_.generationCount() * row_.generationBytes();
   bool tooLarge = mostlyDead && row_.bytes() > bytesMax_;
   bool tooMany = (mostlyDead || farFromFull) && row_.generationCount() > kGenerationsMax;
-  if (!tooLarge && !tooMany) return;
+  bool forLittle = row_.generationCount() > kGenerationsKept &&
+                   index_.bytesUpTo(limit) <= row_.generationBytes() / kLittlePart;
+  if (!tooLarge && !tooMany && !forLittle) return;
   limit_ = limit;
   for (group::ReplicaKey key : index_.needing(limit)) keys_.push_back(key);
 }

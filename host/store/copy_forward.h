@@ -23,6 +23,9 @@ class CopyForward {
 public:
   static constexpr uint64_t kTurnBytesMax = 1ULL << 20;
   static constexpr uint64_t kGenerationsMax = 24;  // each restart begins one, however small
+  // Beyond so many an old one is not kept, in memory, for the sake of little: an eighth of one.
+  static constexpr uint64_t kGenerationsKept = 2;
+  static constexpr uint64_t kLittlePart = 8;
 
   using Damaged = std::function<void(group::ReplicaKey, Fault)>;
   CopyForward(const FrameRow& row, ReplicaIndex& index, uint64_t bytesMax)

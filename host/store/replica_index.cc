@@ -189,6 +189,15 @@ uint64_t ReplicaIndex::oldestFrame() const {
   return oldest;
 }
 
+uint64_t ReplicaIndex::bytesUpTo(uint64_t frame) const {
+  uint64_t bytes = 0;
+  for (const auto& [key, log] : replicas_) {
+    for (const IndexRun& run : log.runs) bytes += run.frame <= frame ? run.bytes : 0;
+    if (log.stateFrame != 0 && log.stateFrame <= frame) bytes += log.state.size();
+  }
+  return bytes;
+}
+
 std::vector<group::ReplicaKey> ReplicaIndex::needing(uint64_t frame) const {
   std::vector<group::ReplicaKey> keys;
   for (const auto& [key, log] : replicas_) {

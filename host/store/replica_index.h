@@ -57,7 +57,8 @@ public:
   const ReplicaLog* find(group::ReplicaKey key) const;
   const std::map<group::ReplicaKey, ReplicaLog>& replicas() const { return replicas_; }
   uint64_t liveBytes() const { return liveBytes_; }
-  uint64_t oldestFrame() const;  // over all replicas; UINT64_MAX: nothing is needed
+  uint64_t oldestFrame() const;              // over all replicas; UINT64_MAX: nothing is needed
+  uint64_t bytesUpTo(uint64_t frame) const;  // of what is needed at or below `frame`
   // Replicas that need a frame at or below `frame`.
   std::vector<group::ReplicaKey> needing(uint64_t frame) const;
 

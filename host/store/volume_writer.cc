@@ -253,16 +253,23 @@ void VolumeWriter::report(size_t items) {
   }
 }
 
-// After a generation began or was emptied: lets old ones go, and looks whether one is to be
-// emptied.
+// Much of what lived has died since the last look, as when a large log was compacted.
+bool VolumeWriter::shrank() {
+  liveMost_ = std::max(liveMost_, index_.liveBytes());
+  return liveMost_ - index_.liveBytes() >= row_->generationBytes() / 4;
+}
+
+// After a generation began or was emptied, or logs have shrunk: lets old ones go, and looks whether
+// one is to be emptied.
 void VolumeWriter::tidy() {
-  if (copy_->active() || row_->newestGeneration() == generationSeen_) return;
+  if (copy_->active() || (row_->newestGeneration() == generationSeen_ && !shrank())) return;
   auto dropped = row_->dropBelow(index_.oldestFrame());
   if (!dropped && dropped.fault().code != ErrorCode::diskFull) return fail(dropped.fault());
   askForRoom();
   copy_->plan();
   if (copy_->active()) return;  // looked at again once it is emptied
   generationSeen_ = row_->newestGeneration();
+  liveMost_ = index_.liveBytes();
   if (auto left = freeBytes(); left) counts_.freeBytes = *left;
 }
 

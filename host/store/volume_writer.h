@@ -53,6 +53,7 @@ private:
   size_t gather(FrameBuilder& frame);
   void settle(FrameBuilder& frame);
   void report(size_t items);
+  bool shrank();
   void tidy();
   void askForRoom();
   void answerFetches();
@@ -92,6 +93,7 @@ private:
   VolumeState state_ = VolumeState::open;
   Fault fault_;
   uint64_t generationSeen_ = 0;
+  uint64_t liveMost_ = 0;  // since tidy last looked
   VolumeStatus counts_;
 };
 
