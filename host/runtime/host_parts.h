@@ -81,9 +81,9 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   CallTable calls;
   Turn turn{inbox};
   group::StepRoom steps;
-  IoThread files;
   SavePace savePace;
-  IoThread saves;  // of snapshots
+  IoThread saves;  // of snapshots; `files` leaves it work
+  IoThread files;
   ApplyPool pool;
   ReplicaSet replicas;
   Volumes volumes;

@@ -20,7 +20,7 @@ namespace flotilla::runtime {
 // Does one piece of blocking work after another, and brings its result back to the loop.
 //
 // Owner:  Host's parts; work under way is finished before its end.
-// Thread: run and post on the loop; the work itself on this thread.
+// Thread: run on the loop, post from any; the work itself on this thread.
 // Errors: what the work throws rejects the promise; work should answer a Result instead.
 class IoThread {
 public:

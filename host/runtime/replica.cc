@@ -10,6 +10,7 @@
 #include "host/runtime/call_table.h"
 #include "host/runtime/io_thread.h"
 #include "host/runtime/machine_lane.h"
+#include "host/runtime/save_pace.h"
 #include "host/runtime/turn.h"
 #include "host/store/meta_store.h"
 
@@ -295,10 +296,15 @@ void Replica::snapshotSaved(group::SnapshotSaved saved) {
   group_->snapshotSaved(std::move(saved));
   before = std::min(before, group_->status().snapshotOnDisk);
   if (!kept || before == 0) return;
-  around_.files.post([&snapshots = room_.snapshots(), key = record_->key, before]() {
-    if (auto removed = snapshots.removeOlder(key, before); !removed) {
-      base::logWarn("snapshots: " + removed.fault().text);
-    }
+  around_.files.post([&snapshots = room_.snapshots(), &saves = around_.saves,
+                      &pace = around_.savePace, key = record_->key, before]() {
+    auto removed = snapshots.removeOlder(key, before);
+    if (!removed) return base::logWarn("snapshots: " + removed.fault().text);
+    saves.post([&pace, removed = std::move(*removed)]() mutable {
+      for (store::FileDescriptor& blocks : removed) {
+        store::freeBlocks(std::move(blocks), [&pace]() { return rest(pace); });
+      }
+    });
   });
 }
 

@@ -22,6 +22,13 @@ struct SavePace {
   std::atomic<bool> hurry{false};  // the host stops: as fast as it goes
 };
 
+// Waits a little between pieces of what keeps the disk busy; false once the host stops.
+inline bool rest(const SavePace& pace) {
+  constexpr std::chrono::milliseconds kPause(50);
+  if (!pace.hurry.load()) std::this_thread::sleep_for(kPause);
+  return !pace.hurry.load();
+}
+
 // Passes on to `file`, and sleeps where it is ahead of its time.
 //
 // Owner:  one save.

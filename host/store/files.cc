@@ -210,4 +210,41 @@ Result<uint64_t> freeBytes(const std::string& path) {
   return static_cast<uint64_t>(about.f_bavail) * about.f_frsize;
 }
 
+Result<FileDescriptor> removeName(const std::string& path) {
+  if (!exists(path)) return FileDescriptor();
+  auto file = openFile(path, O_WRONLY);
+  if (!file) return file;
+  if (auto removed = removeFile(path); !removed) return removed.fault();
+  return file;
+}
+
+void freeBlocks(FileDescriptor file, const std::function<bool()>& pause) {
+  struct stat about;
+  if (!file.valid() || ::fstat(file.get(), &about) != 0) return;
+  // A lease to write is given only where nobody else has the file open; nobody can open it any
+  // more.
+  if (about.st_nlink != 0 || ::fcntl(file.get(), F_SETLEASE, F_WRLCK) != 0) return;
+  auto left = static_cast<uint64_t>(about.st_size);
+  while (left > kFreedBytes) {
+    left -= kFreedBytes;
+    if (::ftruncate(file.get(), static_cast<off_t>(left)) != 0 || !pause()) return;
+  }
+}
+
+Result<void> removeTree(const std::string& path, const std::function<bool()>& pause) {
+  auto names = exists(path) ? listDirectory(path) : std::vector<std::string>();
+  if (!names) return names.fault();
+  for (const std::string& name : *names) {
+    std::string below = path + "/" + name;
+    struct stat about;
+    bool large = ::lstat(below.c_str(), &about) == 0 && S_ISREG(about.st_mode) &&
+                 static_cast<uint64_t>(about.st_size) > kFreedBytes;
+    if (!large) continue;
+    auto blocks = removeName(below);
+    if (!blocks) return blocks.fault();
+    freeBlocks(std::move(*blocks), pause);
+  }
+  return removeTree(path);
+}
+
 }  // namespace flotilla::store

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,5 +65,17 @@ Result<void> writeAt(const FileDescriptor& file, const std::string& path, std::s
 Result<size_t> readUpTo(const FileDescriptor& file, const std::string& path, uint64_t offset,
                         char* to, size_t size);
 Result<void> syncFile(const FileDescriptor& file, const std::string& path);
+
+// A large file's end. A file system that tells its device which blocks are free (ext4 `discard`)
+// has every sync of that moment wait for all of them: 512 MiB at once held the log up for 30 to 60
+// ms. So the name goes first, and the blocks a piece at a time.
+constexpr uint64_t kFreedBytes = 8 << 20;
+// Removes the name, syncs the directory, and gives what keeps the blocks; nothing where none was.
+Result<FileDescriptor> removeName(const std::string& path);
+// Frees them. `pause` is called after each piece; false: all the rest at once. Where somebody still
+// reads the file it stays whole, until he closes it.
+void freeBlocks(FileDescriptor file, const std::function<bool()>& pause);
+// As removeTree, its large files so.
+Result<void> removeTree(const std::string& path, const std::function<bool()>& pause);
 
 }  // namespace flotilla::store

@@ -1,6 +1,7 @@
 // Makes a volume's next generation, and destroys old ones, beside the writing.
 #include "host/store/generation_maker.h"
 
+#include <chrono>
 #include <utility>
 
 #include "host/base/assert.h"
@@ -8,6 +9,11 @@
 #include "host/store/files.h"
 
 namespace flotilla::store {
+namespace {
+
+constexpr std::chrono::milliseconds kPause(20);  // between the pieces that a large file is freed in
+
+}  // namespace
 
 GenerationMaker::~GenerationMaker() {
   {
@@ -18,9 +24,9 @@ GenerationMaker::~GenerationMaker() {
   if (thread_.joinable()) thread_.join();
 }
 
-void GenerationMaker::post(std::function<void()> job) {
+void GenerationMaker::post(std::function<void()> job, bool first) {
   std::lock_guard lock(mutex_);
-  jobs_.push_back(std::move(job));
+  jobs_.insert(first ? jobs_.begin() : jobs_.end(), std::move(job));
   if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
   changed_.notify_all();
 }
@@ -43,12 +49,14 @@ void GenerationMaker::run() {
 void GenerationMaker::begin(const Generation::Options& options) {
   ASSERT(!begun_);
   begun_ = options.listed.number;
-  post([this, options] {
-    auto made = Generation::make(options);
-    std::lock_guard lock(mutex_);
-    made_ = std::move(made);
-    changed_.notify_all();
-  });
+  post(
+      [this, options] {
+        auto made = Generation::make(options);
+        std::lock_guard lock(mutex_);
+        made_ = std::move(made);
+        changed_.notify_all();
+      },
+      true);
 }
 
 Result<std::unique_ptr<Generation>> GenerationMaker::take() {
@@ -64,13 +72,19 @@ Result<std::unique_ptr<Generation>> GenerationMaker::take() {
 void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::string path) {
   // A std::function must be copyable.
   std::shared_ptr<Generation> last = std::move(generation);
-  post([this, last = std::move(last), path = std::move(path)]() mutable {
-    last.reset();
-    auto removed = removeTree(path);
-    if (removed) return;
-    std::lock_guard lock(mutex_);
-    if (!trouble_) trouble_ = removed.fault();
-  });
+  post(
+      [this, last = std::move(last), path = std::move(path)]() mutable {
+        last.reset();
+        auto removed = removeTree(path, [this] {
+          std::unique_lock waiting(mutex_);
+          changed_.wait_for(waiting, kPause, [this] { return stopping_; });
+          return !stopping_;
+        });
+        if (removed) return;
+        std::lock_guard lock(mutex_);
+        if (!trouble_) trouble_ = removed.fault();
+      },
+      false);
 }
 
 std::optional<Fault> GenerationMaker::trouble() {

@@ -40,7 +40,7 @@ public:
   std::optional<Fault> trouble();
 
 private:
-  void post(std::function<void()> job);
+  void post(std::function<void()> job, bool first);  // what is waited for goes first
   void run();
 
   std::optional<uint64_t> begun_;

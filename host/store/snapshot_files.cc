@@ -316,15 +316,19 @@ Result<std::optional<SnapshotFile>> SnapshotFiles::newest(group::ReplicaKey repl
   return std::optional<SnapshotFile>(files->back());
 }
 
-Result<void> SnapshotFiles::removeOlder(group::ReplicaKey replica, raft::Index index) {
+Result<std::vector<FileDescriptor>> SnapshotFiles::removeOlder(group::ReplicaKey replica,
+                                                               raft::Index index) {
+  std::vector<FileDescriptor> removed;
   for (auto files : {list(replica), arrivals(replica)}) {
     if (!files) return files.fault();
     for (const SnapshotFile& file : *files) {
       if (file.point.index >= index) continue;
-      if (auto removed = removeFile(file.path); !removed) return removed;
+      auto blocks = removeName(file.path);
+      if (!blocks) return blocks.fault();
+      removed.push_back(std::move(*blocks));
     }
   }
-  return {};
+  return removed;
 }
 
 Result<void> SnapshotFiles::removeOthers(group::ReplicaKey replica, raft::Index kept) {

@@ -102,8 +102,8 @@ public:
   // trailer is listed with 0 of both.
   Result<std::vector<SnapshotFile>> list(group::ReplicaKey replica);
   Result<std::optional<SnapshotFile>> newest(group::ReplicaKey replica);
-  // Removes those below `index`, and what has arrived of such.
-  Result<void> removeOlder(group::ReplicaKey replica, raft::Index index);
+  // Removes those below `index`, and what has arrived of such; gives what is for freeBlocks.
+  Result<std::vector<FileDescriptor>> removeOlder(group::ReplicaKey replica, raft::Index index);
   // Removes all but the one at `kept`.
   Result<void> removeOthers(group::ReplicaKey replica, raft::Index kept);
   // Removes all of a replica's, and its directory.

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -90,6 +92,42 @@ TEST_CASE(
   CHECK(files.removeReplica(kReplica).ok());
   CHECK(files.removeReplica(kReplica).ok());
   CHECK(*files.replicas() == std::vector<group::ReplicaKey>{{8, 1}});
+}
+
+TEST_CASE("store/snapshot_files: a large one's blocks go a piece at a time, once nobody reads it") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  const std::string piece(1 << 20, 'x');
+  for (uint64_t index : {1, 2}) {
+    auto writer = files.begin(kReplica, {index, 1});
+    for (int i = 0; i < 20; ++i) REQUIRE((*writer)->write(piece).ok());
+    REQUIRE((*writer)->finish().ok());
+  }
+  auto read = files.read(kReplica, {2, 1});
+  REQUIRE(read.ok());
+  auto removed = files.removeOlder(kReplica, 3);
+  REQUIRE(removed.ok());
+  REQUIRE(removed->size() == 2);
+  CHECK(filesBelow(dir / "snapshots").empty());
+
+  std::vector<int64_t> sizes;
+  int unread = ::dup((*removed)[0].get());  // looks on; freeBlocks closes its own
+  auto look = [&]() {
+    struct stat about;
+    REQUIRE(::fstat(unread, &about) == 0);
+    sizes.push_back(about.st_size >> 20);
+    return true;
+  };
+  store::freeBlocks(std::move((*removed)[0]), look);
+  ::close(unread);
+  CHECK(sizes == std::vector<int64_t>{12, 4});
+
+  store::freeBlocks(std::move((*removed)[1]), look);
+  CHECK(sizes.size() == 2);
+  std::string back(piece.size(), ' ');
+  CHECK((*read)->readAt(19 << 20, back.data(), back.size()).value() == back.size());
+  CHECK(back == piece);
 }
 
 TEST_CASE("store/snapshot_files: what has arrived stays, and is gone on with after a restart") {
