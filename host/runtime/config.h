@@ -55,8 +55,8 @@ struct Config {
   std::vector<Volume> volumes;  // the default one first
   uint64_t ballastBytes = 16 << 20;
   uint64_t generationBytes = 32 << 20;
-  uint64_t snapshotBytesPerSecond = 64 << 20;  // of saving, and of sending to a host; 0: any
-  bool preallocate = true;                     // journals are laid out ahead
+  uint64_t snapshotBytesPerSecond = 128 << 20;  // of saving, and of sending to a host; 0: any
+  bool preallocate = true;                      // journals are laid out ahead
 
   std::string trusted = "operators";  // or "", or "hashes"
   std::vector<std::string> trustedHashes;

@@ -180,7 +180,7 @@ def main():
     parser.add_argument("--install-puts", action=argparse.BooleanOptionalAction, default=True,
                         help="puts go on while the replica catches up")
     parser.add_argument("--install-seconds", type=int, default=20, help="of them")
-    parser.add_argument("--generation-mib", type=int, default=16, help="of the log, eight of which are in memory")
+    parser.add_argument("--generation-mib", type=int, default=8, help="of the log; what is needed of it is in memory")
     parser.add_argument("--keep-entries", type=int, default=1000, help="of the log behind a snapshot")
     parser.add_argument("--give-up", type=int, default=600, help="seconds for catching up")
     parser.add_argument("--json", action="store_true")
