@@ -12,9 +12,11 @@ PLUGINS = {version: os.path.join(BUILD, "test-plugins", f"{name}.so") for versio
 
 
 class Adder:
-    """Adds 1 to a new key with each call, some 330 a second, until told to end."""
+    """Adds 1 to a new key with each call, some 600 a second while the group answers, until told to end."""
 
-    def __init__(self, cluster, group, name, inFlight=100):
+    BURST = 2
+
+    def __init__(self, cluster, group, name, inFlight=200):
         self.pipe = cluster.pipe(group, "add", timeoutMs=60000)
         self.name, self.inFlight, self.sent = name, inFlight, 0
         self.ended = threading.Event()
@@ -26,8 +28,9 @@ class Adder:
             self.ended.wait(0.003)
             if self.sent - len(self.pipe.answers) >= self.inFlight:
                 continue
-            self.pipe.send({"key": f"{self.name}-{self.sent}", "by": 1})
-            self.sent += 1
+            for _ in range(self.BURST):
+                self.pipe.send({"key": f"{self.name}-{self.sent}", "by": 1})
+                self.sent += 1
 
     def waitMore(self, count):
         wanted = len(self.pipe.answers) + count
