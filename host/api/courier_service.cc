@@ -15,7 +15,9 @@ namespace {
 // Answers leave in calls of about so much, a few at a time: the client begins with the first while
 // the next are written, and one that does not read is sent no more.
 constexpr uint64_t kDeliveryWords = 4'096;
-constexpr size_t kDeliveriesUnderWayMax = 4;
+constexpr uint64_t kWordsUnderWayMax = 512 << 10;  // 4 MiB
+constexpr size_t kAnswersWaitingMax = 65'536;
+constexpr unsigned kParcelsMax = 16'384;  // of one submit; an empty one takes no room in a message
 
 // Groups whose names a client's patterns have been held against.
 constexpr size_t kAllowedMax = 100'000;
@@ -49,6 +51,19 @@ private:
 
 // ---- answers -----------------------------------------------------------------------------------
 
+kj::Maybe<Fault> ParcelAnswers::trouble() const {
+  if (broken_) {
+    return Fault{ErrorCode::unavailable, "courier: its answers cannot be delivered; open another",
+                 ""};
+  }
+  if (waiting_.size() >= kAnswersWaitingMax) {
+    return Fault{ErrorCode::overloaded,
+                 "courier: " + std::to_string(waiting_.size()) + " answers wait; take them first",
+                 ""};
+  }
+  return nullptr;
+}
+
 void ParcelAnswers::add(uint64_t number, Fault fault) {
   constexpr uint64_t kWordsFault = 32;
   uint64_t words = kWordsFault + fault.text.size() / sizeof(capnp::word);
@@ -64,7 +79,7 @@ void ParcelAnswers::add(uint64_t number, runtime::Outcomes outcomes,
 void ParcelAnswers::add(Answer answer) {
   if (broken_) return;
   waiting_.push_back(kj::mv(answer));
-  if (leaving_ || underWay_ >= kDeliveriesUnderWayMax) return;
+  if (leaving_ || wordsUnderWay_ >= kWordsUnderWayMax) return;
   leaving_ = true;
   tasks_.add(kj::evalLast([this]() {
     leaving_ = false;
@@ -73,7 +88,7 @@ void ParcelAnswers::add(Answer answer) {
 }
 
 void ParcelAnswers::leave() {
-  while (!waiting_.empty() && underWay_ < kDeliveriesUnderWayMax) sendFront();
+  while (!waiting_.empty() && wordsUnderWay_ < kWordsUnderWayMax) sendFront();
 }
 
 void ParcelAnswers::sendFront() {
@@ -93,9 +108,9 @@ void ParcelAnswers::sendFront() {
                answer.what);
     waiting_.pop_front();
   }
-  ++underWay_;
-  tasks_.add(request.send().ignoreResult().then([this]() {
-    --underWay_;
+  wordsUnderWay_ += words;
+  tasks_.add(request.send().ignoreResult().then([this, words]() {
+    wordsUnderWay_ -= words;
     leave();
   }));
 }
@@ -109,7 +124,14 @@ void ParcelAnswers::taskFailed(kj::Exception&&) {
 // ---- parcels -----------------------------------------------------------------------------------
 
 kj::Promise<void> CourierService::submit(SubmitContext context) {
-  for (auto parcel : context.getParams().getParcels()) take(parcel);
+  auto parcels = context.getParams().getParcels();
+  if (parcels.size() > kParcelsMax) {
+    return exceptionOf(ErrorCode::tooLarge, "courier: " + std::to_string(parcels.size()) +
+                                                " parcels in one call; at most " +
+                                                std::to_string(kParcelsMax));
+  }
+  KJ_IF_MAYBE (fault, answers_->trouble()) return exceptionOf(*fault);
+  for (auto parcel : parcels) take(parcel);
   context.releaseParams();
   return kj::READY_NOW;
 }
@@ -142,6 +164,9 @@ void CourierService::take(schema::Parcel::Reader parcel) {
 
 // A client's token opens the groups whose names its patterns match; a parcel has no name.
 kj::Maybe<Fault> CourierService::refusal(runtime::GroupRef group) {
+  if (group.id == 0) {  // the catalog itself, which `submit` of a group never reaches either
+    return Fault{ErrorCode::denied, "group id:0: the catalog takes operators' words only", ""};
+  }
   if (session_->isOperator()) return nullptr;
   auto known = allowed_.find(group);
   if (known == allowed_.end()) {

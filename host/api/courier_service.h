@@ -14,9 +14,9 @@
 
 namespace flotilla::api {
 
-// Answers on their way to a client's receiver: gathered until the loop has nothing else to do, a
-// few calls under way, the rest waits. What waits still counts against the connection's admission,
-// so a client that does not take its answers is soon given no more.
+// Answers on their way to a client's receiver: gathered until the loop has nothing else to do, so
+// many bytes of calls under way, the rest waits. Where too much waits nothing more is taken, so a
+// client that does not take its answers is soon given no more.
 //
 // Owner:  CourierService, and each parcel that has not been answered.
 // Thread: the loop's.
@@ -25,6 +25,9 @@ class ParcelAnswers final : public kj::Refcounted, private kj::TaskSet::ErrorHan
 public:
   ParcelAnswers(runtime::Host& host, schema::CourierReceiver::Client receiver)
       : host_(host), receiver_(kj::mv(receiver)), tasks_(*this) {}
+
+  // Why nothing more should be taken, if so.
+  kj::Maybe<Fault> trouble() const;
 
   void add(uint64_t number, Fault fault);
   void add(uint64_t number, runtime::Outcomes outcomes, kj::Maybe<Admission::Ticket> ticket);
@@ -45,7 +48,7 @@ private:
   runtime::Host& host_;
   schema::CourierReceiver::Client receiver_;
   std::deque<Answer> waiting_;
-  size_t underWay_ = 0;
+  uint64_t wordsUnderWay_ = 0;
   bool leaving_ = false;  // at the end of this turn
   bool broken_ = false;
   kj::TaskSet tasks_;
@@ -60,7 +63,8 @@ private:
 //
 // Owner:  the connection that asked for it.
 // Thread: the loop's.
-// Errors: a parcel's answer; `submit` itself fails only when the host stops.
+// Errors: a parcel's answer. `submit` itself fails, and has begun nothing, where it holds too many
+//         parcels, where too many answers wait, and once they cannot be delivered any more.
 class CourierService final : public schema::Courier::Server, private kj::TaskSet::ErrorHandler {
 public:
   CourierService(kj::Own<Session> session, schema::CourierReceiver::Client receiver)

@@ -72,6 +72,7 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       inbox(theIo.unixEventPort),
       savePace(config.snapshotBytesPerSecond),
       saves(inbox, "saves", true),
+      frees(inbox, "frees", true),
       files(inbox, "files", false),
       pool(config.applyWorkers),
       replicas(config.hostId, inbox, files, pool),

@@ -82,7 +82,8 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   Turn turn{inbox};
   group::StepRoom steps;
   SavePace savePace;
-  IoThread saves;  // of snapshots; `files` leaves it work
+  IoThread saves;  // of snapshots
+  IoThread frees;  // blocks of those that are gone; `files` leaves it work
   IoThread files;
   ApplyPool pool;
   ReplicaSet replicas;
@@ -94,6 +95,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             pool,
             files,
             saves,
+            frees,
             savePace,
             *plugins,
             marks.get(),

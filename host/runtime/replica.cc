@@ -296,11 +296,11 @@ void Replica::snapshotSaved(group::SnapshotSaved saved) {
   group_->snapshotSaved(std::move(saved));
   before = std::min(before, group_->status().snapshotOnDisk);
   if (!kept || before == 0) return;
-  around_.files.post([&snapshots = room_.snapshots(), &saves = around_.saves,
+  around_.files.post([&snapshots = room_.snapshots(), &frees = around_.frees,
                       &pace = around_.savePace, key = record_->key, before]() {
     auto removed = snapshots.removeOlder(key, before);
     if (!removed) return base::logWarn("snapshots: " + removed.fault().text);
-    saves.post([&pace, removed = std::move(*removed)]() mutable {
+    frees.post([&pace, removed = std::move(*removed)]() mutable {
       for (store::FileDescriptor& blocks : removed) {
         store::freeBlocks(std::move(blocks), [&pace]() { return rest(pace); });
       }

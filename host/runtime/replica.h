@@ -41,6 +41,7 @@ struct Surroundings {
   ApplyPool& pool;
   IoThread& files;
   IoThread& saves;
+  IoThread& frees;
   SavePace& savePace;
   PluginRoom& plugins;
   plugin::CrashMarks* marks;  // null in tests that run several hosts in one process

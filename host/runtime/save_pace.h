@@ -24,7 +24,7 @@ struct SavePace {
 
 // Waits a little between pieces of what keeps the disk busy; false once the host stops.
 inline bool rest(const SavePace& pace) {
-  constexpr std::chrono::milliseconds kPause(50);
+  constexpr std::chrono::milliseconds kPause(25);
   if (!pace.hurry.load()) std::this_thread::sleep_for(kPause);
   return !pace.hurry.load();
 }

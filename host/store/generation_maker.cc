@@ -63,7 +63,10 @@ Result<std::unique_ptr<Generation>> GenerationMaker::take() {
   ASSERT(begun_);
   begun_.reset();
   std::unique_lock lock(mutex_);
+  wanted_ = true;
+  changed_.notify_all();
   changed_.wait(lock, [this] { return made_.has_value(); });
+  wanted_ = false;
   Result<std::unique_ptr<Generation>> made = std::move(*made_);
   made_.reset();
   return made;
@@ -77,8 +80,8 @@ void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::strin
         last.reset();
         auto removed = removeTree(path, [this] {
           std::unique_lock waiting(mutex_);
-          changed_.wait_for(waiting, kPause, [this] { return stopping_; });
-          return !stopping_;
+          changed_.wait_for(waiting, kPause, [this] { return stopping_ || wanted_; });
+          return !stopping_ && !wanted_;
         });
         if (removed) return;
         std::lock_guard lock(mutex_);

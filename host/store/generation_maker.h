@@ -51,6 +51,7 @@ private:
   std::optional<Result<std::unique_ptr<Generation>>> made_;
   std::optional<Fault> trouble_;
   bool stopping_ = false;
+  bool wanted_ = false;  // somebody waits for what is made
   std::thread thread_;  // begun with the first job
 };
 

@@ -263,9 +263,10 @@ bool VolumeWriter::shrank() {
 // one is to be emptied.
 void VolumeWriter::tidy() {
   if (copy_->active() || (row_->newestGeneration() == generationSeen_ && !shrank())) return;
+  bool begun = row_->newestGeneration() != generationSeen_;
   auto dropped = row_->dropBelow(index_.oldestFrame());
   if (!dropped && dropped.fault().code != ErrorCode::diskFull) return fail(dropped.fault());
-  askForRoom();
+  if (begun) askForRoom();
   copy_->plan();
   if (copy_->active()) return;  // looked at again once it is emptied
   generationSeen_ = row_->newestGeneration();

@@ -13,43 +13,38 @@ namespace {
 constexpr size_t kCallWords = 4'096;
 constexpr size_t kParcelWords = 8;
 
-// The answers of a delivery, in one copy of their bytes: its message dies with the call.
+// The answers of a delivery, in copies that share some memory: their message dies with the call.
 class Answers {
 public:
-  explicit Answers(capnp::List<schema::ParcelAnswer>::Reader answers) {
-    size_t bytes = 0;
-    for (auto answer : answers) {
-      if (!answer.isOutcomes()) continue;
-      for (auto outcome : answer.getOutcomes()) {
-        if (outcome.isAnswer()) bytes += roundedUp(outcome.getAnswer().size());
-      }
-    }
-    buffer_ = Bytes::allocate(bytes);
-    all_ = Bytes::take(buffer_, bytes);
-  }
-
   std::vector<Outcome> read(capnp::List<schema::Outcome>::Reader from) {
     std::vector<Outcome> to;
     to.reserve(from.size());
     for (auto outcome : from) {
       to.push_back(outcomeOf(outcome, [this](kj::ArrayPtr<const char> answer) {
-        char* place = buffer_.get() + at_;
-        if (answer.size() != 0) std::memcpy(place, answer.begin(), answer.size());
-        at_ += roundedUp(answer.size());
-        return all_.part({place, answer.size()});
+        return copy({answer.begin(), answer.size()});
       }));
     }
     return to;
   }
 
 private:
-  static size_t roundedUp(size_t bytes) {
-    return (bytes + sizeof(capnp::word) - 1) / sizeof(capnp::word) * sizeof(capnp::word);
+  static constexpr size_t kPageBytes = 4 << 10;
+
+  Bytes copy(std::string_view answer) {
+    size_t room = (answer.size() + 7) / 8 * 8;
+    if (room > kPageBytes / 4) return Bytes::copyOf(answer);
+    if (!page_ || room > kPageBytes - used_) {
+      page_ = Bytes::allocate(kPageBytes);
+      used_ = 0;
+    }
+    char* to = page_.get() + used_;
+    if (!answer.empty()) std::memcpy(to, answer.data(), answer.size());
+    used_ += room;
+    return Bytes(page_, {to, answer.size()});
   }
 
-  std::shared_ptr<char[]> buffer_;
-  Bytes all_;
-  size_t at_ = 0;
+  std::shared_ptr<char[]> page_;
+  size_t used_ = 0;
 };
 
 }  // namespace
@@ -66,7 +61,13 @@ public:
 
 protected:
   kj::Promise<void> deliver(DeliverContext context) override {
-    if (courier_ != nullptr) courier_->answered(context.getParams());
+    if (courier_ == nullptr) return kj::READY_NOW;
+    Courier& courier = *courier_;
+    KJ_IF_MAYBE (thrown,
+                 kj::runCatchingExceptions([&]() { courier.answered(context.getParams()); })) {
+      courier.giveUp();
+      return kj::mv(*thrown);
+    }
     return kj::READY_NOW;
   }
 
@@ -84,10 +85,7 @@ Courier::Courier(TurnEnd& turnEnd, kj::Timer& timer, std::string address, schema
       host_(kj::mv(host)),
       limitMs_(limitMs),
       tasks_(*this) {
-  tasks_.add(down.catch_([](kj::Exception&&) {}).then([this]() {
-    state_ = State::refused;
-    breakAll(KJ_EXCEPTION(DISCONNECTED, "the connection broke before the answer"));
-  }));
+  tasks_.add(down.catch_([](kj::Exception&&) {}).then([this]() { giveUp(); }));
 }
 
 Courier::~Courier() noexcept(false) {
@@ -113,6 +111,7 @@ void Courier::turnEnds() {
       KJ_IF_MAYBE (parcel, take(number)) parcel->sender->sendAlone(parcel->flight);
     }
   } else {
+    watch();
     size_t words = 0;
     size_t first = 0;
     for (size_t at = 0; at < leaving_.size(); ++at) {
@@ -122,7 +121,6 @@ void Courier::turnEnds() {
       first = at + 1;
       words = 0;
     }
-    watch();
   }
   leaving_.clear();
 }
@@ -165,9 +163,10 @@ void Courier::sendCall(size_t first, size_t last) {
       [this, numbers = std::vector<uint64_t>(leaving_.begin() + static_cast<std::ptrdiff_t>(first),
                                              leaving_.begin() + static_cast<std::ptrdiff_t>(last))](
           kj::Exception&& why) {
-        for (uint64_t number : numbers) {
-          KJ_IF_MAYBE (parcel, take(number)) parcel->sender->broke(parcel->flight, why);
-        }
+        for (uint64_t number : numbers) give(number, why);
+        // It took none of these, and can take others; or it is good for nothing any more.
+        ErrorCode code = faultOf(why).code;
+        if (code != ErrorCode::overloaded && code != ErrorCode::tooLarge) giveUp();
       }));
 }
 
@@ -196,7 +195,7 @@ void Courier::forget(uint64_t number) {
 
 void Courier::answered(schema::CourierReceiver::DeliverParams::Reader delivery) {
   auto list = delivery.getAnswers();
-  Answers answers(list);
+  Answers answers;
   for (auto answer : list) {
     KJ_IF_MAYBE (parcel, take(answer.getNumber())) {
       if (answer.isFault()) {
@@ -208,15 +207,25 @@ void Courier::answered(schema::CourierReceiver::DeliverParams::Reader delivery) 
   }
 }
 
-void Courier::breakAll(const kj::Exception& exception) {
-  while (!underWay_.empty()) {
-    uint64_t number = firstNumber_;
-    KJ_IF_MAYBE (parcel, take(number)) {
-      parcel->sender->broke(parcel->flight, exception);
-    } else {
-      break;  // the front is never one that was taken
-    }
+void Courier::give(uint64_t number, const kj::Exception& exception) {
+  KJ_IF_MAYBE (parcel, take(number)) {
+    if (parcel->batch == nullptr) return parcel->sender->broke(parcel->flight, exception);
+    // It has not left.
+    parcel->sender->broke(parcel->flight,
+                          exceptionOf({ErrorCode::unavailable, "the connection broke", ""}));
   }
+}
+
+// Those that are there by now: what their senders add meanwhile is not of this connection's past.
+void Courier::breakAll(const kj::Exception& exception) {
+  uint64_t end = firstNumber_ + underWay_.size();
+  for (uint64_t number = firstNumber_; number < end; ++number) give(number, exception);
+}
+
+// From now on every batch goes by itself. What became of those under way is not known.
+void Courier::giveUp() {
+  state_ = State::refused;
+  breakAll(KJ_EXCEPTION(DISCONNECTED, "the connection broke before the answer"));
 }
 
 void Courier::watch() {

@@ -74,6 +74,8 @@ private:
   kj::Maybe<Parcel> take(uint64_t number);
   void answered(schema::CourierReceiver::DeliverParams::Reader answers);
   void breakAll(const kj::Exception& exception);
+  void give(uint64_t number, const kj::Exception& exception);
+  void giveUp();
   void watch();
   void expire();
   void taskFailed(kj::Exception&& exception) override;

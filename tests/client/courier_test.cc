@@ -137,6 +137,24 @@ TEST_CASE("client/courier: a command that is due while its parcel is under way e
   for (uint64_t i = 0; i < kGroups; ++i) CHECK(codeOf(outcomes[i]) == (i == 1 ? "timeout" : "ok"));
 }
 
+TEST_CASE("client/courier: a call that is refused is made again, and the courier used on") {
+  Crowd crowd;
+  crowd.cluster.courierFault = Fault{ErrorCode::overloaded, "courier: answers wait", ""};
+  for (const Outcome& outcome : crowd.wait(crowd.putAll(3))) CHECK(outcome.ok());
+  for (const Outcome& outcome : crowd.wait(crowd.putAll(4))) CHECK(outcome.ok());
+  CHECK(crowd.cluster.deliveries.size() >= 2);
+  for (uint64_t i = 0; i < kGroups; ++i) CHECK(crowd.at(i).applied.size() == 2);
+}
+
+TEST_CASE("client/courier: one that is broken is used no more, and nothing waits for it") {
+  Crowd crowd;
+  crowd.cluster.courierFault = Fault{ErrorCode::unavailable, "courier: cannot deliver", ""};
+  for (const Outcome& outcome : crowd.wait(crowd.putAll(3), 1'000)) CHECK(outcome.ok());
+  for (const Outcome& outcome : crowd.wait(crowd.putAll(4), 1'000)) CHECK(outcome.ok());
+  CHECK(crowd.cluster.deliveries == std::vector<size_t>{kGroups});
+  for (uint64_t i = 0; i < kGroups; ++i) CHECK(crowd.at(i).applied.size() == 2);
+}
+
 TEST_CASE("client/courier: a client may go while its parcels are under way") {
   Crowd crowd;
   for (uint64_t i = 0; i < kGroups; ++i) crowd.at(i).fates = {Fate::hang};

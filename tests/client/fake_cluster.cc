@@ -151,6 +151,7 @@ public:
   kj::Promise<void> submit(SubmitContext context) override {
     auto parcels = context.getParams().getParcels();
     cluster_.deliveries.push_back(parcels.size());
+    if (cluster_.courierFault) return exceptionOf(*std::exchange(cluster_.courierFault, {}));
     for (auto parcel : parcels) take(parcel);
     return kj::READY_NOW;
   }

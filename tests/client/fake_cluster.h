@@ -79,6 +79,7 @@ public:
   bool tellsLeader = true;                 // findGroup says who leads
   bool couriers = true;                    // hosts know them
   std::vector<size_t> deliveries;          // parcels of each call of a courier
+  std::optional<Fault> courierFault;       // the next call of a courier gets it, and does nothing
   size_t statusAsked = 0;
   std::optional<Fault> statusFault;
 
