@@ -65,6 +65,7 @@ int run(int argc, char** argv) {
   addCallCommand(root, chosen);
   addStatusCommand(root, chosen);
   addTopCommand(root, chosen);
+  addEventsCommand(root, chosen);
 
   try {
     root.parse(argc, argv);

@@ -16,6 +16,7 @@ void addHostCommands(CLI::App& root, Chosen& chosen);
 void addPluginCommands(CLI::App& root, Chosen& chosen);
 void addGroupCommands(CLI::App& root, Chosen& chosen);
 void addCallCommand(CLI::App& root, Chosen& chosen);
+void addEventsCommand(CLI::App& root, Chosen& chosen);
 void addStatusCommand(CLI::App& root, Chosen& chosen);
 void addTopCommand(CLI::App& root, Chosen& chosen);
 void addPlaygroundCommands(CLI::App& root, Chosen& chosen);

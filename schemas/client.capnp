@@ -107,6 +107,32 @@ interface Group {
   # A new session, replicated. One that is not used for an hour of log time expires.
 
   describe @4 () -> (description :GroupDescription);
+
+  subscribe @5 (topicPrefix :Text, after :Types.Position, sink :EventSink) -> (subscription :Subscription);
+  # What the group's machine emits from then on and what it still keeps after that position, of topics that begin so: in
+  # the log's order, each once, pushed to `sink` until `subscription` is dropped. A group keeps its newest events, 16,384
+  # or 8 MiB of them. Position 0: all that is kept; index 2^64 - 1: only what comes from now on.
+}
+
+interface Subscription {
+  # Dropped when no more is wanted.
+
+  wait @0 () -> ();
+  # Never answered: it fails once nothing more comes from this host. Then subscribe again, at another.
+}
+
+interface EventSink {
+  # Who listens. At most four pushes are not answered at a time: answering is the credit for the next.
+
+  push @0 (events :List(Event), upTo :Types.Position, compacted :Bool, more :Bool) -> ();
+  # The first comes at once, also without events. `upTo` is where to begin again, at any host. `compacted`: before these,
+  # some are gone that the group does not keep any more. `more`: more is kept behind these.
+}
+
+struct Event {
+  position @0 :Types.Position;  # Of the command that emitted it; several may have one.
+  topic @1 :Text;
+  message @2 :Data;             # The machine's own.
 }
 
 struct Command {

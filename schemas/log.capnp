@@ -42,6 +42,9 @@ struct GroupState {
   counted @8 :Bool;        # both are; not in what was saved before there were checks
   plugin @9 :Text;         # sha256 of what wrote the machine's section, since a switch; empty: the group's first
   switchedAt @10 :UInt64;   # the entry that brought it
+  events @11 :List(Event);  # the newest, by position
+  lastEvent @12 :Types.Position;         # of all that there were
+  eventsForgotten @13 :Types.Position;   # the last that is not kept any more
 
   struct Session {
     id @0 :UInt64;
@@ -56,6 +59,12 @@ struct GroupState {
     code @3 :Types.ErrorCode;
     appCode @4 :Text;
     body @5 :Data;
+  }
+  struct Event {
+    index @0 :UInt64;    # of the command that told it
+    ordinal @1 :UInt32;
+    topic @2 :Data;
+    message @3 :Data;
   }
   struct Timer {
     timeUs @0 :Int64;   # of log time

@@ -6,6 +6,7 @@
 #include "host/api/batches.h"
 #include "host/api/faults.h"
 #include "host/api/plugin_service.h"
+#include "host/api/subscription.h"
 #include "host/api/words.h"
 #include "host/runtime/flat_words.h"
 
@@ -96,6 +97,36 @@ kj::Promise<void> GroupService::describe(DescribeContext context) {
   runtime::FlatReader words(Bytes::copyOf(plugin->description));
   description.setPlugin(words.root<schema::PluginDescription>());
   return kj::READY_NOW;
+}
+
+// Whoever listens to a replica here is served by it, whether or not it leads: positions are the
+// same everywhere.
+kj::Promise<void> GroupService::subscribe(SubscribeContext context) {
+  auto params = context.getParams();
+  std::string prefix(viewOf(params.getTopicPrefix()));
+  group::Position after{params.getAfter().getIndex(), params.getAfter().getOrdinal()};
+  if (prefix.size() > FLOTILLA_TOPIC_BYTES_MAX) {
+    return exceptionOf(ErrorCode::badRequest,
+                       "subscribe: a topic prefix of " + std::to_string(prefix.size()) +
+                           " bytes; at most " + std::to_string(FLOTILLA_TOPIC_BYTES_MAX));
+  }
+  schema::EventSink::Client sink = params.getSink();
+  context.releaseParams();
+  runtime::Router& router = session_->host().router();
+  if (!router.hears(group_, after)) {
+    return router.listen(group_, {std::move(prefix), after, kj::mv(sink)}, session_->forward())
+        .then([context](schema::Subscription::Client subscription) mutable {
+          context.getResults().setSubscription(kj::mv(subscription));
+        });
+  }
+  KJ_IF_MAYBE (listening, session_->listen()) {
+    context.getResults().setSubscription(kj::heap<Subscription>(
+        kj::addRef(*session_), kj::mv(*listening), group_, std::move(prefix), after, kj::mv(sink)));
+    return kj::READY_NOW;
+  }
+  return exceptionOf(ErrorCode::overloaded, "group " + name_ + ": this connection listens to " +
+                                                std::to_string(Session::kListeningMax) +
+                                                " groups already; drop some");
 }
 
 }  // namespace flotilla::api

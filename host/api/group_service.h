@@ -29,6 +29,7 @@ protected:
   kj::Promise<void> query(QueryContext context) override;
   kj::Promise<void> openSession(OpenSessionContext context) override;
   kj::Promise<void> describe(DescribeContext context) override;
+  kj::Promise<void> subscribe(SubscribeContext context) override;
 
 private:
   kj::Own<Session> session_;

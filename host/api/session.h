@@ -35,11 +35,30 @@ public:
   bool forward() const { return forward_; }
   Admission& admission() { return *admission_; }
 
+  // A place among those subscriptions that the connection may have; null: there is none left.
+  static constexpr size_t kListeningMax = 1024;
+  class Listening {
+  public:
+    explicit Listening(kj::Own<Session> session) : session_(kj::mv(session)) {
+      ++session_->listening_;
+    }
+    ~Listening() { --session_->listening_; }
+    KJ_DISALLOW_COPY(Listening);
+
+  private:
+    kj::Own<Session> session_;
+  };
+  kj::Maybe<kj::Own<Listening>> listen() {
+    if (listening_ >= kListeningMax) return nullptr;
+    return kj::heap<Listening>(kj::addRef(*this));
+  }
+
 private:
   runtime::Host& host_;
   runtime::Access access_;
   kj::Own<Admission> admission_;
   bool forward_;
+  size_t listening_ = 0;
 };
 
 }  // namespace flotilla::api

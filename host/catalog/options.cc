@@ -39,6 +39,8 @@ constexpr std::array kNumbers = {
     Number{"sleepAfterMs", 0, 86'400'000, &GroupOptions::sleepAfterMs, nullptr},
     Number{"digestEveryEntries", 0, 1'000'000'000, nullptr, &GroupOptions::digestEveryEntries},
     Number{"digestEveryMs", 0, 86'400'000, &GroupOptions::digestEveryMs, nullptr},
+    Number{"keepEvents", 1, 262'144, nullptr, &GroupOptions::keepEvents},
+    Number{"keepEventBytes", 4'096, 64 << 20, nullptr, &GroupOptions::keepEventBytes},
 };
 
 constexpr std::array kSwitches = {

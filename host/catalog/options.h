@@ -34,6 +34,10 @@ struct GroupOptions {
   uint64_t digestEveryEntries = 10000;
   uint32_t digestEveryMs = 60000;
 
+  // Of its machine's events, the newest: so many, and so many bytes of them with 64 for each.
+  uint64_t keepEvents = 16384;
+  uint64_t keepEventBytes = uint64_t{8} << 20;
+
   bool operator==(const GroupOptions&) const = default;
 };
 

@@ -55,6 +55,14 @@ public:
     wanted.push_back({timeUs, token});
     return true;
   }
+  bool emit(size_t, std::string_view topic, std::string_view message) override {
+    Event event{{}, Bytes::copyOf(topic), Bytes::copyOf(message)};
+    applier_.toldBytes_ += event.cost();
+    if (applier_.told_.size() >= FLOTILLA_EVENTS_MAX) return false;
+    if (applier_.toldBytes_ > FLOTILLA_EVENTS_BYTES_MAX) return false;
+    applier_.told_.push_back(std::move(event));
+    return true;
+  }
 
 private:
   void take(size_t place, ErrorCode code, std::string_view appCode, std::string_view body) {
@@ -62,6 +70,7 @@ private:
     Pending& pending = applier_.pending_[place];
     pending.answered = true;
     if (!applier_.wanted_.empty()) settleTimers(code == ErrorCode::none);
+    if (applier_.toldBytes_ != 0) settleEvents(place, code == ErrorCode::none);
     uint64_t& rolling = applier_.state_.answers;
     rolling = base::checksum(body, rolling + static_cast<uint64_t>(code));
     if (!appCode.empty()) rolling = base::checksum(appCode, rolling);
@@ -89,18 +98,25 @@ private:
     applier_.wanted_.clear();
   }
 
+  void settleEvents(size_t place, bool done) {
+    if (done) applier_.state_.events.add(applier_.run_[place].position, applier_.told_);
+    applier_.told_.clear();
+    applier_.toldBytes_ = 0;
+  }
+
   Applier& applier_;
   Applied& applied_;
 };
 
-Applier::Applier(ReplicaKey key, MachineFactory makeMachine)
-    : key_(key), makeMachine_(std::move(makeMachine)) {}
+Applier::Applier(ReplicaKey key, MachineFactory makeMachine, EventBounds events)
+    : key_(key), makeMachine_(std::move(makeMachine)), eventBounds_(events) {}
 
 Result<void> Applier::begin() {
   auto fresh = makeMachine_({});
   if (!fresh) return fresh.fault();
   machine_ = std::move(*fresh);
   state_ = GroupState{};
+  state_.events.bound(eventBounds_);
   fault_.reset();
   faultAt_ = {};
   return {};
@@ -129,6 +145,7 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
   if (auto rest = reader.finish(); !rest) return rest.fault();
   machine_ = std::move(*machine);
   state_ = std::move(fresh);
+  state_.events.bound(eventBounds_);
   fault_.reset();
   faultAt_ = {};
   return state_.at;
@@ -324,6 +341,8 @@ bool Applier::applyDigestCheck(raft::Index index, Applied& applied) {
 bool Applier::applyRun(Applied& applied) {
   if (run_.empty()) return true;
   wanted_.clear();
+  told_.clear();
+  toldBytes_ = 0;
   RunAnswers answers(*this, applied);
   Machine::ApplyEnd end = machine_->apply(run_.data(), run_.size(), answers);
   size_t done = std::min(end.applied, run_.size());
@@ -383,6 +402,7 @@ Queried Applier::query(const QueryRequest& request) {
       outcome_.body = Bytes::copyOf(text);
     }
     bool wakeAt(size_t, int64_t, uint64_t) override { return false; }
+    bool emit(size_t, std::string_view, std::string_view) override { return false; }
     bool answered = false;
 
   private:

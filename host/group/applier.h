@@ -57,7 +57,8 @@ public:
   // this host alone.
   using MachineFactory = std::function<Result<std::unique_ptr<Machine>>(const std::string& sha256)>;
 
-  Applier(ReplicaKey key, MachineFactory makeMachine);
+  // `events`: equal on all replicas of the group.
+  Applier(ReplicaKey key, MachineFactory makeMachine, EventBounds events = {});
 
   // A fresh, empty machine before the first entry. Needed before anything else, unless `install`.
   Result<void> begin();
@@ -109,6 +110,7 @@ private:
 
   ReplicaKey key_;
   MachineFactory makeMachine_;
+  const EventBounds eventBounds_;
   std::unique_ptr<Machine> machine_;
   GroupState state_;
   std::optional<Fault> fault_;
@@ -121,6 +123,8 @@ private:
   std::vector<MachineCommand> run_;
   std::vector<Pending> pending_;       // one for each command of run_
   std::vector<Timers::Timer> wanted_;  // by the command that is answered next
+  std::vector<Event> told_;            // the same
+  uint64_t toldBytes_ = 0;
   std::vector<Timers::Timer> due_;
   AnswerPage page_;
   DecodedEntry entry_;

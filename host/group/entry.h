@@ -29,9 +29,10 @@ enum class EntryKind : uint8_t {
   switchPlugin
 };
 
-// Which of them a host knows, for the catalog: 1 up to `timers`, 2 all. Nothing newer is proposed
-// before every host says that it knows it.
-constexpr uint32_t kEntriesVersion = 2;
+// Which of them a host knows, for the catalog: 1 up to `timers`, 2 all, 3 also what digests are
+// taken of since group states have events. Nothing newer is proposed before every host says that it
+// knows it.
+constexpr uint32_t kEntriesVersion = 3;
 
 Bytes encodeNoOp(int64_t timeUs);
 Bytes encodeConfiguration(int64_t timeUs, const raft::Configuration& configuration);

@@ -10,7 +10,7 @@
 namespace flotilla::group {
 namespace {
 
-constexpr uint32_t kCheckVersion = 2;  // of entries
+constexpr uint32_t kCheckVersion = 3;  // of entries; a host of 2 takes other digests
 constexpr uint64_t kReportAgainTicks = 20;
 constexpr uint32_t kReportsMax = 30;           // of one digest; then the next check will tell
 constexpr uint64_t kAsksMax = 30;              // for a snapshot, before the log alone is tried
@@ -57,6 +57,7 @@ void Group::tookDigests(const std::vector<DigestAt>& taken, uint64_t unchecked) 
   unchecked_ = unchecked;
   if (taken.empty()) return;
   checkedUs_ = ports_.clock.monotonicUs();
+  if (entriesVersion_ < kCheckVersion) return;  // a host of an older version has asked
   for (const DigestAt& own : taken) {
     digests_.add(core_.self(), own);
     reported_ = own;

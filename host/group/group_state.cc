@@ -42,6 +42,7 @@ Bytes GroupState::encodeWith(const raft::LogPoint& point, const raft::Configurat
   to.setSwitchedAt(switchedAt);
   sessions.save(to);
   timers.save(to);
+  events.save(to);
   kj::Array<capnp::word> words = capnp::messageToFlatArray(builder);
   auto bytes = words.asBytes();
   return Bytes::copyOf({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
@@ -73,6 +74,7 @@ Result<void> GroupState::decode(const Bytes& from) try {
   counted = state.getCounted();
   plugin = state.getPlugin().cStr();
   switchedAt = state.getSwitchedAt();
+  if (auto loaded = events.load(state); !loaded) return loaded.fault();
   return sessions.load(state);
 } catch (const kj::Exception& exception) {
   return unreadable(exception.getDescription().cStr());

@@ -7,6 +7,7 @@
 
 #include "flotilla/bytes.h"
 #include "flotilla/result.h"
+#include "host/group/events.h"
 #include "host/group/sessions.h"
 #include "host/group/timers.h"
 #include "host/raft/types.h"
@@ -22,6 +23,7 @@ struct GroupState {
   raft::ConfigurationAt configuration;  // the last one applied
   Sessions sessions;
   Timers timers;
+  Events events;
   uint64_t unchecked = 0;  // entries that may have changed something, since the last digest check
   uint64_t answers = 0;    // rolling digest of the machine's answers, since then
   std::string plugin;      // what wrote the machine's section, since a switch; empty: the first

@@ -199,6 +199,9 @@ public:
   // The command at `place`, which is to be answered next, wants to be woken then; forgotten where
   // its answer is an error. False: no more timers can be kept.
   virtual bool wakeAt(size_t place, int64_t timeUs, uint64_t token) = 0;
+  // It tells those who listen; likewise. Topic and message are within abi.h's bounds. False: one
+  // command cannot tell so much.
+  virtual bool emit(size_t place, std::string_view topic, std::string_view message) = 0;
 };
 
 // Takes a snapshot, or a machine's section of one, piece by piece.

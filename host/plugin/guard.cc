@@ -29,11 +29,12 @@ Reason::Reason()
                   to.text_ = to.coded_ ? lineOf(code) + ": " + lineOf(text) : lineOf(text);
                 }} {}
 
-AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count, bool setsTimers)
+AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count,
+                         Expected expected)
     : answers_(answers),
       firstPlace_(firstPlace),
       count_(count),
-      setsTimers_(setsTimers),
+      expected_(expected),
       callback_{
           sizeof callback_,
           this,
@@ -48,6 +49,9 @@ AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t coun
           },
           [](void* context, uint64_t place, int64_t timeUs, uint64_t token) noexcept {
             return static_cast<AnswerCheck*>(context)->takeTimer(place, timeUs, token) ? 0 : 1;
+          },
+          [](void* context, uint64_t place, flotilla_bytes topic, flotilla_bytes message) noexcept {
+            return static_cast<AnswerCheck*>(context)->takeEvent(place, topic, message) ? 0 : 1;
           }} {}
 
 bool AnswerCheck::inOrder(const char* what, uint64_t place) {
@@ -78,10 +82,24 @@ void AnswerCheck::takeError(uint64_t place, flotilla_bytes code, flotilla_bytes 
 
 bool AnswerCheck::takeTimer(uint64_t place, int64_t timeUs, uint64_t token) {
   if (!inOrder("set a timer for", place)) return false;
-  if (setsTimers_) return answers_.wakeAt(firstPlace_ + place, timeUs, token);
+  if (expected_.timers) return answers_.wakeAt(firstPlace_ + place, timeUs, token);
   problem_ =
       "set a timer, which commands do of machines that say FLOTILLA_TIMERS, and nothing else does";
   return false;
+}
+
+bool AnswerCheck::takeEvent(uint64_t place, flotilla_bytes topic, flotilla_bytes message) {
+  if (!inOrder("emitted an event for", place)) return false;
+  if (!expected_.events) {
+    problem_ = "emitted an event in a query; only commands do";
+    return false;
+  }
+  if (topic.size > FLOTILLA_TOPIC_BYTES_MAX || message.size > FLOTILLA_MESSAGE_BYTES_MAX) {
+    return false;
+  }
+  std::string_view name = viewOf(topic, FLOTILLA_TOPIC_BYTES_MAX);
+  if (name.find('\0') != std::string_view::npos) return false;
+  return answers_.emit(firstPlace_ + place, name, viewOf(message, FLOTILLA_MESSAGE_BYTES_MAX));
 }
 
 std::string AnswerCheck::problem(uint64_t claimed) const {

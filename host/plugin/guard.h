@@ -47,8 +47,8 @@ private:
   bool coded_ = false;
 };
 
-// Hands a run's answers and its timers on, and sees that there is one answer for each command, in
-// order.
+// Hands a run's answers, timers and events on, and sees that there is one answer for each command,
+// in order.
 //
 // Owner:  one call of apply or query.
 // Thread: the call's.
@@ -57,8 +57,12 @@ class AnswerCheck {
 public:
   static constexpr size_t kTextBytesMax = 64 * 1024;
 
-  // `setsTimers`: the machine has said that it does, and these are commands.
-  AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count, bool setsTimers);
+  // What beside answers is to be expected.
+  struct Expected {
+    bool timers = false;  // the machine says that it sets some
+    bool events = false;  // these are commands
+  };
+  AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count, Expected expected);
   AnswerCheck(const AnswerCheck&) = delete;
   AnswerCheck& operator=(const AnswerCheck&) = delete;
 
@@ -72,12 +76,13 @@ private:
   void takeResult(uint64_t place, flotilla_bytes segment);
   void takeError(uint64_t place, flotilla_bytes code, flotilla_bytes text);
   bool takeTimer(uint64_t place, int64_t timeUs, uint64_t token);
+  bool takeEvent(uint64_t place, flotilla_bytes topic, flotilla_bytes message);
   bool inOrder(const char* what, uint64_t place);
 
   group::Answers& answers_;
   size_t firstPlace_;
   size_t count_;
-  bool setsTimers_;
+  Expected expected_;
   size_t next_ = 0;
   std::string problem_;
   std::optional<std::string> fault_;

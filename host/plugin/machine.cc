@@ -169,7 +169,7 @@ public:
     if (row == nullptr || !row->query) return plugin_->fault(noSuchMethod(question, "query"));
     Bytes aligned;
     flotilla_command asked = commandOf(question, row->row, aligned);
-    AnswerCheck check(answers, 0, 1, false);
+    AnswerCheck check(answers, 0, 1, {});
     CrashMarks::Scope scope(marks_, replica_, true, question.position.index);
     int code = 1;
     std::string left =
@@ -296,7 +296,7 @@ private:
     }
     uint64_t applied = 0;
     if (known > 0) {
-      AnswerCheck check(answers, first, known, setsTimers());
+      AnswerCheck check(answers, first, known, {.timers = setsTimers(), .events = true});
       CrashMarks::Scope scope(marks_, replica_, false, run[0].position.index);
       std::string left = guarded([&] {
         applied = plugin_->descriptor->apply(machine_, commands.data(), known, check.callback(),

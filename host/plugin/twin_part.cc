@@ -30,6 +30,7 @@ constexpr const char* kTimersEnding = ".timers";
 constexpr uint64_t kRunMax = 40;
 constexpr uint64_t kWakeEvery = 25;  // calls: timers fire between runs, so no run goes past these
 constexpr size_t kTokensToldMax = 20;
+constexpr size_t kToldBytesMax = 64 << 10;  // of one call's events, as they are told
 constexpr int64_t kFirstTimeUs = 1'700'000'000'000'000;
 
 // Records on what was stdout; the plugin's own words go nowhere.
@@ -128,6 +129,8 @@ public:
     return true;
   }
 
+  bool emit(size_t, std::string_view, std::string_view) override { return true; }
+
 private:
   group::Timers& timers_;
   std::vector<group::Timers::Timer> wanted_;
@@ -144,12 +147,19 @@ public:
 
   void result(size_t place, std::string_view segment) override {
     KeepsTimers::result(place, segment);
-    tell(place, hashOf(segment), workload_.answerText(calls_[place], segment));
+    std::string text = workload_.answerText(calls_[place], segment) + told_;
+    tell(place, mixed(hashOf(segment), hashOf(std::exchange(told_, {}))), text);
   }
   void error(size_t place, std::string_view code, std::string_view text) override {
     KeepsTimers::error(place, code, text);
+    told_.clear();
     std::string said = "error " + std::string(code) + ": " + std::string(text);
     tell(place, hashOf(said), said);
+  }
+
+  bool emit(size_t, std::string_view topic, std::string_view message) override {
+    told_ += ", telling " + std::string(topic) + " " + hex(hashOf(message));
+    return told_.size() < kToldBytesMax;
   }
 
 private:
@@ -161,6 +171,7 @@ private:
   Workload& workload_;
   const std::vector<WorkloadCall>& calls_;
   uint64_t first_;
+  std::string told_;  // by the call that is answered next
 };
 
 // Owner: playTwinPart. Thread: one. Errors: said by the teller; then a call answers false.

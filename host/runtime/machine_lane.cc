@@ -69,6 +69,10 @@ void MachineLane::rest() {
   push(Rest{});
 }
 
+void MachineLane::look(EventsLook look) {
+  push(std::move(look));
+}
+
 void MachineLane::work() {
   {
     std::lock_guard lock(mutex_);
@@ -83,7 +87,9 @@ void MachineLane::work() {
   ++unweighedWorks_;
   publish();
   if (resting_) giveBack();
-  if (!answers.empty() && !closed_.load()) send(std::move(answers), std::exchange(soon_, false));
+  if (answers.empty() || closed_.load()) return;
+  if (applier_) answers.lastEvent = applier_->state().events.last();
+  send(std::move(answers), std::exchange(soon_, false));
 }
 
 // The group sleeps: what is kept for the next request is memory of thousands of lanes.
@@ -100,6 +106,12 @@ void MachineLane::send(Answers answers, bool soon) {
     std::shared_ptr<Replica> here = replica.lock();
     if (!here || here->broken()) return;
     group::Group& group = here->group();
+    EventReads& events = here->eventReads();
+    if (answers.lastEvent) events.stands(*answers.lastEvent);
+    for (const auto& each : answers.applied) {
+      if (each.fault) events.stopped(*each.fault);
+    }
+    for (auto& each : answers.seen) events.seen(std::move(each));
     for (auto& each : answers.applied) group.applied(std::move(each));
     for (auto& each : answers.queried) group.queried(std::move(each));
     for (auto& each : answers.saved) here->snapshotSaved(std::move(each));
@@ -130,8 +142,11 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                    for (const group::LogEntry& entry : request.entries) {
                      unweighedBytes_ += entry.payload.size();
                    }
+                   group::Position lastEvent = applier_->state().events.last();
                    answers.applied.push_back(applier_->apply(request));
-                   soon_ = soon_ || request.endWanted || answers.applied.back().fault;
+                   bool told = listened_ && applier_->state().events.last() != lastEvent;
+                   soon_ = soon_ || request.endWanted || answers.applied.back().fault || told;
+                   if (told) listened_ = false;
                  },
                  [&](group::QueryRequest& request) {
                    if (dead_) {
@@ -147,6 +162,7 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                  [&](group::InstallRequest& request) { carryOutInstall(request, answers); },
                  [&](Rest&) { resting_ = true; },
                  [&](Trial& trial) { carryOutTrial(trial); },
+                 [&](EventsLook& look) { carryOutLook(look, answers); },
              },
              job);
 }
@@ -226,7 +242,8 @@ void MachineLane::carryOutTrial(Trial& trial) {
 
 void MachineLane::carryOutBegin(Answers& answers) {
   applier_ = std::make_unique<group::Applier>(
-      order_.record->key, [this](const std::string& sha256) { return makeMachine(sha256); });
+      order_.record->key, [this](const std::string& sha256) { return makeMachine(sha256); },
+      order_.events);
   if (!dead_ && !order_.waits) {
     Result<void> begun =
         order_.machineAt.index == 0 ? applier_->begin() : loadFrom(order_.machineAt);
@@ -287,6 +304,17 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
   around_.saves.post(std::move(save));
 }
 
+void MachineLane::carryOutLook(const EventsLook& look, Answers& answers) {
+  std::optional<Fault> fault = dead_ ? dead_ : applier_->fault();
+  if (fault) {
+    answers.seen.push_back({look.id, *fault});
+    return;
+  }
+  listened_ = true;
+  answers.seen.push_back({look.id, applier_->state().events.read(look.after, look.topicPrefix,
+                                                                 EventReads::kReadBytesMax)});
+}
+
 void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers& answers) {
   group::InstallEnd end;
   end.generation = request.generation;
@@ -311,7 +339,8 @@ void MachineLane::publish() {
   bool weigh = resting_ || memoryBytes() == 0 || unweighedWorks_ >= kWeighedWorks ||
                unweighedBytes_ >= kWeighedBytes;
   if (weigh) {
-    memoryBytes_.store(applier_->machine()->memoryBytes(), std::memory_order_relaxed);
+    memoryBytes_.store(applier_->machine()->memoryBytes() + applier_->state().events.bytes(),
+                       std::memory_order_relaxed);
     unweighedWorks_ = 0;
     unweighedBytes_ = 0;
   }

@@ -17,6 +17,7 @@
 #include "host/group/ports.h"
 #include "host/raft/types.h"
 #include "host/runtime/apply_pool.h"
+#include "host/runtime/event_reads.h"
 
 namespace flotilla::store {
 class SnapshotFiles;
@@ -40,6 +41,7 @@ struct LaneOrder {
   raft::LogPoint machineAt;  // the snapshot to begin from; index 0: none
   uint64_t generation = 0;
   bool waits = false;  // for a peer's snapshot: no machine is made before it
+  group::EventBounds events = {};
 };
 
 // Opens the plugin, loads the newest snapshot, then carries out the group's requests in order, on
@@ -80,6 +82,8 @@ public:
   // Whether that plugin's machine could take over from this one as it is now. `done` is called on
   // the loop, if the replica is still there.
   void tryPlugin(std::string sha256, std::function<void(Result<void>)> done);
+  // What its events are after a position. Until they have come, it need not be asked again.
+  void look(EventsLook look);
 
   void work() override;
 
@@ -104,15 +108,18 @@ private:
     std::function<void(Result<void>)> done;
   };
   using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
-                           group::InstallRequest, Rest, Trial>;
+                           group::InstallRequest, Rest, Trial, EventsLook>;
   // What one stay of a worker brings home.
   struct Answers {
     std::vector<group::Applied> applied;
     std::vector<group::Queried> queried;
     std::vector<group::SnapshotSaved> saved;
     std::vector<group::InstallEnd> installed;
+    std::vector<EventsSeen> seen;
+    std::optional<group::Position> lastEvent;  // where its history ends after all of it
     bool empty() const {
-      return applied.empty() && queried.empty() && saved.empty() && installed.empty();
+      return applied.empty() && queried.empty() && saved.empty() && installed.empty() &&
+             seen.empty();
     }
   };
 
@@ -121,6 +128,7 @@ private:
   void carryOut(Job& job, Answers& answers);
   void carryOutBegin(Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
+  void carryOutLook(const EventsLook& look, Answers& answers);
   void carryOutInstall(const group::InstallRequest& request, Answers& answers);
   Result<const flotilla_descriptor*> descriptorOf(const std::string& sha256);
   Result<std::unique_ptr<group::Machine>> makeMachine(const std::string& sha256);
@@ -145,6 +153,7 @@ private:
   std::unique_ptr<group::Applier> applier_;
   bool resting_ = false;
   bool soon_ = false;            // somebody waits for what this work answers
+  bool listened_ = false;        // somebody waits for the next event
   uint32_t unweighedWorks_ = 0;  // since the machine was last asked for its memory
   uint64_t unweighedBytes_ = 0;
   std::optional<Fault> dead_;  // the machine could not be made or loaded

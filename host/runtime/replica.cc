@@ -139,7 +139,11 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
   state.unsoundBecause = record_->unsoundBecause;
 
   lane_ = std::make_shared<MachineLane>(
-      LaneOrder{record_, state.machineAt, state.state.generation, !sound},
+      LaneOrder{record_,
+                state.machineAt,
+                state.state.generation,
+                !sound,
+                {options_.keepEvents, options_.keepEventBytes}},
       MachineLane::Around{around_.pool, around_.inbox, around_.saves, around_.savePace,
                           around_.plugins, room_.snapshots(), around_.marks},
       weak_from_this());
@@ -185,6 +189,7 @@ void Replica::breakWith(Fault fault) {
   if (broken_) return;
   base::logError("group " + record_->name + ": " + fault.text + "; its replica here is stopped");
   broken_ = std::move(fault);
+  eventReads_.stopped(*broken_);
 }
 
 void Replica::tick() {
@@ -201,6 +206,7 @@ void Replica::tick() {
   if (watch) {
     group_->entriesKnown(around_.entriesVersion);
     handOverIfUseless();
+    sendListenersOn();
   }
   if (watch || seen() != before) touch();
 }
@@ -277,6 +283,13 @@ void Replica::recorded(const StoredReplica& written, const Result<void>& put) {
   touch();
 }
 
+// Those who listen here would wait for what does not come; another replica's machine may be sound.
+void Replica::sendListenersOn() {
+  if (!eventReads_.any() || tells()) return;
+  eventReads_.stopped({ErrorCode::unavailable,
+                       "its machine is " + std::string(nameOf(machineState())) + " here", ""});
+}
+
 // A leader whose machine cannot answer steps aside once; another's may be sound.
 void Replica::handOverIfUseless() {
   if (!group_->leads()) return;
@@ -333,6 +346,10 @@ MachineState Replica::machineState() const {
   if (busy > static_cast<int64_t>(options_.applyTimeoutMs) * 1000) return MachineState::stuck;
   if (!lane_->loaded()) return MachineState::loading;
   return busy > kSlowUs ? MachineState::slow : MachineState::running;
+}
+
+bool Replica::tells() const {
+  return group_ && machineState() <= MachineState::slow;
 }
 
 std::string Replica::faultText() const {

@@ -11,6 +11,7 @@
 #include "host/catalog/options.h"
 #include "host/group/group.h"
 #include "host/group/ports.h"
+#include "host/runtime/event_reads.h"
 #include "host/runtime/records.h"
 #include "host/runtime/volumes.h"
 
@@ -102,6 +103,11 @@ public:
   VolumeRoom& room() { return room_; }
   MachineLane& lane() const { return *lane_; }
 
+  // Those who listen to its machine's events, and whether they can here: not where it may differ
+  // from the others', or is stuck.
+  EventReads& eventReads() { return eventReads_; }
+  bool tells() const;
+
   void tick();
   void flush();  // Turn's: the end of this turn
   void snapshotSaved(group::SnapshotSaved saved);
@@ -131,6 +137,7 @@ private:
   raft::LogPoint newestSnapshot(const raft::LogShape& shape) const;
   void campaignIfPreferred();
   void handOverIfUseless();
+  void sendListenersOn();
   void tellOfDigests();
   void recordSoundness();
   void recorded(const StoredReplica& written, const Result<void>& put);
@@ -142,6 +149,7 @@ private:
   std::optional<Fault> broken_;
   std::shared_ptr<MachineLane> lane_;
   std::unique_ptr<group::Group> group_;
+  EventReads eventReads_;
   const uint32_t standAgainTicks_;
   uint32_t standAt_ = 0;  // tick from which on its group's preferred leader stands; 0: does not
   bool hadLeader_ = false;

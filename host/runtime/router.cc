@@ -300,4 +300,56 @@ kj::Promise<group::Outcome> Router::openSession(GroupRef group, bool forward) {
       });
 }
 
+Replica* Router::hearing(GroupRef group) const {
+  Replica* replica = host_.parts_->replicas.find(group.id);
+  bool here = replica != nullptr && replica->record().incarnation == group.incarnation;
+  return here && replica->tells() ? replica : nullptr;
+}
+
+bool Router::hears(GroupRef group, group::Position after) const {
+  Replica* replica = hearing(group);
+  if (replica == nullptr) return false;
+  return after.index != group::kEventsFromNow || replica->group().status().ready;
+}
+
+kj::Promise<group::EventsRead> Router::events(GroupRef group, group::Position after,
+                                              std::string topicPrefix, bool waits) {
+  Replica* replica = hearing(group);
+  if (replica == nullptr) {
+    return net::gone("its replica here has stopped or gone");
+  }
+  // Who waits does not keep a replica that is removed.
+  auto look = [weak = replica->weak_from_this(), after,
+               prefix = std::move(topicPrefix)]() -> kj::Promise<group::EventsRead> {
+    std::shared_ptr<Replica> here = weak.lock();
+    if (!here) return net::gone("its replica here has gone");
+    return here->eventReads().look(here->lane(), after, prefix);
+  };
+  if (!waits) return look();
+  return replica->eventReads().past(after).then(std::move(look));
+}
+
+kj::Promise<schema::Subscription::Client> Router::listen(GroupRef group, Wish wish, bool forward) {
+  uint64_t host = leaderHost(group.id);
+  if (!forward || host == 0 || host == host_.id()) {
+    group::Outcome refused = refusal(group);
+    return net::refusal(refused.code, std::string(refused.body.view()));
+  }
+  return remote(host, group)
+      .then([wish = kj::mv(wish)](
+                schema::Group::Client remote) mutable -> kj::Promise<schema::Subscription::Client> {
+        auto request = remote.subscribeRequest();
+        request.setTopicPrefix(wish.topicPrefix);
+        request.getAfter().setIndex(wish.after.index);
+        request.getAfter().setOrdinal(wish.after.ordinal);
+        request.setSink(kj::mv(wish.sink));
+        return request.send().then([](auto response) { return response.getSubscription(); });
+      })
+      .catch_(
+          [this, group](kj::Exception&& exception) -> kj::Promise<schema::Subscription::Client> {
+            hints_.erase(group.id);
+            return net::refusal(net::faultOf(exception));
+          });
+}
+
 }  // namespace flotilla::runtime

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
 #include <vector>
 
 #include <kj/async.h>
 
+#include "host/group/events.h"
 #include "host/group/ports.h"
 #include "schemas/peer.capnp.h"
 
@@ -53,6 +55,21 @@ public:
   // A session's id, as an outcome whose `position.index` it is.
   kj::Promise<group::Outcome> openSession(GroupRef group, bool forward);
 
+  // Whether a replica here can be listened to; else `listen` asks another host to push to `sink`.
+  // What comes from now on is told by one that knows when now is.
+  bool hears(GroupRef group, group::Position after) const;
+  // What a machine has told after a position, of the replica here. `waits`: once there is something
+  // after it; else as it is. Rejected where that replica has stopped or gone.
+  kj::Promise<group::EventsRead> events(GroupRef group, group::Position after,
+                                        std::string topicPrefix, bool waits);
+  struct Wish {
+    std::string topicPrefix;
+    group::Position after;
+    schema::EventSink::Client sink;
+  };
+  // Rejected where no host is known that could.
+  kj::Promise<schema::Subscription::Client> listen(GroupRef group, Wish wish, bool forward);
+
   // The host that leads the group as far as is known here; 0: not known.
   uint64_t leaderHost(uint64_t group) const;
 
@@ -64,6 +81,7 @@ private:
   kj::Promise<Outcomes> forwardCalls(uint64_t host, GroupRef group, std::vector<group::Call> calls,
                                      bool commands, group::Freshness freshness);
   void learn(uint64_t group, const Outcomes& outcomes);
+  Replica* hearing(GroupRef group) const;
   kj::Promise<schema::Group::Client> remote(uint64_t host, GroupRef group);
   // What a call gets that cannot be carried anywhere.
   group::Outcome refusal(GroupRef group) const;

@@ -87,6 +87,12 @@ capnp::Capability::Client GroupClient::service() {
   return newService(kj::addRef(*this));
 }
 
+kj::Own<Listener> GroupClient::subscribe(std::string topicPrefix, Position after,
+                                         Listener::Listen listen) {
+  return kj::refcounted<Listener>(kj::addRef(*hosts_), kj::addRef(*route_), std::move(topicPrefix),
+                                  after, kj::mv(listen));
+}
+
 size_t GroupClient::unanswered() const {
   return commands_.unanswered() + queries_.unanswered();
 }

@@ -13,6 +13,7 @@
 #include "sdk/client/description.h"
 #include "sdk/client/hosts.h"
 #include "sdk/client/lane.h"
+#include "sdk/client/listener.h"
 #include "sdk/client/outcome.h"
 #include "sdk/client/route.h"
 
@@ -59,6 +60,9 @@ public:
   typename T::Client as() {
     return service().castAs<T>();
   }
+
+  // What the machine emits after a position, of topics that begin so; see Listener.
+  kj::Own<Listener> subscribe(std::string topicPrefix, Position after, Listener::Listen listen);
 
   // Commands and queries that wait or are under way.
   size_t unanswered() const;

@@ -24,8 +24,16 @@ extern "C" {
 
 #define FLOTILLA_ABI_MAGIC UINT64_C(0x616c6c69746f6c66)  // "flotilla"
 #define FLOTILLA_ABI_MAJOR 1u      // another major: not one struct can be relied upon
-#define FLOTILLA_ABI_MINOR 1u      // a host takes its own minor and lower ones
+#define FLOTILLA_ABI_MINOR 2u      // a host takes its own minor and lower ones
 #define FLOTILLA_SDK_VERSION 100u  // major * 10000 + minor * 100 + patch: 0.1.0
+
+// Of what one event carries, and of what one command may emit, FLOTILLA_EVENT_COST for each counted
+// in. Since ABI 1.2
+#define FLOTILLA_TOPIC_BYTES_MAX 255u
+#define FLOTILLA_MESSAGE_BYTES_MAX 65536u
+#define FLOTILLA_EVENTS_MAX 256u
+#define FLOTILLA_EVENTS_BYTES_MAX 1048576u
+#define FLOTILLA_EVENT_COST 64u
 
 // Bytes that belong to whoever hands them over.
 typedef struct flotilla_bytes {
@@ -81,6 +89,11 @@ typedef struct flotilla_answers {
   // `timeUs`, exactly once, never earlier. Where the command ends with an error it does not. 0:
   // taken; else too many are pending in this group.
   int (*wakeAt)(void* context, uint64_t place, int64_t timeUs, uint64_t token);
+  // Since ABI 1.2. Before the command at `place` is answered: tells those who listen to this group,
+  // once the command has ended without an error. 0: taken; else the topic or the message is longer
+  // than FLOTILLA_TOPIC_BYTES_MAX and FLOTILLA_MESSAGE_BYTES_MAX, the topic has a NUL, or the
+  // command has told FLOTILLA_EVENTS_MAX or FLOTILLA_EVENTS_BYTES_MAX already.
+  int (*emit)(void* context, uint64_t place, flotilla_bytes topic, flotilla_bytes message);
 } flotilla_answers;
 
 // Takes the reason why a call gave nothing. `code` is the author's, or empty for a fault.

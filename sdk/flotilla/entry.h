@@ -4,6 +4,7 @@
 #include <compare>
 #include <concepts>
 #include <cstdint>
+#include <string_view>
 
 #include "flotilla/abi.h"
 #include "flotilla/error.h"
@@ -23,7 +24,7 @@ struct Position {
 // why it is all that a machine may use: no clock, random numbers, threads, files or globals.
 //
 // Thread: the handler's. Dies with the call.
-// Errors: wakeAt throws Error `tooManyTimers`.
+// Errors: wakeAt throws Error `tooManyTimers`, emit throws Error `badEvent`.
 class Entry {
 public:
   Entry(const flotilla_command& command, const flotilla_answers& answers, uint64_t place)
@@ -46,6 +47,20 @@ public:
     noteTimers<Token>();
     int refused = answers_.wakeAt(answers_.context, place_, timeUs, static_cast<uint64_t>(token));
     if (refused != 0) throw Error("tooManyTimers", "too many timers of this group are pending");
+  }
+
+  // Tells those who listen to this group, once the command is done: exactly what it did, in the
+  // log's order. A command that ends with an Error tells nothing. Topics are text, "orders/17";
+  // listeners ask for those that begin in some way. The group keeps the newest events for those
+  // who come later, and no more: who must not miss any keeps them in a Table.
+  void emit(std::string_view topic, std::string_view message) const {
+    int refused = answers_.emit(answers_.context, place_, {topic.data(), topic.size()},
+                                {message.data(), message.size()});
+    if (refused == 0) return;
+    throw Error(
+        "badEvent",
+        "a topic is text of at most 255 bytes, a message has at most 65536, and one command "
+        "tells at most 256 events of 1 MiB together");
   }
 
 private:

@@ -116,6 +116,9 @@ public:
     timeUs = limitUs;
     return fired;
   }
+  // What was told so far, in order: topic and message.
+  std::vector<std::pair<std::string, std::string>> events;
+
   // Pending, by the time when they are due: tokens.
   const std::multimap<int64_t, uint64_t>& timers() const { return timers_; }
 
@@ -159,7 +162,9 @@ private:
     std::string code;
     std::string body;
     std::optional<std::string> fault;
-    std::vector<std::pair<int64_t, uint64_t>> wanted;  // timers
+    std::vector<std::pair<int64_t, uint64_t>> wanted;       // timers
+    std::vector<std::pair<std::string, std::string>> told;  // events
+    uint64_t toldBytes = 0;
   };
 
   flotilla_command next(uint32_t row, uint32_t kind) {
@@ -214,6 +219,18 @@ private:
           to.wanted.emplace_back(dueUs, token);
           if (!Wakes<Machine>) to.fault = "sets a timer and has no wake to be called then";
           return 0;
+        },
+        [](void* context, uint64_t, flotilla_bytes topic, flotilla_bytes message) {
+          bool fits = topic.size <= FLOTILLA_TOPIC_BYTES_MAX &&
+                      message.size <= FLOTILLA_MESSAGE_BYTES_MAX &&
+                      kString(topic).find('\0') == std::string::npos;
+          if (!fits) return 1;
+          Heard& to = *static_cast<Heard*>(context);
+          to.toldBytes += FLOTILLA_EVENT_COST + topic.size + message.size;
+          if (to.told.size() >= FLOTILLA_EVENTS_MAX) return 1;
+          if (to.toldBytes > FLOTILLA_EVENTS_BYTES_MAX) return 1;
+          to.told.emplace_back(kString(topic), kString(message));
+          return 0;
         }};
     if (kind == FLOTILLA_COMMAND) {
       instance_->apply(&command, 1, answers, nullptr);
@@ -221,7 +238,9 @@ private:
       instance_->query(command, answers);
     }
     bool done = !heard.fault && heard.code.empty();
-    if (done) timers_.insert(heard.wanted.begin(), heard.wanted.end());
+    if (!done) return heard;
+    timers_.insert(heard.wanted.begin(), heard.wanted.end());
+    for (auto& event : heard.told) events.push_back(std::move(event));
     return heard;
   }
 

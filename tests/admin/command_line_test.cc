@@ -76,7 +76,8 @@ TEST_CASE("admin/main: each command explains itself in the golden words") {
                               "group rebuild",
                               "group upgrade",
                               "call",
-                              "status"}) {
+                              "status",
+                              "events"}) {
     checkHelp(command);
   }
 }
@@ -116,6 +117,8 @@ TEST_CASE("admin/main: a wrong command line is one line on stderr and exit 2") {
            {"call g put --lines key=a",
             "flotilla call: --lines: takes parameters from standard input alone; leave out "
             "\"key=a\"\n"},
+           {"events g --after 5/",
+            "flotilla events: --after \"5/\": no position; write it as INDEX or INDEX/ORDINAL\n"},
            {"status",
             "flotilla status: no token; name its file with --token or FLOTILLA_TOKEN, or start a "
             "playground\n"},

@@ -19,6 +19,11 @@ void fillFault(schema::Fault::Builder out, const Fault& fault) {
   out.setText(fault.text);
 }
 
+class Subscription final : public schema::Subscription::Server {
+public:
+  kj::Promise<void> wait(WaitContext) override { return kj::NEVER_DONE; }
+};
+
 class Group final : public schema::Group::Server {
 public:
   Group(FakeCluster& cluster, uint64_t host, std::string name, uint64_t incarnation)
@@ -80,6 +85,15 @@ public:
     methods[0].setInterfaceId(capnp::typeId<schema::Gate>());
     methods[0].setName("login");
     methods[0].setKind(schema::MethodKind::COMMAND);
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> subscribe(SubscribeContext context) override {
+    auto params = context.getParams();
+    group().listeners.push_back({host_, params.getTopicPrefix().cStr(),
+                                 params.getAfter().getIndex(),
+                                 std::make_shared<schema::EventSink::Client>(params.getSink())});
+    context.getResults().setSubscription(kj::heap<Subscription>());
     return kj::READY_NOW;
   }
 
@@ -219,6 +233,7 @@ public:
   }
 
   kj::Promise<void> countGroups(CountGroupsContext context) override {
+    if (cluster_.silent.contains(host_)) return kj::NEVER_DONE;
     context.getResults().setGroups(cluster_.groups.size());
     return kj::READY_NOW;
   }

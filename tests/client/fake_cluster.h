@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -51,6 +52,15 @@ struct FakeGroup {
   std::function<void(schema::PluginDescription::Builder)> describe;
   std::function<std::string(uint16_t method, std::string_view params)> answer;
 
+  // Who listens to its events; a test pushes to them by hand.
+  struct Listened {
+    uint64_t host = 0;
+    std::string topicPrefix;
+    uint64_t afterIndex = 0;
+    std::shared_ptr<schema::EventSink::Client> sink;
+  };
+  std::vector<Listened> listeners;
+
   // The fault that the next commands get, each once.
   std::vector<Fault> faults;
 };
@@ -80,6 +90,7 @@ public:
   bool couriers = true;                    // hosts know them
   std::vector<size_t> deliveries;          // parcels of each call of a courier
   std::optional<Fault> courierFault;       // the next call of a courier gets it, and does nothing
+  std::set<uint64_t> silent;               // hosts that do not answer countGroups
   size_t statusAsked = 0;
   std::optional<Fault> statusFault;
 

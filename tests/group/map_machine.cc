@@ -67,6 +67,18 @@ MapMachine::ApplyEnd MapMachine::apply(const group::MachineCommand* all, size_t 
         }
         break;
       }
+      case 9:
+      case 10: {
+        size_t space = params.find(' ');
+        bool taken = answers.emit(i, params.substr(0, space), params.substr(space + 1)) &&
+                     answers.emit(i, params.substr(0, space), "again");
+        if (it.method == 10 || !taken) {
+          answers.error(i, taken ? "refused" : "full", "told nothing");
+        } else {
+          answers.result(i, "told");
+        }
+        break;
+      }
       default:
         return {i, Fault{ErrorCode::faulted, "no such method", {}}};
     }
@@ -136,7 +148,7 @@ Result<void> MapMachine::load(group::SnapshotSource& source) {
 std::optional<group::Machine::MethodKind> MapMachine::kindOf(uint64_t interfaceId,
                                                              uint16_t method) const {
   bool newcomer = !version.empty() && version.front() == kNewcomer;
-  if (interfaceId != kMapInterface || method > (newcomer ? 8 : 7)) return {};
+  if (interfaceId != kMapInterface || method > 10 || (method == 8 && !newcomer)) return {};
   return method == 1 || method == 7 ? MethodKind::query : MethodKind::command;
 }
 

@@ -21,7 +21,8 @@ constexpr char kSleepless = 'c';  // takes no timers
 // Methods: 0 put "key=value" (answers how many commands came before it), 1 get "key" (a query),
 // 2 refuse (an author's error), 3 break (a fault), 4 stamp (answers "time seed session"),
 // 5 wake "time token" (an author's error where that is refused), 6 the same and then an author's
-// error, 7 break (a query). Params may have NULs at their end, to fill words.
+// error, 7 break (a query), 9 tell "topic message" two events of the topic, 10 the same and then an
+// author's error. Params may have NULs at their end, to fill words.
 //
 // A timer adds "token@time " to what is kept under "woken". Tokens from 1000 on set another, 1000
 // less, a millisecond on; 666 breaks; 777 sets another and then errs.

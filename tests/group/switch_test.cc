@@ -76,6 +76,33 @@ TEST_CASE("group/switch: all move at one entry, and a replay does what was done"
   expectAll(trio, kNext, 10);
 }
 
+TEST_CASE("group/switch: what was told before it is still told after it") {
+  Trio trio(3, plain());
+  raft::ReplicaId leader = trio.elect();
+  REQUIRE(trio.run(leader, mapCall(9, "t before")).ok());
+  REQUIRE(switchTo(trio, leader, kNext).ok());
+  REQUIRE(trio.run(leader, mapCall(9, "t after")).ok());
+  auto expectTold = [&]() {
+    for (raft::ReplicaId id = 1; id <= 3; ++id) {
+      CAPTURE(id);
+      auto told = trio.at(id).applier->state().events.read({}, "t", 1 << 20).events;
+      REQUIRE(told.size() == 4);
+      CHECK(told[0].message.view() == "before");
+      CHECK(told[2].message.view() == "after");
+      CHECK(told[0].position < told[2].position);
+    }
+  };
+  trio.tickAll(2);
+  expectTold();
+  for (raft::ReplicaId id = 1; id <= 3; ++id) {
+    trio.crash(id);
+    trio.start(id);
+  }
+  trio.elect();
+  trio.tickAll(5);
+  expectTold();
+}
+
 TEST_CASE("group/switch: a snapshot is loaded by what has written it") {
   Trio trio(3, plain());
   raft::ReplicaId leader = trio.elect();
@@ -173,7 +200,7 @@ TEST_CASE("group/switch: a version without wake is refused while timers are pend
 
 TEST_CASE("group/switch: refused until every host knows its entry") {
   group::GroupOptions options = plain();
-  options.entriesVersion = group::kEntriesVersion - 1;
+  options.entriesVersion = 1;
   Trio trio(3, options);
   raft::ReplicaId leader = trio.elect();
   CHECK(switchTo(trio, leader, kNext).code == ErrorCode::unavailable);

@@ -20,6 +20,7 @@ public:
   void result(size_t, std::string_view segment) override { bytes += segment.size(); }
   void error(size_t, std::string_view, std::string_view) override { ++errors; }
   bool wakeAt(size_t, int64_t, uint64_t) override { return false; }
+  bool emit(size_t, std::string_view, std::string_view) override { return false; }
   uint64_t bytes = 0;
   uint64_t errors = 0;
 };

@@ -38,6 +38,12 @@ public:
     return true;
   }
 
+  bool emit(size_t place, std::string_view topic, std::string_view message) override {
+    if (full) return false;
+    events.push_back(std::to_string(place) + " " + std::string(topic) + " " + std::string(message));
+    return true;
+  }
+
   struct Timer {
     size_t place = 0;
     int64_t timeUs = 0;
@@ -46,7 +52,8 @@ public:
   };
   std::vector<One> all;
   std::vector<Timer> timers;
-  bool full = false;  // no more timers are taken
+  std::vector<std::string> events;  // place, topic, message
+  bool full = false;                // no more timers and events are taken
 
 private:
   One& at(size_t place) {

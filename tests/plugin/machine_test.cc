@@ -278,6 +278,10 @@ TEST_CASE("plugin/machine: whatever breaks the boundary stops the machine with a
            Case{"far timer",
                 "set a timer for place 99 of a run of 2 where place 1 was next; places are "
                 "answered in order, each once"},
+           Case{"far event",
+                "emitted an event for place 99 of a run of 2 where place 1 was next; places are "
+                "answered in order, each once"},
+           Case{"long event", "refused"},
            Case{"fault", "on purpose"},
        }) {
     CAPTURE(one.key);
@@ -329,6 +333,9 @@ TEST_CASE("plugin/machine: timers cross the boundary with their place, and come 
   CHECK(machine->apply(run.data(), run.size(), heard).applied == 3);
   CHECK(heard.timers == std::vector<Heard::Timer>{{0, 1500, 7}, {2, 1100, 9}});
   CHECK(heard.all[1].code == "badTime");
+  REQUIRE(heard.events.size() == 2);
+  CHECK(heard.events[0] == "0 alarms/set " + std::string("\7\0\0\0\0\0\0\0", 8));
+  CHECK(heard.events[1] == "2 alarms/set " + std::string("\11\0\0\0\0\0\0\0", 8));
 
   std::vector<group::MachineCommand> timers{wakeAt(4, 9), wakeAt(4, 7), wakeAt(4, 7)};
   Heard woken;

@@ -118,7 +118,7 @@ TEST_CASE("plugin/probe: what is no plugin is refused in plain words") {
 
 TEST_CASE("plugin/probe: another build's plugin is refused with both versions") {
   CHECK(refusal(badFile("bad_abi")) ==
-        "built for ABI 2.1, this host has ABI 1.1; build it against this host's sdk/");
+        "built for ABI 2.1, this host has ABI 1.2; build it against this host's sdk/");
   CHECK(refusal(badFile("bad_magic")) ==
         "its descriptor is none of Flotilla's (wrong magic); build it with sdk/flotilla/abi.h");
   CHECK(refusal(badFile("bad_capnp")) ==
@@ -152,7 +152,7 @@ TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that 
   };
   for (const Case& one : {
            Case{"minor",
-                "built for ABI 1.99, this host has ABI 1.1; build it against this host's sdk/"},
+                "built for ABI 1.99, this host has ABI 1.2; build it against this host's sdk/"},
            Case{"size", "its descriptor has 16 bytes, ABI 1.0 has "},
            Case{"null", "flotilla_plugin gave null; it must give its descriptor"},
            Case{"name", "its name is \"Bad Name\"; needs [a-z0-9][a-z0-9._-]{0,62}"},
@@ -260,5 +260,5 @@ TEST_CASE("plugin/library: a refusal names the file also without a child") {
   REQUIRE_FALSE(library.ok());
   CHECK(library.fault().text ==
         "plugin " + badFile("bad_abi") +
-            ": built for ABI 2.1, this host has ABI 1.1; build it against this host's sdk/");
+            ": built for ABI 2.1, this host has ABI 1.2; build it against this host's sdk/");
 }

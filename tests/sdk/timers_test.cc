@@ -53,6 +53,10 @@ TEST_CASE("sdk/harness: timers fire in order as time moves on, those they set in
   CHECK(clock.advance(1) == 1);
   CHECK(clock.rung() == 4);
   CHECK(clock.timers().empty());
+  REQUIRE(clock.events.size() == 6);
+  CHECK(clock.events[1].first == "alarms/set");
+  CHECK(clock.events[2].first == "alarms/rung");
+  CHECK(clock.events[2].second == std::string("\2\0\0\0\0\0\0\0", 8));
 }
 
 TEST_CASE("sdk/harness: a command that fails sets no timer, nor does a timer that fails") {
@@ -64,6 +68,32 @@ TEST_CASE("sdk/harness: a command that fails sets no timer, nor does a timer tha
   CHECK(clock.advance(10) == 1);
   CHECK(clock.timers().empty());
   CHECK(clock.digest() == digest);
+  CHECK(clock.events.size() == 1);  // of the one that set it
+}
+
+TEST_CASE("sdk/harness: an event that no listener could be told is the author's error") {
+  class Teller {
+  public:
+    void add(const flotilla::Entry& entry, Counter::AddParams::Reader in,
+             Counter::AddResults::Builder) {
+      entry.emit(in.getName().cStr(), std::string(static_cast<size_t>(in.getBy()), 'm'));
+    }
+    void read(const flotilla::View&, Counter::ReadParams::Reader,
+              Counter::ReadResults::Builder) const {}
+  };
+  Harness<Teller> teller({FLOTILLA_HANDLERS(Teller, add, read)});
+  auto tell = [&](const std::string& topic, int64_t bytes) {
+    return teller
+        .call<&Teller::add>([&](auto in) {
+          in.setName(topic);
+          in.setBy(bytes);
+        })
+        .code();
+  };
+  CHECK(tell("orders/1", 65536) == "");
+  CHECK(tell("orders/1", 65537) == "badEvent");
+  CHECK(tell(std::string(256, 't'), 1) == "badEvent");
+  CHECK(teller.events.size() == 1);
 }
 
 TEST_CASE("sdk/harness: timers outlive a restart, for the host keeps them") {

@@ -63,6 +63,13 @@ struct GroupFacts {
   std::map<group::Position, uint64_t> rings;
   uint64_t lastAlarmOrder = 0;
 
+  // What machines told, by the command that did: one event each.
+  struct Told {
+    std::string topic;
+    std::string message;
+  };
+  std::map<group::Position, Told> events;
+
   const raft::Configuration& committedConfiguration() const {
     return configurations.rbegin()->second;
   }

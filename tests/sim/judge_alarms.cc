@@ -8,6 +8,10 @@ std::string at(group::Position position) {
   return std::to_string(position.index) + "." + std::to_string(position.ordinal);
 }
 
+std::string messageOf(uint64_t alarm) {
+  return {reinterpret_cast<const char*>(&alarm), sizeof alarm};
+}
+
 std::string nameOfAlarm(uint64_t alarm) {
   return "alarm " + std::to_string(alarm);
 }
@@ -32,7 +36,9 @@ void Judge::alarmSet(group::ReplicaKey replica, const group::MachineCommand& com
   }
   bool fails = what.fails == AlarmCommand::Fails::setting;
   if (done == fails) return fail(nameOf(replica), nameOfAlarm(what.alarm) + " has another end");
-  if (fresh && done) awaitAlarm(known, alarm, command.timeUs + what.inUs);
+  if (!fresh || !done) return;
+  known.events.insert({command.position, {"alarms/set", messageOf(what.alarm)}});
+  awaitAlarm(known, alarm, command.timeUs + what.inUs);
 }
 
 void Judge::alarmRang(group::ReplicaKey replica, const group::MachineCommand& command, bool done) {
@@ -62,6 +68,7 @@ void Judge::alarmRang(group::ReplicaKey replica, const group::MachineCommand& co
   ++report_[Count::timersFired];
   known.alarmsDue.erase(known.alarmsDue.begin());
   alarm.waits = false;
+  if (done) known.events.insert({command.position, {"alarms/rung", messageOf(command.token)}});
   if (!done || alarm.what.again == 0) return;
   --alarm.what.again;
   awaitAlarm(known, alarm, command.timeUs + alarm.what.inUs);

@@ -132,7 +132,8 @@ std::string idleness(const Report& all) {
                               {Count::lostMessages, 1000}, {Count::sleeps, 300},
                               {Count::timersFired, 1000},  {Count::arrivalsBroken, 20},
                               {Count::chunksKept, 10},     {Count::chunksCopied, 3},
-                              {Count::chunksDamaged, 5}};
+                              {Count::chunksDamaged, 5},   {Count::eventsHeard, 2000},
+                              {Count::eventsMissed, 100}};
   uint64_t seeds = all[Count::seeds];
   if (seeds < 50) return "";
   for (const Least& least : kLeast) {

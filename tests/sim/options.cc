@@ -98,6 +98,12 @@ void drawLazy(Options& to) {
   to.makesRoom = dice.chance(500);
 }
 
+// How far back those who listen to alarms can be told, from dice of its own.
+void drawEvents(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 5);
+  if (dice.chance(600)) to.keepEvents = 1 + dice.below(dice.chance(500) ? 8 : 100);
+}
+
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
 // From dice of its own, as sleep.
@@ -166,6 +172,7 @@ Options optionsOf(uint64_t seed) {
   drawLazy(to);
   drawSoundness(to);
   drawUpgrades(to);
+  drawEvents(to);
   return to;
 }
 
@@ -198,7 +205,7 @@ std::string describe(const Options& o) {
   add("everySnapshot", o.everySnapshot), add("poison", o.poison);
   add("digestEveryEntries", o.digestEveryEntries), add("digestEveryUs", o.digestEveryUs);
   add("everyStray", o.everyStray), add("everyRebuild", o.everyRebuild);
-  add("everyUpgrade", o.everyUpgrade);
+  add("everyUpgrade", o.everyUpgrade), add("keepEvents", o.keepEvents);
   add("clients", o.clients), add("lanes", o.lanes), add("stamped", o.stamped);
   add("reads", o.reads), add("staleReads", o.staleReads), add("leases", o.leases);
   add("valueBytesMax", o.valueBytesMax), add("thinkUsMax", o.thinkUsMax);

@@ -45,6 +45,8 @@ enum class Count : size_t {
   replaced,  // replicas of lost disks
   sleeps,    // of replicas
   timersFired,
+  eventsHeard,
+  eventsMissed,    // times that a listener was told that some are gone
   arrivalsBroken,  // attempts to bring a snapshot
   chunksKept,      // that had come with an earlier attempt
   chunksCopied,    // that older files here had
@@ -93,6 +95,8 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "replaced",
     "sleeps",
     "timersFired",
+    "eventsHeard",
+    "eventsMissed",
     "arrivalsBroken",
     "chunksKept",
     "chunksCopied",

@@ -7,6 +7,7 @@
 #include "host/raft/membership.h"
 #include "tests/sim/alarm_setters.h"
 #include "tests/sim/clients.h"
+#include "tests/sim/event_listeners.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/operators.h"
 #include "tests/sim/sim_machine.h"
@@ -89,6 +90,8 @@ void compare(World& world) {
       std::string state = std::to_string(soundDigestOf(*applier.machine()).value_or(0)) + " " +
                           std::to_string(applier.state().timeUs) + " " +
                           std::to_string(applier.state().timers.size()) + " " +
+                          std::to_string(applier.state().events.size()) + " " +
+                          std::to_string(applier.state().events.last().index) + " " +
                           std::to_string(applier.state().sessions.size()) + " " +
                           std::to_string(applier.state().sessions.answerCount());
       uint64_t checksum = base::checksum(state, applier.at().index);
@@ -119,8 +122,10 @@ void liveThrough(World& world, Clients& clients) {
   Nemesis nemesis(world);
   Operators operators(world);
   AlarmSetters alarms(world);
+  EventListeners listeners(world);
   clients.begin();
   alarms.begin();
+  listeners.begin();
   nemesis.begin();
   operators.begin();
   world.runUntil(world.options.stormUs);
@@ -134,6 +139,7 @@ void liveThrough(World& world, Clients& clients) {
   if (!world.judge.verdict()) compare(world);
   if (!world.judge.verdict()) clients.judge();
   if (!world.judge.verdict()) alarms.judge();
+  if (!world.judge.verdict()) listeners.judge();
 }
 
 }  // namespace

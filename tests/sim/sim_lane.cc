@@ -28,9 +28,12 @@ SimLane::SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t gener
       machineAt_(machineAt),
       generation_(generation),
       around_(std::move(around)),
-      applier_(key, [this](const std::string& sha256) {
-        return makeSimMachine({key_, &around_.judge, around_.breaksNow, around_.straysNow}, sha256);
-      }) {
+      applier_(key,
+               [this](const std::string& sha256) {
+                 return makeSimMachine({key_, &around_.judge, around_.breaksNow, around_.straysNow},
+                                       sha256);
+               },
+               {.countMax = around_.options.keepEvents}) {
   if (!waits) push(Begin{});
 }
 

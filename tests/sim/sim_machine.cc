@@ -40,6 +40,9 @@ public:
   bool wakeAt(size_t place, int64_t timeUs, uint64_t token) override {
     return answers_.wakeAt(place, timeUs, token);
   }
+  bool emit(size_t place, std::string_view topic, std::string_view message) override {
+    return answers_.emit(place, topic, message);
+  }
 
 private:
   void watchAlarm(const group::MachineCommand& command, bool done) {

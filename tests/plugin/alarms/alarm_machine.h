@@ -19,6 +19,7 @@ public:
     Alarm alarm{entry.timeUs() + in.getInUs(), in.getInUs(), in.getAgain(),
                 in.getFails() == Fails::RINGING ? 1U : 0U};
     add(entry, in.getAlarm(), alarm);
+    tell(entry, "alarms/set", in.getAlarm());
     if (in.getFails() == Fails::SETTING) throw flotilla::Error("asked", "as it was asked to");
     out.setDueUs(alarm.dueUs);
   }
@@ -42,6 +43,7 @@ public:
     pending_.erase(token);
     rung_.set(*rung_ + 1);
     if (entry.timeUs() < alarm.dueUs) early_.set(*early_ + 1);
+    tell(entry, "alarms/rung", token);
     lateUsMax_.set(std::max(*lateUsMax_, entry.timeUs() - alarm.dueUs));
     if (alarm.fails != 0) {
       entry.wakeAt(entry.timeUs(), token);
@@ -71,6 +73,9 @@ private:
 
   static void checkTime(int64_t us) {
     if (us < 0 || us > kInUsMax) throw flotilla::Error("badTime", "not within eleven days");
+  }
+  static void tell(const flotilla::Entry& entry, std::string_view topic, uint64_t name) {
+    entry.emit(topic, {reinterpret_cast<const char*>(&name), sizeof name});
   }
   void add(const flotilla::Entry& entry, uint64_t name, Alarm alarm) {
     pending_.set(name, alarm);

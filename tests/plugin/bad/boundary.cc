@@ -42,6 +42,14 @@ uint64_t apply(void*, const flotilla_command* commands, uint64_t count,
     if (key == "far") answers->result(answers->context, 99, result);
     if (key == "short") result.size = 7;
     if (key == "timer") answers->wakeAt(answers->context, place, 5, 5);
+    if (key == "far event") answers->emit(answers->context, 99, result, result);
+    if (key == "long event") {
+      static const std::string kLong(300, 't');
+      int refused = answers->emit(answers->context, place, {kLong.data(), kLong.size()}, result);
+      int nul = answers->emit(answers->context, place, {"a\0b", 3}, result);
+      if (refused != 0 && nul != 0) answers->fault(answers->context, bytesOf("refused"));
+      return place;
+    }
     if (key == "far timer") answers->wakeAt(answers->context, 99, 5, 5);
     if (key == "fault") {
       answers->fault(answers->context, bytesOf("on\npurpose"));
