@@ -11,6 +11,8 @@ namespace flotilla::admin {
 namespace {
 
 constexpr uint64_t kReplicasMax = 7;
+constexpr std::string_view kMemoryQuota = "memoryBytesMax";
+constexpr std::string_view kTimeQuota = "applyTimePercentMax";
 
 // What `group create` was told.
 struct Creation {
@@ -130,7 +132,9 @@ void addRow(Table& table, schema::GroupStatus::Reader group) {
   if (group.getPlugin().getVersion().size() != 0) {
     plugin += std::string("@") + group.getPlugin().getVersion().cStr();
   }
-  table.add({group.getName().cStr(), std::to_string(group.getId()), plugin, group.getState().cStr(),
+  // One line a group: what it refuses, and why, `group show` says.
+  std::string state = refusesText(group).empty() ? group.getState().cStr() : "over quota";
+  table.add({group.getName().cStr(), std::to_string(group.getId()), plugin, state,
              orDash(group.getLeader()), orDash(group.getTerm()), on, healthText(group)});
 }
 
@@ -174,6 +178,20 @@ Exit list(const Options& options, const std::string& command, const Listing& lis
   });
 }
 
+// What its spec says; empty: it has none.
+std::string quotasText(schema::GroupStatus::Reader group) {
+  std::string out;
+  for (auto option : group.getSpec().getOptions()) {
+    std::string name = option.getKey().cStr();
+    std::string value = option.getValue().cStr();
+    if (value == "0") continue;
+    if (!out.empty() && (name == kMemoryQuota || name == kTimeQuota)) out += ", ";
+    if (name == kMemoryQuota) out += "memory " + bytesText(std::stoull(value));
+    if (name == kTimeQuota) out += "apply time " + value + " % of a thread";
+  }
+  return out;
+}
+
 void printGroup(schema::GroupStatus::Reader group) {
   Table head({"GROUP", group.getName().cStr()});
   head.add({"id", std::to_string(group.getId())});
@@ -185,6 +203,8 @@ void printGroup(schema::GroupStatus::Reader group) {
   head.add({"leader", group.getLeader() == 0 ? std::string("-")
                                              : "host " + std::to_string(group.getLeader())});
   head.add({"term", orDash(group.getTerm())});
+  if (std::string quotas = quotasText(group); !quotas.empty()) head.add({"quotas", quotas});
+  if (std::string refuses = refusesText(group); !refuses.empty()) head.add({"refuses", refuses});
   head.print();
   std::puts("");
   Table table({"HOST", "REPLICA", "ROLE", "STATE", "MATCH", "COMMIT", "APPLIED", "LOG", "SNAPSHOT",
@@ -214,6 +234,11 @@ void printGroup(schema::GroupStatus::Reader group) {
     } else if (member.getMachine() == "stuck" || member.getMachine() == "slow") {
       std::printf("host %llu: its machine is %s, a call there does not end\n", host,
                   member.getMachine().cStr());
+    }
+    if (member.getSnapshotTotal() != 0) {
+      std::printf("host %llu: a snapshot is on its way there, %s of %s\n", host,
+                  bytesText(member.getSnapshotSent()).c_str(),
+                  bytesText(member.getSnapshotTotal()).c_str());
     }
     if (member.getDigestsSplitAt() != 0) {
       std::printf("digests: no majority of the replicas had equal ones at %llu\n",
@@ -327,6 +352,47 @@ Exit upgrade(const Options& options, const std::string& command, const std::stri
   });
 }
 
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+Exit set(const Options& options, const std::string& command, const std::string& name,
+         const Pairs& values) {
+  return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
+    auto response = cluster.wait(cluster.admin().setGroup(name, values));
+    auto group = response.getGroup();
+    if (options.json) {
+      printWithExisted(group, response.getExisted());
+    } else {
+      std::string quotas = quotasText(group);
+      std::printf("group %s: %s, quotas: %s\n", group.getName().cStr(),
+                  response.getExisted() ? "is so already" : "set",
+                  quotas.empty() ? "none" : quotas.c_str());
+    }
+    return Exit::done;
+  });
+}
+
+void addSet(CLI::App& group, Chosen& chosen) {
+  auto target = std::make_shared<std::string>();
+  auto texts = std::make_shared<std::vector<std::string>>();
+  CLI::App* app =
+      addCommand(group, "set",
+                 "Changes what may be changed of a group while it is there: its quotas, "
+                 "memoryBytesMax and applyTimePercentMax. 0 takes one away.");
+  app->add_option("NAME", *target, "the group's name, or id:7")->required()->type_name("");
+  app->add_option("OPTIONS", *texts, "such as memoryBytesMax=536870912")
+      ->required()
+      ->type_name("NAME=VALUE …");
+  app->callback([&chosen, target, texts, name = fullName(*app)]() {
+    chosen.run = [target, texts, name](const Options& options) {
+      Pairs values;
+      Result<void> good = checkGroupName(*target, true);
+      if (good) good = readPairs("option", *texts, values);
+      if (!good) return Speaker(options.json, name).usage(good.fault().text);
+      return set(options, name, *target, values);
+    };
+  });
+}
+
 void addUpgrade(CLI::App& group, Chosen& chosen) {
   auto target = std::make_shared<std::string>();
   auto plugin = std::make_shared<std::string>();
@@ -369,7 +435,8 @@ void addCreate(CLI::App& group, Chosen& chosen) {
       ->excludes(replicas);
   app->add_option("--learners", creation->learnersText, "hosts that follow without a vote")
       ->type_name("ID[,ID…]");
-  app->add_option("--set", creation->optionTexts, "a Raft option such as electionTimeoutMs=500")
+  app->add_option("--set", creation->optionTexts,
+                  "an option such as electionTimeoutMs=500 or, a quota, memoryBytesMax=536870912")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   app->add_option("--config", creation->configTexts, "an option of the plugin's own")
@@ -389,7 +456,7 @@ void addList(CLI::App& group, Chosen& chosen) {
       ->type_name("ID");
   app->add_option("--plugin", listing->filter.plugin, "only those that run it")->type_name("NAME");
   app->add_flag("--unhealthy", listing->filter.unhealthyOnly,
-                "only those without a leader, or with a replica that does not serve");
+                "only those without a leader, with a replica that does not serve, or over a quota");
   app->add_flag("--count", listing->countOnly, "only how many");
   app->callback([&chosen, listing, name = fullName(*app)]() {
     chosen.run = [listing, name](const Options& options) { return list(options, name, *listing); };
@@ -462,6 +529,7 @@ void addGroupCommands(CLI::App& root, Chosen& chosen) {
                "log and its vote stay.",
                "--on", "whose replica", rebuild});
   addUpgrade(*group, chosen);
+  addSet(*group, chosen);
 }
 
 }  // namespace flotilla::admin

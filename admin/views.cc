@@ -37,6 +37,15 @@ Json memberJson(schema::GroupStatus::Member::Reader member) {
   }
   if (member.getPlugin().size() != 0) out["plugin"] = text(member.getPlugin());
   if (member.getSwitchedAt() != 0) out["switchedAt"] = member.getSwitchedAt();
+  if (member.getMemoryBytesMax() != 0) out["memoryBytesMax"] = member.getMemoryBytesMax();
+  if (member.getApplyTimePercentMax() != 0) {
+    out["applyTimePercentMax"] = member.getApplyTimePercentMax();
+  }
+  if (member.getRefuses().size() != 0) out["refuses"] = text(member.getRefuses());
+  if (member.getSnapshotTotal() != 0) {
+    out["snapshotSentBytes"] = member.getSnapshotSent();
+    out["snapshotTotalBytes"] = member.getSnapshotTotal();
+  }
   if (member.getQuarantinedAt() != 0) out["quarantinedAt"] = member.getQuarantinedAt();
   if (member.getDigestsSplitAt() != 0) out["digestsSplitAt"] = member.getDigestsSplitAt();
   return out;
@@ -114,6 +123,7 @@ Json groupJson(schema::GroupStatus::Reader group) {
                    {"version", text(group.getPlugin().getVersion())},
                    {"sha256", text(group.getPlugin().getSha256())}};
   out["state"] = text(group.getState());
+  if (std::string refuses = refusesText(group); !refuses.empty()) out["refuses"] = refuses;
   out["leader"] = group.getLeader();
   out["term"] = group.getTerm();
   out["members"] = Json::array();
@@ -142,6 +152,13 @@ void printJson(const Json& object) {
   std::string line = object.dump(-1, ' ', false, Json::error_handler_t::replace);
   line += '\n';
   std::fwrite(line.data(), 1, line.size(), stdout);
+}
+
+std::string refusesText(schema::GroupStatus::Reader group) {
+  for (auto member : group.getMembers()) {
+    if (member.getHost() == group.getLeader()) return text(member.getRefuses());
+  }
+  return "";
 }
 
 std::string healthText(schema::GroupStatus::Reader group) {

@@ -14,6 +14,8 @@ Json clusterJson(schema::ClusterStatus::Reader status);
 // One line on stdout.
 void printJson(const Json& object);
 
+// What its leader refuses because of a quota; empty: nothing.
+std::string refusesText(schema::GroupStatus::Reader group);
 // How many of a group's members answer, serve and are whole: "3/3".
 std::string healthText(schema::GroupStatus::Reader group);
 

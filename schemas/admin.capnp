@@ -44,6 +44,10 @@ interface Admin {
   # The group runs another version of its plugin (NAME or NAME@VERSION) from one entry of its log on, an older one just as
   # well. Its interface must fit, and every replica's host must have tried it with what its replica holds; what is wrong
   # leaves the version before serving. Answered once all replicas that can be reached have switched.
+
+  setGroup @16 (name :Text, options :List(Types.KeyValue), timeoutMs :UInt32) -> (group :GroupStatus, existed :Bool);
+  # Changes options of a group that is there: its quotas (memoryBytesMax, applyTimePercentMax). Answered once all replicas that
+  # can be reached go by them.
 }
 
 struct HostStatus {
@@ -130,6 +134,11 @@ struct GroupStatus {
     digestsSplitAt @21 :UInt64; # of the leader: the digest check there had no majority; 0: none such
     plugin @22 :Text;      # sha256 of the one that applies here now
     switchedAt @23 :UInt64;  # since that entry; 0: from the group's beginning
+    memoryBytesMax @24 :UInt64;      # quotas in force here; 0: none
+    applyTimePercentMax @25 :UInt32;
+    refuses @26 :Text;     # what they have this replica refuse now; empty: nothing
+    snapshotSent @27 :UInt64;   # bytes of the leader's snapshot that are over there, while one is on its way
+    snapshotTotal @28 :UInt64;  # 0: none is
   }
 }
 

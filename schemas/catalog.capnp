@@ -34,6 +34,10 @@ interface Catalog {
 
   switchGroup @6 (id :UInt64, incarnation :UInt64, sha256 :Text, at :UInt64) -> ();
   # The group's log has switched it to that plugin, by entry `at`. One that is not newer than what is known changes nothing.
+
+  setGroup @7 (id :UInt64, options :List(Types.KeyValue)) -> (optionsVersion :UInt64, existed :Bool);
+  # Options that may change while the group is there; the others stay as they are. `existed`: all were so already. Hosts of
+  # clusterVersion 3 know it.
 }
 
 struct CatalogHost {
@@ -70,6 +74,7 @@ struct CatalogGroup {
   replicas @7 :List(CatalogReplica);  # voters first; the first is the preferred leader
   firstSha256 @8 :Text;    # the plugin it was created with, where pluginSha256 is another one since
   switchedAt @9 :UInt64;   # the entry of its log that brought the latter; 0: none has
+  optionsVersion @10 :UInt64;  # how often its spec's options have been changed
 
   enum State {
     creating @0;   # a majority of its voters has yet to report `ready`

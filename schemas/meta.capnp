@@ -36,6 +36,7 @@ struct StoredReplica {
   soundness @14 :Soundness;
   unsoundAt @15 :UInt64;   # the index at which it differed from a majority; 0: it is rebuilt for another reason
   unsoundBecause @16 :Text;
+  optionsVersion @17 :UInt64;  # of `options`: CatalogGroup.optionsVersion
 
   enum State {
     present @0;

@@ -65,6 +65,8 @@ struct ReplicaStatus {
     replica @0 :UInt64;
     match @1 :UInt64;
     state @2 :Text;
+    snapshotSent @3 :UInt64;   # bytes of the snapshot on its way there
+    snapshotTotal @4 :UInt64;  # 0: none is
   }
 }
 

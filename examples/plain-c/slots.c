@@ -169,8 +169,8 @@ static uint64_t memory(const void* machine) {
 // ---- what it says of itself
 
 static const flotilla_method methods[] = {
-    {sizeof(flotilla_method), SLOTS_ID, 0, FLOTILLA_COMMAND, "add"},
-    {sizeof(flotilla_method), SLOTS_ID, 1, FLOTILLA_QUERY, "read"},
+    {sizeof(flotilla_method), SLOTS_ID, 0, FLOTILLA_COMMAND, "add", 0},
+    {sizeof(flotilla_method), SLOTS_ID, 1, FLOTILLA_QUERY, "read", 0},
 };
 
 const flotilla_descriptor* flotilla_plugin(void) {

@@ -45,6 +45,7 @@ protected:
   kj::Promise<void> retryGroup(RetryGroupContext context) override;
   kj::Promise<void> rebuildGroup(RebuildGroupContext context) override;
   kj::Promise<void> upgradeGroup(UpgradeGroupContext context) override;
+  kj::Promise<void> setGroup(SetGroupContext context) override;  // admin_options.cc
 
 private:
   struct Page;
@@ -66,6 +67,7 @@ private:
   kj::Promise<void> switched(std::shared_ptr<Upgrade> upgrade);
   kj::Promise<void> seenSwitched(std::shared_ptr<Upgrade> upgrade);
   kj::Promise<void> rebuilt(catalog::GroupPointer group, uint64_t on, kj::TimePoint deadline);
+  kj::Promise<catalog::GroupPointer> seenSet(catalog::GroupPointer group, kj::TimePoint deadline);
   kj::Promise<uint64_t> transferred(catalog::GroupPointer group, uint64_t to,
                                     kj::TimePoint deadline);
   // Peer.control there, or here where `host` is this one.

@@ -18,6 +18,7 @@ using schema::Catalog;
 // Ordinals in schemas/catalog.capnp.
 constexpr uint16_t kCreateGroup = 2;
 constexpr uint16_t kRemoveGroup = 3;
+constexpr uint16_t kSetGroup = 7;
 constexpr uint16_t kChanges = 5;
 
 constexpr kj::Duration kLookAgain = 100 * kj::MILLISECONDS;
@@ -76,6 +77,7 @@ kj::Promise<CreatedGroup> CatalogCommands::createGroup(schema::GroupSpec::Reader
   kj::TimePoint deadline = deadlineOf(timeoutMs);
   catalog::SpecRecord asked = catalog::read(spec);
   if (auto sound = catalog::checkSpec(asked); !sound) return exceptionOf(sound.fault());
+  if (auto known = allKnow(asked.name, asked.options); !known) return exceptionOf(known.fault());
   return settingsFit(std::move(asked), deadline)
       .then([this, params = std::move(params), deadline]() mutable {
         return host_.catalogCall(kCreateGroup, std::move(params), msUntil(deadline));
@@ -83,6 +85,62 @@ kj::Promise<CreatedGroup> CatalogCommands::createGroup(schema::GroupSpec::Reader
       .then([this, deadline](group::Outcome outcome) {
         return use<Catalog::CreateGroupResults>(outcome, [&](auto results) {
           return created(results.getId(), results.getExisted(), deadline);
+        });
+      });
+}
+
+Result<void> CatalogCommands::allKnow(const std::string& group,
+                                      const std::vector<catalog::OptionText>& options) const {
+  if (host_.catalog().clusterVersion() >= catalog::versionFor(options)) return {};
+  return Fault{ErrorCode::unavailable,
+               "group " + group +
+                   ": not every host is known to run a version that has these options; try again",
+               ""};
+}
+
+kj::Promise<CatalogCommands::SetOptions> CatalogCommands::setGroup(
+    catalog::GroupPointer group, const std::vector<catalog::OptionText>& options,
+    kj::TimePoint deadline) {
+  // Before the version is looked at, which may be too old for some of them.
+  for (const auto& [name, value] : options) {
+    if (auto settable = catalog::checkSettable(name); !settable) {
+      return exceptionOf(settable.fault().code,
+                         "group " + group->spec.name + ": " + settable.fault().text);
+    }
+  }
+  auto known = allKnow(group->spec.name, options);
+  if (!known) return exceptionOf(known.fault());
+  auto params =
+      runtime::flatWords<Catalog::SetGroupParams>([&](Catalog::SetGroupParams::Builder to) {
+        to.setId(group->id);
+        auto list = to.initOptions(static_cast<unsigned>(options.size()));
+        for (unsigned i = 0; i < list.size(); ++i) {
+          list[i].setKey(options[i].first);
+          list[i].setValue(options[i].second);
+        }
+      });
+  return host_.catalogCall(kSetGroup, std::move(params), msUntil(deadline))
+      .then([this, id = group->id, deadline](group::Outcome outcome) {
+        return use<Catalog::SetGroupResults>(outcome, [&](auto results) {
+          uint64_t version = results.getOptionsVersion();
+          bool existed = results.getExisted();
+          auto seen = [this, id, version]() {
+            catalog::GroupPointer now = host_.catalog().group(id);
+            return !now || now->optionsVersion >= version;
+          };
+          return until(seen, deadline)
+              .then([this, id, existed](bool done) -> kj::Promise<SetOptions> {
+                catalog::GroupPointer now = host_.catalog().group(id);
+                if (now && done) return SetOptions{now, existed};
+                if (now) {
+                  return exceptionOf(ErrorCode::timeout, "group " + now->spec.name +
+                                                             ": set, but host " +
+                                                             std::to_string(host_.id()) +
+                                                             " has yet to hear of it; it will");
+                }
+                return exceptionOf(ErrorCode::groupRemoved,
+                                   "group id:" + std::to_string(id) + ": it was removed meanwhile");
+              });
         });
       });
 }

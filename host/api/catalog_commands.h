@@ -36,6 +36,14 @@ public:
   // `nameOrId` as an operator wrote it. Ends when every host that can be reached has wiped its
   // replica; false where there was none.
   kj::Promise<bool> removeGroup(const std::string& nameOrId, uint64_t timeoutMs);
+  // Changes options that may be changed. Ends when this host has heard of it.
+  struct SetOptions {
+    catalog::GroupPointer group;
+    bool existed = false;
+  };
+  kj::Promise<SetOptions> setGroup(catalog::GroupPointer group,
+                                   const std::vector<catalog::OptionText>& options,
+                                   kj::TimePoint deadline);
   // The group of that name. Where this host knows of none it first makes sure, by asking the
   // catalog's leader, that it has not merely been slow to hear of it. Null: there is none;
   // `unavailable` where the catalog does not answer, for then nobody can say so.
@@ -52,6 +60,9 @@ public:
   kj::TimePoint deadlineOf(uint64_t timeoutMs) const;
 
 private:
+  // `unavailable` where a host of the cluster may run a version that does not know one of these.
+  Result<void> allKnow(const std::string& group,
+                       const std::vector<catalog::OptionText>& options) const;
   // Fails where its machine cannot be made of what `spec` says.
   kj::Promise<void> settingsFit(catalog::SpecRecord spec, kj::TimePoint deadline);
   kj::Promise<void> settingsFit(catalog::SpecRecord spec, catalog::PluginPointer plugin,

@@ -74,6 +74,9 @@ void writeMember(const catalog::GroupRecord& group, const catalog::ReplicaRecord
       to.setDigestsSplitAt(from.getDigestsSplitAt());
       to.setPlugin(from.getPlugin());
       to.setSwitchedAt(from.getSwitchedAt());
+      to.setMemoryBytesMax(from.getMemoryBytesMax());
+      to.setApplyTimePercentMax(from.getApplyTimePercentMax());
+      to.setRefuses(from.getRefuses());
     }
     to.setReachable(true);
   }
@@ -94,6 +97,8 @@ void writeMember(const catalog::GroupRecord& group, const catalog::ReplicaRecord
       if (progress.getReplica() != replica.id) continue;
       to.setMatch(progress.getMatch());
       to.setState(progress.getState());
+      to.setSnapshotSent(progress.getSnapshotSent());
+      to.setSnapshotTotal(progress.getSnapshotTotal());
     }
   }
 }
@@ -209,13 +214,16 @@ std::string troubleOf(const catalog::GroupRecord& group, const HostWords& words)
     bool fine = false;
     std::string fault;
     uint64_t splitAt = 0;
+    std::string refuses;
     KJ_IF_MAYBE (status, word->replica(group.id)) {
+      if (status->getMember().getRole() == "leader") refuses = status->getMember().getRefuses();
       fine = status->getMember().getReady();
       fault = status->getMember().getFault().cStr();
       splitAt = status->getMember().getDigestsSplitAt();
     }
     if (!fault.empty()) return "its replica on " + host + " has stopped: " + fault;
     if (!fine) return "its replica on " + host + " is not ready";
+    if (!refuses.empty()) return "its leader is over a quota: " + refuses;
     if (splitAt != 0) {
       return "no majority of its replicas had equal digests at " + std::to_string(splitAt);
     }

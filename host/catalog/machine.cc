@@ -172,6 +172,34 @@ void CatalogMachine::switchGroup(const Entry&, Catalog::SwitchGroupParams::Reade
   state_.update(*group);
 }
 
+void CatalogMachine::setGroup(const Entry&, Catalog::SetGroupParams::Reader in,
+                              Catalog::SetGroupResults::Builder out) {
+  std::optional<GroupRecord> group = state_.group(in.getId());
+  if (!group || group->phase == GroupPhase::removing) {
+    refuse(ErrorCode::groupRemoved,
+           "group id:" + std::to_string(in.getId()) + ": it has been removed");
+  }
+  SpecRecord changed = group->spec;
+  for (auto option : in.getOptions()) {
+    std::string name(bytes(option.getKey()));
+    std::string who = "group " + changed.name + ": ";
+    if (auto settable = checkSettable(name); !settable) {
+      refuse(settable.fault().code, who + settable.fault().text);
+    }
+    std::erase_if(changed.options, [&](const OptionText& it) { return it.first == name; });
+    changed.options.emplace_back(name, bytes(option.getValue()));
+  }
+  std::sort(changed.options.begin(), changed.options.end());
+  if (auto sound = checkSpec(changed); !sound) refuse(sound.fault().code, sound.fault().text);
+  out.setExisted(changed.options == group->spec.options);
+  if (!out.getExisted()) {
+    group->spec = std::move(changed);
+    ++group->optionsVersion;
+    state_.update(*group);
+  }
+  out.setOptionsVersion(group->optionsVersion);
+}
+
 void CatalogMachine::changes(const View&, Catalog::ChangesParams::Reader in,
                              Catalog::ChangesResults::Builder out) const {
   uint32_t limit = in.getLimit() == 0 ? kChangesUsual : std::min(in.getLimit(), kChangesMax);
@@ -297,7 +325,7 @@ const flotilla_descriptor* catalogDescriptor() {
   return describe<CatalogMachine, Catalog>(
       "catalog", "1.0.0",
       {FLOTILLA_HANDLERS(CatalogMachine, registerHost, addPlugin, createGroup, removeGroup, report,
-                         changes, switchGroup)});
+                         changes, switchGroup, setGroup)});
 }
 
 }  // namespace flotilla::catalog

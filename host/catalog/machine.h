@@ -38,6 +38,8 @@ public:
               schema::Catalog::ReportResults::Builder out);
   void switchGroup(const Entry&, schema::Catalog::SwitchGroupParams::Reader in,
                    schema::Catalog::SwitchGroupResults::Builder out);
+  void setGroup(const Entry&, schema::Catalog::SetGroupParams::Reader in,
+                schema::Catalog::SetGroupResults::Builder out);
   void changes(const View&, schema::Catalog::ChangesParams::Reader in,
                schema::Catalog::ChangesResults::Builder out) const;
 

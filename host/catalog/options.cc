@@ -41,6 +41,8 @@ constexpr std::array kNumbers = {
     Number{"digestEveryMs", 0, 86'400'000, &GroupOptions::digestEveryMs, nullptr},
     Number{"keepEvents", 1, 262'144, nullptr, &GroupOptions::keepEvents},
     Number{"keepEventBytes", 4'096, 64 << 20, nullptr, &GroupOptions::keepEventBytes},
+    Number{"memoryBytesMax", 0, 1024 * kGiB, nullptr, &GroupOptions::memoryBytesMax},
+    Number{"applyTimePercentMax", 0, 100, &GroupOptions::applyTimePercentMax, nullptr},
 };
 
 constexpr std::array kSwitches = {
@@ -49,6 +51,9 @@ constexpr std::array kSwitches = {
     Switch{"leaseReads", &GroupOptions::leaseReads, "false", "true"},
     Switch{"durability", &GroupOptions::asyncDurability, "sync", "async"},
 };
+
+// Each host judges by these alone, so that it does not matter when it hears of a change.
+constexpr std::array<std::string_view, 2> kSettable = {"memoryBytesMax", "applyTimePercentMax"};
 
 constexpr size_t kVolumeBytesMax = 63;
 
@@ -135,6 +140,21 @@ Result<GroupOptions> readOptions(const std::vector<OptionText>& texts) {
         "option leaseReads: found true with checkQuorum false; a lease needs checkQuorum");
   }
   return options;
+}
+
+Result<void> checkSettable(std::string_view name) {
+  if (std::find(kSettable.begin(), kSettable.end(), name) != kSettable.end()) return {};
+  std::string settable;
+  for (std::string_view each : kSettable) settable += " " + std::string(each);
+  return refuse("option \"" + std::string(name) +
+                "\": cannot be changed while the group is there; these can:" + settable);
+}
+
+uint32_t versionFor(const std::vector<OptionText>& options) {
+  constexpr uint32_t kQuotasVersion = 3;
+  bool quotas = std::any_of(options.begin(), options.end(),
+                            [](const OptionText& it) { return checkSettable(it.first).ok(); });
+  return quotas ? kQuotasVersion : 0;
 }
 
 std::string describeOptions() {

@@ -33,6 +33,10 @@ struct GroupOptions {
   // long after it if there were any; 0: not for that reason.
   uint64_t digestEveryEntries = 10000;
   uint32_t digestEveryMs = 60000;
+  // Quotas; 0: none. What its machine may hold, and how much of one apply thread it may use over
+  // ten seconds: past them calls are refused where they come in.
+  uint64_t memoryBytesMax = 0;
+  uint32_t applyTimePercentMax = 0;
 
   // Of its machine's events, the newest: so many, and so many bytes of them with 64 for each.
   uint64_t keepEvents = 16384;
@@ -47,6 +51,13 @@ using OptionText = std::pair<std::string, std::string>;  // name, value
 // two that contradict each other is `badRequest`, and the text says what is allowed. A pure
 // function: the catalog machine relies on equal answers on every host.
 Result<GroupOptions> readOptions(const std::vector<OptionText>& options);
+
+// Whether `flotilla group set` may change it; `badRequest` says what it may.
+Result<void> checkSettable(std::string_view name);
+
+// The clusterVersion whose hosts know all of these options: one that does not would refuse what
+// others take.
+uint32_t versionFor(const std::vector<OptionText>& options);
 
 // The names and ranges, one a line, for a help text.
 std::string describeOptions();

@@ -77,6 +77,9 @@ private:
     } else if (here->phase == LocalPhase::ready && wanted.phase == ReplicaPhase::wanted) {
       report(*group, wanted.id, ReplicaPhase::ready);
     }
+    bool runs = here != nullptr && here->phase <= LocalPhase::ready;
+    bool older = runs && here->optionsVersion < group->optionsVersion;  // an older view is no news
+    if (!unwanted && older && done_.set.size() < kPassMax) done_.set.push_back({group});
   }
 
   void lookAtRemoved(const GroupRecord& group, const ReplicaRecord& wanted,
@@ -152,7 +155,8 @@ private:
 }  // namespace
 
 bool Reconciled::cut() const {
-  return std::max({start.size(), wipe.size(), drop.size(), reportReplicas.size()}) >= kPassMax;
+  return std::max({start.size(), wipe.size(), drop.size(), set.size(), reportReplicas.size()}) >=
+         kPassMax;
 }
 
 Reconciled reconcile(const CatalogView& view, const LocalState& local,

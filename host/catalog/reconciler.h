@@ -25,6 +25,7 @@ struct LocalReplica {
   uint64_t incarnation = 0;
   uint64_t replica = 0;
   LocalPhase phase = LocalPhase::present;
+  uint64_t optionsVersion = 0;  // GroupRecord::optionsVersion that it runs by
 };
 
 // What this host has, as the reconciler's caller knows it.
@@ -68,6 +69,12 @@ struct DropTombstone {
   uint64_t replica = 0;
 };
 
+// The group's options are others than those that the replica runs by: they take effect, and go into
+// its record. Safe to begin again.
+struct SetOptions {
+  GroupPointer group;
+};
+
 struct ReportedReplica {
   uint64_t group = 0;
   uint64_t incarnation = 0;
@@ -81,6 +88,7 @@ struct Reconciled {
   std::vector<FetchPlugin> fetch;
   std::vector<WipeReplica> wipe;
   std::vector<DropTombstone> drop;
+  std::vector<SetOptions> set;
   uint64_t floor = 0;  // with `drop`
   // For Catalog.report, where the catalog does not say so yet; to be sent again until it does.
   std::vector<ReportedReplica> reportReplicas;
@@ -91,7 +99,7 @@ struct Reconciled {
   // There may be more of a kind than a pass gives.
   bool cut() const;
   bool idle() const {
-    return start.empty() && fetch.empty() && wipe.empty() && drop.empty() &&
+    return start.empty() && fetch.empty() && wipe.empty() && drop.empty() && set.empty() &&
            reportReplicas.empty() && reportPlugins.empty();
   }
 };

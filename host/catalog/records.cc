@@ -92,6 +92,7 @@ GroupRecord read(schema::CatalogGroup::Reader from) {
                     .pluginVersion = text(from.getPluginVersion()),
                     .firstSha256 = text(from.getFirstSha256()),
                     .switchedAt = from.getSwitchedAt(),
+                    .optionsVersion = from.getOptionsVersion(),
                     .phase = static_cast<GroupPhase>(from.getState()),
                     .replicas = {}};
   for (auto replica : from.getReplicas()) {
@@ -148,6 +149,7 @@ void write(const GroupRecord& from, schema::CatalogGroup::Builder to) {
   to.setPluginVersion(from.pluginVersion);
   to.setFirstSha256(from.firstSha256);
   to.setSwitchedAt(from.switchedAt);
+  to.setOptionsVersion(from.optionsVersion);
   to.setState(static_cast<schema::CatalogGroup::State>(from.phase));
   auto replicas = to.initReplicas(count(from.replicas));
   for (unsigned i = 0; i < replicas.size(); ++i) {

@@ -72,6 +72,7 @@ struct GroupRecord {
   std::string pluginVersion;
   std::string firstSha256;  // what it was created with, if that is another; a log begins with it
   uint64_t switchedAt = 0;  // the entry of its log that brought pluginSha256
+  uint64_t optionsVersion = 0;  // rises whenever spec.options change
   GroupPhase phase = GroupPhase::creating;
   std::vector<ReplicaRecord> replicas;  // voters first; the first is the preferred leader
 

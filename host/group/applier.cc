@@ -115,6 +115,7 @@ Result<void> Applier::begin() {
   auto fresh = makeMachine_({});
   if (!fresh) return fresh.fault();
   machine_ = std::move(*fresh);
+  frozen_.reset();
   state_ = GroupState{};
   state_.events.bound(eventBounds_);
   fault_.reset();
@@ -144,6 +145,7 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
   if (auto loaded = (*machine)->load(reader); !loaded) return loaded.fault();
   if (auto rest = reader.finish(); !rest) return rest.fault();
   machine_ = std::move(*machine);
+  frozen_.reset();
   state_ = std::move(fresh);
   state_.events.bound(eventBounds_);
   fault_.reset();
@@ -152,6 +154,7 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
 }
 
 void Applier::rest() {
+  frozen_.reset();
   run_ = {};
   pending_ = {};
   entry_ = {};
@@ -162,6 +165,7 @@ Applied Applier::apply(const ApplyRequest& request) {
   applied.generation = request.generation;
   answersWanted_ = request.answersWanted;
   ASSERT(machine_ != nullptr);
+  frozen_.reset();
   if (!fault_) {
     bool whole = true;
     for (const LogEntry& entry : request.entries) {
@@ -387,60 +391,44 @@ void Applier::stop(Fault fault, Position at) {
 }
 
 Queried Applier::query(const QueryRequest& request) {
-  // One question's answer.
-  class OneAnswer final : public Answers {
-  public:
-    explicit OneAnswer(Outcome& outcome) : outcome_(outcome) {}
-    void result(size_t, std::string_view segment) override {
-      answered = true;
-      outcome_.body = Bytes::copyOf(segment);
-    }
-    void error(size_t, std::string_view appCode, std::string_view text) override {
-      answered = true;
-      outcome_.code = ErrorCode::app;
-      outcome_.appCode = appCode;
-      outcome_.body = Bytes::copyOf(text);
-    }
-    bool wakeAt(size_t, int64_t, uint64_t) override { return false; }
-    bool emit(size_t, std::string_view, std::string_view) override { return false; }
-    bool answered = false;
-
-  private:
-    Outcome& outcome_;
-  };
-
   ASSERT(machine_ != nullptr);
   Queried queried{request.call, {}};
-  Outcome& outcome = queried.outcome;
   if (!fault_) {
-    outcome.position = {state_.at.index, 0};
-    MachineCommand question{.position = outcome.position,
-                            .term = state_.at.term,
-                            .timeUs = state_.timeUs,
-                            .interfaceId = request.question.interfaceId,
-                            .method = request.question.method,
-                            .params = request.question.params.view()};
-    OneAnswer answer(outcome);
+    uint64_t interfaceId = request.question.interfaceId;
     bool known =
-        machine_->kindOf(question.interfaceId, question.method) == Machine::MethodKind::query;
-    auto asked = known ? machine_->query(question, answer) : Result<void>();
-    if (!known) {
-      outcome.code = ErrorCode::noSuchMethod;
-      outcome.body = Bytes::copyOf("the group's plugin has no such query");
-    } else if (!asked) {
-      stopAt({state_.at.index + 1, 0}, asked.fault());
-    } else if (!answer.answered) {
-      stopAt({state_.at.index + 1, 0},
-             {ErrorCode::faulted, "machine: left a query without an answer", {}});
-    }
+        machine_->kindOf(interfaceId, request.question.method) == Machine::MethodKind::query;
+    Asked asked = putQuestion(request, {state_.at, state_.timeUs},
+                              [&](const MachineCommand& question, Answers& answers) {
+                                if (known) return machine_->query(question, answers);
+                                answers.error(0, {}, "the group's plugin has no such query");
+                                return Result<void>();
+                              });
+    if (!known) asked.outcome.code = ErrorCode::noSuchMethod;
+    if (asked.fault) stopAt({state_.at.index + 1, 0}, std::move(*asked.fault));
+    queried.outcome = std::move(asked.outcome);
   }
   if (fault_) {
-    outcome = {};
-    outcome.code = ErrorCode::faulted;
-    outcome.body = Bytes::copyOf("group " + std::to_string(key_.group) + ": stopped at " +
-                                 flotilla::group::nameOf(faultAt_) + ": " + fault_->text);
+    queried.outcome = {};
+    queried.outcome.code = ErrorCode::faulted;
+    queried.outcome.body = Bytes::copyOf("group " + std::to_string(key_.group) + ": stopped at " +
+                                         flotilla::group::nameOf(faultAt_) + ": " + fault_->text);
   }
   return queried;
+}
+
+std::optional<AsideQuery> Applier::aside(const QueryRequest& request) {
+  const Call& question = request.question;
+  if (fault_ || machine_ == nullptr) return std::nullopt;
+  if (!machine_->isLong(question.interfaceId, question.method)) return std::nullopt;
+  if (!frozen_) {
+    auto frozen = machine_->freeze();
+    if (!frozen) {
+      stopAt({state_.at.index + 1, 0}, frozen.fault());
+      return std::nullopt;
+    }
+    frozen_ = std::move(*frozen);
+  }
+  return AsideQuery(frozen_, {state_.at, state_.timeUs}, request);
 }
 
 Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& shape) {

@@ -9,6 +9,7 @@
 
 #include "flotilla/result.h"
 #include "host/group/answer_page.h"
+#include "host/group/aside_query.h"
 #include "host/group/entry.h"
 #include "host/group/group_state.h"
 #include "host/group/ports.h"
@@ -68,6 +69,9 @@ public:
 
   Applied apply(const ApplyRequest& request);
   Queried query(const QueryRequest& request);
+  // The query, on the state as it is now, to be carried out beside later applies; nothing where it
+  // is none that its machine wants asked so: `query` then.
+  std::optional<AsideQuery> aside(const QueryRequest& request);
   // `shape` gives the configuration at the boundary; it must cover it.
   Result<std::unique_ptr<StateCapture>> capture(const raft::LogShape& shape);
 
@@ -115,6 +119,7 @@ private:
   GroupState state_;
   std::optional<Fault> fault_;
   Position faultAt_;
+  std::shared_ptr<const FrozenMachine> frozen_;  // of what is applied now, if one was wanted
   raft::Index wholeUpTo_ = 0;  // with a fault: the last entry that was applied whole
 
   // Of the request that is being applied.

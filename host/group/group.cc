@@ -84,6 +84,7 @@ void Group::propose(CallId caller, Call call) {
   if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
   if (!leads()) return answer(caller, notLeader());
   if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (auto refusal = refusalByQuota(call, true)) return answer(caller, *refusal);
   const GroupLimits& limits = options_.limits;
   if (call.params.size() > limits.commandBytesMax) {
     return answer(caller, failure(ErrorCode::tooLarge,
@@ -107,6 +108,7 @@ void Group::query(CallId caller, Call call, Freshness freshness) {
     return answer(caller, failure(ErrorCode::overloaded,
                                   std::to_string(questions_.count()) + " queries wait already"));
   }
+  if (auto refusal = refusalByQuota(call, false)) return answer(caller, *refusal);
   if (meters_ != nullptr) ++meters_->queries;
   if (freshness.kind != Freshness::Kind::stale) {
     return questions_.gather(caller, std::move(call));
@@ -179,6 +181,24 @@ std::optional<Outcome> Group::refusalOfCalls() const {
   if (!fault_) return {};
   return failure(ErrorCode::faulted, "stopped at " + std::to_string(faultAt_.index) + "." +
                                          std::to_string(faultAt_.ordinal) + ": " + fault_->text);
+}
+
+// Timers, and what the host itself proposes, go on: they were promised, or repair something.
+std::optional<Outcome> Group::refusalByQuota(const Call& call, bool command) {
+  if (!gauge_.isSet()) return {};
+  if (command && gauge_.isFull() && !call.frees) {
+    if (meters_ != nullptr) ++meters_->overMemory;
+    return failure(ErrorCode::tooLarge, gauge_.whyFull());
+  }
+  if (!gauge_.isTired(ports_.clock.monotonicUs())) return {};
+  if (meters_ != nullptr) ++meters_->overTime;
+  return failure(ErrorCode::overloaded, gauge_.whyTired());
+}
+
+// What is replayed after a start was done before it.
+void Group::used(uint64_t memoryBytes, int64_t applyUs) {
+  bool replays = feed_.applied() < readyAt_;
+  gauge_.used(memoryBytes, replays ? 0 : applyUs, ports_.clock.monotonicUs());
 }
 
 Outcome Group::notLeader() const {
@@ -416,6 +436,8 @@ Status Group::status() const {
                  feed_.applied() >= readyAt_ && core_.leader() != 0;
   status.logBytes = logBytes_;
   status.waitingCalls = waiting_.count() + gatheredCalls_.size() + questions_.count();
+  status.quotas = gauge_.quotas();
+  status.refuses = gauge_.refuses();
   status.applyLagUs = feed_.lagUs(ports_.clock.monotonicUs());
   status.clockOffUs = leads() ? logTime_.aheadOfWallUs(now()) : 0;
   return status;

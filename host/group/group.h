@@ -16,6 +16,7 @@
 #include "host/group/meters.h"
 #include "host/group/ports.h"
 #include "host/group/questions.h"
+#include "host/group/quota.h"
 #include "host/group/tail.h"
 #include "host/group/waiting.h"
 #include "host/raft/core.h"
@@ -120,8 +121,10 @@ struct Status {
   bool mute = false;          // the log has lost what the machine holds: no vote until it is back
   uint64_t logBytes = 0;      // of entries in the log, roughly
   uint64_t waitingCalls = 0;  // commands and queries that wait here
-  int64_t applyLagUs = 0;     // how long the oldest unanswered apply request has waited
-  int64_t clockOffUs = 0;     // log time minus wall time, where this replica leads
+  Quotas quotas;
+  std::string refuses;     // what the quotas have it refuse now; empty: nothing
+  int64_t applyLagUs = 0;  // how long the oldest unanswered apply request has waited
+  int64_t clockOffUs = 0;  // log time minus wall time, where this replica leads
 };
 
 // One Core and what it needs of the world. Calls go down to the ports at once; their answers come
@@ -193,6 +196,15 @@ public:
   bool isFull() const { return gatheredCalls_.size() >= options_.limits.flushCommands; }
   // What it does is counted here from now on; they outlive the group, or another call of this.
   void meter(Meters& meters) { meters_ = &meters; }
+  // What it may take of its host. Judged where calls come in, never where they are applied: each
+  // replica judges what it holds and does itself.
+  void limit(Quotas quotas) { gauge_.set(quotas, ports_.clock.monotonicUs()); }
+  bool isLimited() const { return gauge_.isSet(); }
+  bool isOverQuota() const { return gauge_.isFull() || gauge_.wasTired(); }
+  bool isOverMemory() const { return gauge_.isFull(); }  // commands that free some are taken
+  // What its machine holds, and how long it has had a thread since the last call; for groups that
+  // are limited.
+  void used(uint64_t memoryBytes, int64_t applyUs);
   // New calls are refused with groupStopping, waiting ones answered; Raft goes on until destroyed.
   void stop();
 
@@ -231,6 +243,7 @@ private:
 
   // group.cc: callers
   std::optional<Outcome> refusalOfCalls() const;
+  std::optional<Outcome> refusalByQuota(const Call& call, bool command);
   Outcome notLeader() const;
   Outcome refusalOf(raft::RefusedWhy why) const;
   void answer(CallId caller, const Outcome& outcome);
@@ -299,6 +312,7 @@ private:
   raft::Core core_;
   raft::Effects& effects_;  // of the step under way
   Meters* meters_ = nullptr;
+  QuotaGauge gauge_;
 
   Tail tail_;
   Waiting waiting_;

@@ -13,8 +13,10 @@ namespace flotilla::group {
 // Thread: the groups' loop.
 // Errors: none.
 struct Meters {
-  uint64_t commands = 0;        // that went into an entry here
-  uint64_t queries = 0;         // that were taken
+  uint64_t commands = 0;    // that went into an entry here
+  uint64_t queries = 0;     // that were taken
+  uint64_t overMemory = 0;  // calls that a quota has refused
+  uint64_t overTime = 0;
   base::Buckets entryCommands;  // of each entry
   base::Buckets commitUs;       // from a command's entry made to that entry committed
   base::Buckets applyUs;        // and to its being applied here
@@ -22,6 +24,8 @@ struct Meters {
   Meters& operator+=(const Meters& other) {
     commands += other.commands;
     queries += other.queries;
+    overMemory += other.overMemory;
+    overTime += other.overTime;
     entryCommands += other.entryCommands;
     commitUs += other.commitUs;
     applyUs += other.applyUs;

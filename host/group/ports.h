@@ -143,6 +143,7 @@ struct Call {
   uint64_t interfaceId = 0;  // the interface that declares the method
   uint16_t method = 0;
   Bytes params;
+  bool frees = false;  // commands only: it makes the state smaller, as its machine says
 };
 
 // How fresh a query's answer must be.
@@ -234,6 +235,14 @@ public:
   virtual Result<void> save(SnapshotSink& sink) const = 0;
 };
 
+// A machine's state held still, to be asked of.
+// Thread: any, several at a time, beside later applies. Errors: as Machine::query's.
+class FrozenMachine {
+public:
+  virtual ~FrozenMachine() = default;
+  virtual Result<void> query(const MachineCommand& question, Answers& answers) const = 0;
+};
+
 // One instance of a plugin's class, or a machine that is built in.
 //
 // Owner:  Applier.
@@ -256,6 +265,12 @@ public:
   virtual std::optional<uint64_t> digest() = 0;  // nothing: the machine keeps none
   virtual uint64_t memoryBytes() { return 0; }   // a rough figure, 0: unknown
   virtual bool wakes() const { return true; }    // it takes timers that have come due
+  // A query that may take long, and is to be asked of a frozen machine.
+  virtual bool isLong(uint64_t, uint16_t) const { return false; }
+  // The state as it is now. Short.
+  virtual Result<std::shared_ptr<const FrozenMachine>> freeze() {
+    return Fault{ErrorCode::faulted, "machine: cannot be frozen", {}};
+  }
   // Which kind the machine says (interface, method) is; nothing: it has no such method.
   enum class MethodKind : uint8_t { command, query };
   virtual std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const = 0;

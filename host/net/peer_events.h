@@ -76,6 +76,7 @@ public:
   virtual uint64_t bytes() const = 0;
   virtual kj::Promise<Bytes> read(uint64_t offset, size_t bytesMax) = 0;  // empty: at the end
   virtual kj::Promise<std::vector<group::ChunkAt>> chunks() = 0;          // none: it goes as it is
+  virtual void carried(uint64_t) {}  // so many of its bytes are over there, as far as is known
 };
 
 // The host behind the network: judges who may speak, and takes what they say.

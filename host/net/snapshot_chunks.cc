@@ -150,6 +150,7 @@ kj::Promise<void> ChunkSender::give(size_t first, size_t last) {
 void ChunkSender::reached(size_t chunk) {
   if (chunk <= furthest_) return;
   furthest_ = chunk;
+  file_->carried(chunk < chunks_.size() ? chunks_[chunk].offset : file_->bytes());
   tries_ = 0;
   pauseMs_ = pace_.retryFirstMs;
 }

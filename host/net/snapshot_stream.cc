@@ -75,6 +75,7 @@ kj::Promise<void> SnapshotSender::open() {
 }
 
 kj::Promise<void> SnapshotSender::sendFrom(uint64_t offset) {
+  file_->carried(offset);
   if (offset == bytes_) return finish();
   if (unanswered_.size() >= kSnapshotWindow) {
     kj::Promise<void> oldest = kj::mv(unanswered_.front());

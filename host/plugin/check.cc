@@ -83,6 +83,10 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
     Result<void> migrated = (*machine)->load(state);
     if (!migrated) return prefixed(file, migrated.fault());
   }
+  if (freezeOf(*descriptor) != nullptr) {
+    stage("its machine was frozen");
+    if (auto frozen = (*machine)->freeze(); !frozen) return prefixed(file, frozen.fault());
+  }
   stage("its machine was captured and saved");
   auto capture = (*machine)->capture();
   if (!capture) return prefixed(file, capture.fault());

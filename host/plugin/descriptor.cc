@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <set>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,10 @@ constexpr uint64_t kMethodsMax = 4096;
 constexpr uint64_t kSchemaBytesMax = uint64_t{8} << 20;
 constexpr size_t kNameBytesMax = 63;
 constexpr size_t kVersionBytesMax = 64;
+// In ABI 1.0, which is the least.
+constexpr size_t kDescriptorBytes =
+    offsetof(flotilla_descriptor, memory) + sizeof(flotilla_descriptor::memory);
+constexpr size_t kMethodBytes = offsetof(flotilla_method, name) + sizeof(flotilla_method::name);
 #if defined(_GLIBCXX_USE_CXX11_ABI)
 constexpr uint32_t kOurCxx11Abi = _GLIBCXX_USE_CXX11_ABI;
 #else
@@ -61,9 +66,9 @@ std::string handshakeProblem(const flotilla_descriptor* d) {
            ", this host has ABI " + std::to_string(FLOTILLA_ABI_MAJOR) + "." +
            std::to_string(FLOTILLA_ABI_MINOR) + "; build it against this host's sdk/";
   }
-  if (d->size < offsetof(flotilla_descriptor, memory) + sizeof d->memory) {
+  if (d->size < kDescriptorBytes) {
     return "its descriptor has " + std::to_string(d->size) + " bytes, ABI 1.0 has " +
-           std::to_string(sizeof *d) + "; build it against this host's sdk/";
+           std::to_string(kDescriptorBytes) + "; build it against this host's sdk/";
   }
   bool plainC = d->compiler == nullptr || d->compiler[0] == 0;
   if ((!plainC || d->capnpVersion != 0) && d->capnpVersion != CAPNP_VERSION) {
@@ -105,10 +110,14 @@ std::string membersProblem(const flotilla_descriptor& d) {
     return "has " + std::to_string(d.methodCount) + " methods; at most " +
            std::to_string(kMethodsMax) + " can be served, so split the interface";
   }
-  if (d.methods->size < sizeof(flotilla_method)) {
+  if (d.methods->size < kMethodBytes) {
     return "its method table's rows have " + std::to_string(d.methods->size) +
-           " bytes, ABI 1.0 has " + std::to_string(sizeof(flotilla_method)) +
-           "; set each row's size";
+           " bytes, ABI 1.0 has " + std::to_string(kMethodBytes) + "; set each row's size";
+  }
+  for (const flotilla_method& row : methodRows(d)) {
+    if ((flagsOf(row) & FLOTILLA_BESIDE) == 0 || freezeOf(d) != nullptr) continue;
+    return std::string("method ") + (row.name == nullptr ? "without a name" : row.name) +
+           " is to be asked beside, which needs freeze and FLOTILLA_CONCURRENT_QUERIES";
   }
   if (d.schema.start == nullptr || d.schema.size == 0) {
     return "has no schema; clients cannot call it without";
@@ -149,11 +158,23 @@ std::string schemaProblem(const flotilla_descriptor& d) {
 
 }  // namespace
 
+uint64_t flagsOf(const flotilla_method& row) {
+  bool has = row.size >= offsetof(flotilla_method, flags) + sizeof row.flags;
+  return has ? row.flags : 0;
+}
+
+decltype(flotilla_descriptor::freeze) freezeOf(const flotilla_descriptor& d) {
+  bool says = (d.abilities & FLOTILLA_CONCURRENT_QUERIES) != 0;
+  bool has = d.size >= offsetof(flotilla_descriptor, freeze) + sizeof d.freeze;
+  return says && has ? d.freeze : nullptr;
+}
+
 std::vector<flotilla_method> methodRows(const flotilla_descriptor& d) {
   std::vector<flotilla_method> rows;
   const char* at = reinterpret_cast<const char*>(d.methods);
   for (uint64_t i = 0; i < d.methodCount; ++i, at += d.methods->size) {
-    rows.push_back(*reinterpret_cast<const flotilla_method*>(at));
+    flotilla_method& row = rows.emplace_back();
+    std::memcpy(&row, at, std::min<uint64_t>(d.methods->size, sizeof row));
   }
   return rows;
 }

@@ -15,6 +15,12 @@ namespace flotilla::plugin {
 // capabilities, AnyPointer, generics, streams. `who` names the plugin in the text, "plugin kv.so".
 Result<void> checkDescriptor(const std::string& who, const flotilla_descriptor* descriptor);
 
+// FLOTILLA_FREES and such; none of a row from before there were any.
+uint64_t flagsOf(const flotilla_method& row);
+
+// Null where the machine cannot be frozen.
+decltype(flotilla_descriptor::freeze) freezeOf(const flotilla_descriptor& descriptor);
+
 // The method table, whatever stride its rows have.
 std::vector<flotilla_method> methodRows(const flotilla_descriptor& descriptor);
 

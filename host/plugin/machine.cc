@@ -32,6 +32,7 @@ public:
   struct Row {
     uint32_t row = 0;
     bool query = false;
+    bool isLong = false;
   };
 
   explicit RowIndex(const flotilla_descriptor& descriptor) {
@@ -39,7 +40,9 @@ public:
     for (uint32_t row = 0; row < rows.size(); ++row) {
       auto& ordinals = interfaceOf(rows[row].interfaceId);
       if (ordinals.size() <= rows[row].method) ordinals.resize(rows[row].method + size_t{1});
-      ordinals[rows[row].method] = Row{row, rows[row].kind == FLOTILLA_QUERY};
+      bool query = rows[row].kind == FLOTILLA_QUERY;
+      bool isLong = query && (flagsOf(rows[row]) & FLOTILLA_BESIDE) != 0;
+      ordinals[rows[row].method] = Row{row, query, isLong};
     }
   }
 
@@ -132,6 +135,88 @@ private:
   group::ReplicaKey replica_;
 };
 
+// Cap'n Proto reads whole words; `aligned` holds a copy where the bytes do not lie on one.
+flotilla_command commandOf(const group::MachineCommand& from, uint32_t row, Bytes& aligned) {
+  std::string_view params = from.params;
+  if (reinterpret_cast<uintptr_t>(params.data()) % 8 != 0 && !params.empty()) {
+    aligned = Bytes::copyOf(params);
+    params = aligned.view();
+  }
+  flotilla_command command{};
+  command.size = sizeof command;
+  command.row = row;
+  command.index = from.position.index;
+  command.ordinal = from.position.ordinal;
+  command.term = from.term;
+  command.timeUs = from.timeUs;
+  command.seed = from.seed;
+  command.session = from.session;
+  command.params = bytesOf(params);
+  command.token = from.token;
+  return command;
+}
+
+std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind) {
+  return "has no " + std::string(kind) + " with method number " + std::to_string(command.method) +
+         " in interface " + std::to_string(command.interfaceId);
+}
+
+// One machine of a plugin, whoever may call it now, as queries see it.
+struct Questioned {
+  const Plugin& plugin;
+  const void* machine;
+  CrashMarks* marks;
+  group::ReplicaKey replica;
+
+  // `broke`: set where the boundary was broken, with what.
+  Result<void> ask(const group::MachineCommand& question, group::Answers& answers,
+                   std::string& broke) const {
+    const RowIndex::Row* row = plugin.rows.find(question.interfaceId, question.method);
+    if (row == nullptr || !row->query) return plugin.fault(noSuchMethod(question, "query"));
+    Bytes aligned;
+    flotilla_command asked = commandOf(question, row->row, aligned);
+    AnswerCheck check(answers, 0, 1, {});
+    CrashMarks::Scope scope(marks, replica, true, question.position.index);
+    int code = 1;
+    std::string left =
+        guarded([&] { code = plugin.descriptor->query(machine, &asked, check.callback()); });
+    broke = left.empty() ? check.problem(code == 0 ? 1 : 0) : left;
+    if (!broke.empty()) return plugin.fault(broke);
+    if (code != 0) return plugin.fault(check.fault());
+    return {};
+  }
+};
+
+// What freeze gave.
+//
+// Owner:  shared by the queries that are asked of it.
+// Thread: any, several at a time.
+// Errors: see FrozenMachine.
+class FrozenPlugin final : public group::FrozenMachine {
+public:
+  FrozenPlugin(std::shared_ptr<const Plugin> plugin, void* machine, CrashMarks* marks,
+               group::ReplicaKey replica)
+      : plugin_(std::move(plugin)), machine_(machine), marks_(marks), replica_(replica) {}
+  ~FrozenPlugin() override {
+    std::string left = guarded([&] { plugin_->descriptor->destroy(machine_); });
+    if (!left.empty()) base::logError(plugin_->name + ": while it was destroyed: " + left);
+  }
+  FrozenPlugin(const FrozenPlugin&) = delete;
+  FrozenPlugin& operator=(const FrozenPlugin&) = delete;
+
+  Result<void> query(const group::MachineCommand& question,
+                     group::Answers& answers) const override {
+    std::string broke;
+    return Questioned{*plugin_, machine_, marks_, replica_}.ask(question, answers, broke);
+  }
+
+private:
+  std::shared_ptr<const Plugin> plugin_;
+  void* machine_;
+  CrashMarks* marks_;
+  group::ReplicaKey replica_;
+};
+
 // See machine.h.
 //
 // Owner:  group::Applier.
@@ -165,19 +250,30 @@ public:
 
   Result<void> query(const group::MachineCommand& question, group::Answers& answers) override {
     if (broken_) return *broken_;
-    const RowIndex::Row* row = plugin_->rows.find(question.interfaceId, question.method);
-    if (row == nullptr || !row->query) return plugin_->fault(noSuchMethod(question, "query"));
-    Bytes aligned;
-    flotilla_command asked = commandOf(question, row->row, aligned);
-    AnswerCheck check(answers, 0, 1, {});
-    CrashMarks::Scope scope(marks_, replica_, true, question.position.index);
-    int code = 1;
+    std::string broke;
+    auto asked = Questioned{*plugin_, machine_, marks_, replica_}.ask(question, answers, broke);
+    if (!broke.empty()) return breakWith(broke);
+    return asked;
+  }
+
+  bool isLong(uint64_t interfaceId, uint16_t method) const override {
+    const RowIndex::Row* row = plugin_->rows.find(interfaceId, method);
+    return row != nullptr && row->isLong;
+  }
+
+  Result<std::shared_ptr<const group::FrozenMachine>> freeze() override {
+    if (broken_) return *broken_;
+    Reason reason;
+    CrashMarks::Scope scope(marks_, replica_, false, 0);
+    void* frozen = nullptr;
     std::string left =
-        guarded([&] { code = plugin_->descriptor->query(machine_, &asked, check.callback()); });
-    std::string problem = left.empty() ? check.problem(code == 0 ? 1 : 0) : left;
-    if (!problem.empty()) return breakWith(problem);
-    if (code != 0) return plugin_->fault(check.fault());
-    return {};
+        guarded([&] { frozen = freezeOf(*plugin_->descriptor)(machine_, reason.callback()); });
+    if (!left.empty()) return breakWith(left);
+    if (frozen == nullptr)
+      return plugin_->fault("freeze: " + reason.text() +
+                            "; every state must be one that can be asked of");
+    return std::shared_ptr<const group::FrozenMachine>(
+        std::make_shared<FrozenPlugin>(plugin_, frozen, marks_, replica_));
   }
 
   Result<std::unique_ptr<group::Capture>> capture() override {
@@ -246,27 +342,6 @@ public:
   }
 
 private:
-  // Cap'n Proto reads whole words; `aligned` holds a copy where the bytes do not lie on one.
-  static flotilla_command commandOf(const group::MachineCommand& from, uint32_t row,
-                                    Bytes& aligned) {
-    std::string_view params = from.params;
-    if (reinterpret_cast<uintptr_t>(params.data()) % 8 != 0 && !params.empty()) {
-      aligned = Bytes::copyOf(params);
-      params = aligned.view();
-    }
-    flotilla_command command{};
-    command.size = sizeof command;
-    command.row = row;
-    command.index = from.position.index;
-    command.ordinal = from.position.ordinal;
-    command.term = from.term;
-    command.timeUs = from.timeUs;
-    command.seed = from.seed;
-    command.session = from.session;
-    command.params = bytesOf(params);
-    command.token = from.token;
-    return command;
-  }
   bool setsTimers() const { return (plugin_->descriptor->abilities & FLOTILLA_TIMERS) != 0; }
   std::optional<uint32_t> rowOf(const group::MachineCommand& command) const {
     if (command.wakes) return setsTimers() ? std::optional(FLOTILLA_WAKE) : std::nullopt;
@@ -277,11 +352,6 @@ private:
     if (!command.wakes) return noSuchMethod(command, "command");
     return "has a timer pending and no wake to be called; another version of it set the timer";
   }
-  static std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind) {
-    return "has no " + std::string(kind) + " with method number " + std::to_string(command.method) +
-           " in interface " + std::to_string(command.interfaceId);
-  }
-
   // At most kChunk commands; `first` is the place of the first within the caller's run.
   ApplyEnd applyChunk(std::span<const group::MachineCommand> run, size_t first,
                       group::Answers& answers) {

@@ -7,6 +7,8 @@
 
 #include <capnp/stream.capnp.h>
 
+#include "host/plugin/descriptor.h"
+
 namespace flotilla::plugin {
 namespace {
 
@@ -111,6 +113,12 @@ private:
         return "method " + name +
                " is neither command nor query; its row's kind is FLOTILLA_COMMAND or "
                "FLOTILLA_QUERY";
+      }
+      if (row.kind == FLOTILLA_QUERY && (flagsOf(row) & FLOTILLA_FREES) != 0) {
+        return "method " + name + " is a query and says that it frees memory; commands alone do";
+      }
+      if (row.kind == FLOTILLA_COMMAND && (flagsOf(row) & FLOTILLA_BESIDE) != 0) {
+        return "method " + name + " is a command and says that it may be asked beside; queries may";
       }
       used_[i] = true;
       found = true;

@@ -36,7 +36,8 @@ struct ApplyPool::Shared {
   bool stopping = false;
 };
 
-ApplyPool::ApplyPool(std::size_t workers) : shared_(std::make_shared<Shared>()), wanted_(workers) {
+ApplyPool::ApplyPool(std::size_t workers, const char* name)
+    : shared_(std::make_shared<Shared>()), wanted_(workers), name_(name) {
   for (std::size_t i = 0; i < workers; ++i) addWorker();
 }
 
@@ -49,11 +50,11 @@ void ApplyPool::addWorker() {
     std::lock_guard lock(shared_->mutex);
     ++shared_->workers;
   }
-  threads_.emplace_back(workerLoop, shared_);
+  threads_.emplace_back(workerLoop, shared_, name_);
 }
 
-void ApplyPool::workerLoop(std::shared_ptr<Shared> shared) {
-  base::nameThread("apply");
+void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, const char* name) {
+  base::nameThread(name);
   std::unique_lock lock(shared->mutex);
   Idle& me = shared->places.emplace_back();
   while (true) {

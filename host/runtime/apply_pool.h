@@ -41,7 +41,8 @@ class ApplyPool {
 public:
   static constexpr std::size_t kWorkersMax = 8;
 
-  explicit ApplyPool(std::size_t workers);
+  // `name`: of its threads.
+  explicit ApplyPool(std::size_t workers, const char* name = "apply");
   ~ApplyPool();
   ApplyPool(const ApplyPool&) = delete;
   ApplyPool& operator=(const ApplyPool&) = delete;
@@ -68,11 +69,12 @@ private:
   struct Shared;
   struct Idle;
   Idle* enqueue(const std::shared_ptr<Lane>& lane);
-  static void workerLoop(std::shared_ptr<Shared> shared);
+  static void workerLoop(std::shared_ptr<Shared> shared, const char* name);
   void addWorker();
 
   std::shared_ptr<Shared> shared_;
   std::size_t wanted_;
+  const char* name_;
   std::vector<std::thread> threads_;
 };
 

@@ -285,7 +285,8 @@ catalog::LocalState CatalogKeeper::local(const std::set<uint64_t>* only) const {
     if (only != nullptr && only->count(key.group) == 0) continue;
     local.replicas.push_back(
         {key.group, record.incarnation, key.replica,
-         wiped_.count(key) != 0 ? catalog::LocalPhase::tombstone : catalog::LocalPhase::removing});
+         wiped_.count(key) != 0 ? catalog::LocalPhase::tombstone : catalog::LocalPhase::removing,
+         record.optionsVersion});
   }
   return local;
 }
@@ -295,7 +296,8 @@ void CatalogKeeper::add(const Replica& replica, catalog::LocalState& to) const {
   if (record.key.group == kCatalogGroup) return;
   to.replicas.push_back(
       {record.key.group, record.incarnation, record.key.replica,
-       replica.hadLeader() ? catalog::LocalPhase::ready : catalog::LocalPhase::present});
+       replica.hadLeader() ? catalog::LocalPhase::ready : catalog::LocalPhase::present,
+       replica.optionsVersion()});
 }
 
 kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
@@ -321,6 +323,10 @@ kj::Promise<void> CatalogKeeper::carryOut(catalog::Reconciled wanted) {
   }
   if (!wanted.drop.empty()) {
     begun.add(guard([&]() { return drop(wanted.drop, wanted.floor); }, "tombstones"));
+  }
+  for (const catalog::SetOptions& each : wanted.set) {
+    Replica* replica = parts_.replicas.find(each.group->id);
+    if (replica != nullptr) replica->setOptions(*each.group);
   }
   bool changes = !begun.empty();
   report(std::move(wanted.reportReplicas), std::move(wanted.reportPlugins));
@@ -358,6 +364,7 @@ StoredReplica CatalogKeeper::recordOf(const catalog::StartReplica& wanted) const
   record.pluginName = group.pluginName;
   record.pluginVersion = group.pluginVersion;
   record.options = group.spec.options;
+  record.optionsVersion = group.optionsVersion;
   record.config = group.spec.config;
   record.initialVoters = wanted.initialVoters;
   record.initialLearners = wanted.initialLearners;

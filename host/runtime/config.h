@@ -69,6 +69,9 @@ struct Config {
 
   std::vector<DeclaredGroup> groups;
 
+  // Not in the file: the program that looks at a plugin in a child process; empty: flotilla-host.
+  std::string checker;
+
   bool tls() const { return !tlsCert.empty(); }
 };
 

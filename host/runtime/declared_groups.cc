@@ -29,7 +29,8 @@ kj::Promise<void> DeclaredGroups::declare(const catalog::CatalogView& view) {
     bool hostsKnown = true;
     for (uint64_t host : group.on) hostsKnown = hostsKnown && view.host(host);
     hostsKnown = hostsKnown && view.hosts().size() == parts_.config.founders.size();
-    if (!hostsKnown) continue;
+    std::vector<catalog::OptionText> options(group.options.begin(), group.options.end());
+    if (!hostsKnown || view.clusterVersion() < catalog::versionFor(options)) continue;
     if (auto plugin = view.pluginByText(group.plugin)) {
       if (!parts_.plugins->has(plugin->sha256)) continue;  // it is being fetched
       return declareFitting(group, plugin->sha256);

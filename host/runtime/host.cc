@@ -75,7 +75,8 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       frees(inbox, "frees", true),
       files(inbox, "files", false),
       pool(config.applyWorkers),
-      replicas(config.hostId, inbox, files, pool),
+      queries(config.applyWorkers, "query"),
+      replicas(config.hostId, inbox, files, {pool, queries}),
       volumes(config, inbox, replicas),
       peers(*this),
       founder(*this),
@@ -166,7 +167,8 @@ Result<void> Host::openRest() {
   for (const std::string& each : p.config.trustedHashes) trust.push_back(each);
   auto trusted = plugin::TrustedPlugins::parse(trust);
   if (!trusted) return trusted.fault();
-  auto plugins = PluginRoom::open(p.config.dataDir + "/plugins", std::move(*trusted), ownProgram());
+  std::string checker = p.config.checker.empty() ? ownProgram() : p.config.checker;
+  auto plugins = PluginRoom::open(p.config.dataDir + "/plugins", std::move(*trusted), checker);
   if (!plugins) return plugins.fault();
   p.plugins = std::move(*plugins);
   std::string marksFile = p.config.dataDir + "/crash.marks";

@@ -62,7 +62,7 @@ struct BusyFigures {
 // The figures /metrics shows; counters only rise.
 struct Figures {
   uint64_t replicas = 0, leading = 0, leaderless = 0, asleep = 0, faulted = 0, stuck = 0;
-  uint64_t quarantined = 0, rebuilding = 0, digestsSplit = 0;
+  uint64_t quarantined = 0, rebuilding = 0, digestsSplit = 0, overQuota = 0;
   uint64_t elections = 0, electionsWon = 0;
   uint64_t machineBytes = 0;
   uint64_t callsAnswered = 0, callsRefused = 0;
@@ -102,8 +102,13 @@ public:
   Result<void> start(Services services);
   // Ends when the host has stopped: 0, or 1 with a fault logged.
   kj::Promise<int> run();
+  // Once `run` has ended: a thread of ours is still in a machine, so this must not be destroyed.
+  bool leftThreads() const;
   // Hands leaderships over, saves snapshots, stops machines: `run` then ends, within 10 s.
   void stop();
+  // As the end of its process would be: nothing is handed over, saved or said; `run` ends. For
+  // tests that go on in this process.
+  void kill();
 
   // ---- who we are
   const Config& config() const;
@@ -188,6 +193,7 @@ private:
   kj::Promise<void> handOver(int64_t deadlineUs);
   kj::Promise<void> saveSnapshots();
   void finishStop();
+  bool endThreads();
   kj::Promise<group::Outcome> catalogTry(uint16_t method, Bytes params, int64_t deadlineUs);
 
   kj::Own<HostParts> parts_;

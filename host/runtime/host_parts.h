@@ -86,6 +86,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   IoThread frees;  // blocks of those that are gone; `files` leaves it work
   IoThread files;
   ApplyPool pool;
+  ApplyPool queries;  // those that are asked beside
   ReplicaSet replicas;
   Volumes volumes;
   Surroundings around() {
@@ -93,6 +94,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             turn,
             calls,
             pool,
+            queries,
             files,
             saves,
             frees,
@@ -123,6 +125,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   Router router;
 
   bool stopping = false;
+  bool leftThreads = false;  // some have not come back at the stop
   kj::Own<kj::PromiseFulfiller<int>> ended;
   kj::ForkedPromise<int> end;
   kj::TaskSet tasks;

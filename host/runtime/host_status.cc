@@ -88,7 +88,8 @@ void fill(const BusyFigures& from, schema::HostStatus::BusyGroup::Builder to) {
   for (unsigned i = 0; i < counts.size(); ++i) counts.set(i, from.meters.applyUs.at(i));
 }
 
-void fillRunning(const Replica& replica, schema::ReplicaStatus::Builder into) {
+void fillRunning(const Replica& replica, const ReplicaSet& replicas,
+                 schema::ReplicaStatus::Builder into) {
   group::Status status = replica.group().status();
   raft::ReplicaId self = replica.record().key.replica;
   into.setLeaderReplica(status.leader);
@@ -107,6 +108,9 @@ void fillRunning(const Replica& replica, schema::ReplicaStatus::Builder into) {
   member.setReady(status.ready && !status.stopping);
   member.setQuarantinedAt(status.quarantinedAt);
   member.setDigestsSplitAt(status.splitAt);
+  member.setMemoryBytesMax(status.quotas.memoryBytesMax);
+  member.setApplyTimePercentMax(status.quotas.applyTimePercentMax);
+  member.setRefuses(status.refuses);
   if (status.fault) {
     member.setFaultIndex(status.faultAt.index);
     member.setFaultOrdinal(status.faultAt.ordinal);
@@ -117,6 +121,9 @@ void fillRunning(const Replica& replica, schema::ReplicaStatus::Builder into) {
     progress[i].setReplica(status.progress[i].replica);
     progress[i].setMatch(status.progress[i].match);
     progress[i].setState(stateName(status.progress[i].state));
+    SnapshotProgress snapshot = replicas.sending(status.key, status.progress[i].replica);
+    progress[i].setSnapshotSent(snapshot.bytes);
+    progress[i].setSnapshotTotal(snapshot.total);
   }
 }
 
@@ -138,7 +145,7 @@ bool Host::fillStatus(uint64_t group, schema::ReplicaStatus::Builder into) const
   member.setFault(replica->faultText());
   member.setPlugin(record.pluginSha256);
   if (replica->broken()) return true;
-  fillRunning(*replica, into);
+  fillRunning(*replica, parts_->replicas, into);
   const MachineLane& lane = replica->lane();
   MachineLane::Switched switched = lane.switched();
   if (switched.at != 0) member.setPlugin(switched.sha256);
@@ -194,6 +201,7 @@ Figures Host::figures() const {
     if (replica->group().leads()) {
       ++now.leading;
       if (replica->group().splitAt() != 0) ++now.digestsSplit;
+      if (replica->group().isOverQuota()) ++now.overQuota;
     }
     if (replica->group().leader() == 0) ++now.leaderless;
     if (replica->group().core().asleep()) ++now.asleep;
@@ -201,7 +209,7 @@ Figures Host::figures() const {
   }
   now.elections = p.replicas.elections();
   now.electionsWon = p.replicas.electionsWon();
-  now.stuck = p.pool.stuck(kStuckUs);
+  now.stuck = p.pool.stuck(kStuckUs) + p.queries.stuck(kStuckUs);
   now.callsWaiting = p.calls.waiting();
   now.applyLanesQueued = p.pool.queued();
   fillBusy(p.replicas, now);

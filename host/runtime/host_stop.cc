@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kHandOverUs = 2'500'000;
 constexpr int64_t kSnapshotsUs = 4'000'000;
 constexpr int64_t kMachinesUs = 2'000'000;
+constexpr int64_t kQueriesUs = 1'000'000;
 constexpr auto kLook = 20 * kj::MILLISECONDS;
 
 }  // namespace
@@ -72,7 +73,8 @@ kj::Promise<void> Host::saveSnapshots() {
   return kj::joinPromises(saves.releaseAsArray()).exclusiveJoin(kj::mv(late));
 }
 
-void Host::finishStop() {
+// False where a machine has not come back from what it was asked.
+bool Host::endThreads() {
   HostParts& p = *parts_;
   for (const auto& [group, replica] : p.replicas.all()) {
     if (replica->broken()) continue;
@@ -88,7 +90,32 @@ void Host::finishStop() {
     (*listener)->closeAll();
   }
   bool home = p.pool.stop(kMachinesUs);
+  // Nobody waits for a query's answer any more.
+  bool quiet = p.queries.stop(kQueriesUs);
+  p.leftThreads = !home || !quiet;
   p.volumes.stop();
+  return home;
+}
+
+bool Host::leftThreads() const {
+  return parts_->leftThreads;
+}
+
+void Host::kill() {
+  HostParts& p = *parts_;
+  p.stopping = true;
+  KJ_IF_MAYBE (listener, p.listener) {
+    (*listener)->stopAccepting();
+    (*listener)->closeAll();  // before anybody is answered
+  }
+  endThreads();
+  base::logInfo("host " + std::to_string(id()) + ": killed");
+  if (p.ended->isWaiting()) p.ended->fulfill(0);
+}
+
+void Host::finishStop() {
+  HostParts& p = *parts_;
+  bool home = endThreads();
   if (p.marks) p.marks->closeCleanly();
   base::logInfo("host " + std::to_string(id()) + ": stopped" + (home ? "" : ", but for a machine"));
   if (p.ended->isWaiting()) p.ended->fulfill(home ? 0 : 1);

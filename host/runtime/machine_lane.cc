@@ -1,6 +1,8 @@
 // A replica's machine, on the apply workers.
 #include "host/runtime/machine_lane.h"
 
+#include <chrono>
+
 #include "host/base/log.h"
 #include "host/base/match.h"
 #include "host/catalog/machine.h"
@@ -21,6 +23,25 @@ namespace {
 // much to do since the last time, and when it rests.
 constexpr uint32_t kWeighedWorks = 16;
 constexpr uint64_t kWeighedBytes = 64 << 10;
+
+int64_t nowUs() {
+  auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
+}
+
+// One query that is asked beside.
+//
+// Owner:  shared with the worker inside. Thread: work() on a worker. Errors: none.
+class AsideLane final : public Lane {
+public:
+  AsideLane(std::shared_ptr<MachineLane> lane, group::AsideQuery query)
+      : lane_(std::move(lane)), query_(std::move(query)) {}
+  void work() override { lane_->workAside(query_); }
+
+private:
+  std::shared_ptr<MachineLane> lane_;
+  group::AsideQuery query_;
+};
 
 }  // namespace
 
@@ -79,6 +100,8 @@ void MachineLane::work() {
     std::swap(jobs_, doing_);
   }
   Answers answers;
+  int64_t beganUs = nowUs();
+  loadedUs_ = 0;
   for (Job& job : doing_) {
     if (closed_.load()) break;
     carryOut(job, answers);
@@ -86,6 +109,7 @@ void MachineLane::work() {
   doing_.clear();
   ++unweighedWorks_;
   publish();
+  workedUs_.fetch_add(nowUs() - beganUs - loadedUs_, std::memory_order_relaxed);
   if (resting_) giveBack();
   if (answers.empty() || closed_.load()) return;
   if (applier_) answers.lastEvent = applier_->state().events.last();
@@ -148,23 +172,44 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                    soon_ = soon_ || request.endWanted || answers.applied.back().fault || told;
                    if (told) listened_ = false;
                  },
-                 [&](group::QueryRequest& request) {
-                   if (dead_) {
-                     group::Outcome outcome;
-                     outcome.code = ErrorCode::faulted;
-                     outcome.body = Bytes::copyOf(dead_->text);
-                     answers.queried.push_back({request.call, std::move(outcome)});
-                   } else {
-                     answers.queried.push_back(applier_->query(request));
-                   }
-                 },
+                 [&](group::QueryRequest& request) { carryOutQuery(request, answers); },
                  [&](group::SnapshotRequest& request) { carryOutSnapshot(request, answers); },
                  [&](group::InstallRequest& request) { carryOutInstall(request, answers); },
                  [&](Rest&) { resting_ = true; },
                  [&](Trial& trial) { carryOutTrial(trial); },
                  [&](EventsLook& look) { carryOutLook(look, answers); },
+                 [&](Stop& stop) {
+                   if (dead_ || applier_->fault()) return;
+                   applier_->stop(stop.fault, stop.at);
+                   faultAll(std::move(stop.fault), stop.at, answers);
+                 },
              },
              job);
+}
+
+void MachineLane::carryOutQuery(const group::QueryRequest& request, Answers& answers) {
+  if (dead_) {
+    group::Outcome outcome;
+    outcome.code = ErrorCode::faulted;
+    outcome.body = Bytes::copyOf(dead_->text);
+    answers.queried.push_back({request.call, std::move(outcome)});
+  } else if (auto aside = applier_->aside(request)) {
+    around_.queries.schedule(std::make_shared<AsideLane>(shared_from_this(), std::move(*aside)));
+  } else {
+    answers.queried.push_back(applier_->query(request));
+  }
+}
+
+void MachineLane::workAside(const group::AsideQuery& query) {
+  if (closed_.load()) return;
+  int64_t beganUs = nowUs();
+  group::AsideQuery::End end = query.run();
+  workedUs_.fetch_add(nowUs() - beganUs, std::memory_order_relaxed);
+  if (closed_.load()) return;
+  if (end.fault) push(Stop{std::move(*end.fault), end.faultAt});
+  Answers answers;
+  answers.queried.push_back(std::move(end.queried));
+  send(std::move(answers), true);
 }
 
 // Says once more where and why nothing is applied; the generation is the group's to compare, so
@@ -259,9 +304,11 @@ void MachineLane::carryOutBegin(Answers& answers) {
 }
 
 Result<void> MachineLane::loadFrom(raft::LogPoint point) {
+  int64_t beganUs = nowUs();
   auto reader = around_.snapshots.read(order_.record->key, point);
   if (!reader) return reader.fault();
   auto installed = applier_->install(**reader, point);
+  loadedUs_ += nowUs() - beganUs;
   if (!installed) return installed.fault();
   return {};
 }
@@ -336,8 +383,8 @@ void MachineLane::publish() {
   if (!applier_) return;
   followPlugin();
   if (applier_->machine() == nullptr) return;
-  bool weigh = resting_ || memoryBytes() == 0 || unweighedWorks_ >= kWeighedWorks ||
-               unweighedBytes_ >= kWeighedBytes;
+  bool weigh = resting_ || memoryBytes() == 0 || weighOften_.load() ||
+               unweighedWorks_ >= kWeighedWorks || unweighedBytes_ >= kWeighedBytes;
   if (weigh) {
     memoryBytes_.store(applier_->machine()->memoryBytes() + applier_->state().events.bytes(),
                        std::memory_order_relaxed);

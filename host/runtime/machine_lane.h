@@ -49,8 +49,8 @@ struct LaneOrder {
 // there.
 //
 // Owner:  shared by its Replica and the worker inside.
-// Thread: group::Machines' functions on the loop, work() on a worker; `descriptor`, `memoryBytes`
-//         and `digest` from any.
+// Thread: group::Machines' functions on the loop, work() on a worker; `descriptor`, `memoryBytes`,
+//         `workedUs` and `digest` from any.
 // Errors: a machine that cannot be made or loaded, and one that faults, is an Applied with a fault.
 class MachineLane final : public Lane,
                           public group::Machines,
@@ -58,6 +58,7 @@ class MachineLane final : public Lane,
 public:
   struct Around {
     ApplyPool& pool;
+    ApplyPool& queries;
     Inbox& inbox;
     IoThread& saves;
     const SavePace& savePace;
@@ -86,6 +87,8 @@ public:
   void look(EventsLook look);
 
   void work() override;
+  // On a worker of the queries, beside work().
+  void workAside(const group::AsideQuery& query);
 
   // Of the plugin in force. Null until it is open.
   const flotilla_descriptor* descriptor() const { return descriptor_.load(); }
@@ -97,18 +100,26 @@ public:
   Switched switched() const;
   bool loaded() const { return loaded_.load(); }
   uint64_t memoryBytes() const { return memoryBytes_.load(std::memory_order_relaxed); }
+  // Whether its memory is to be known after each work: it is about to be judged by it.
+  void weighOften(bool often) { weighOften_.store(often, std::memory_order_relaxed); }
+  // How long workers have been in here, loading snapshots apart.
+  int64_t workedUs() const { return workedUs_.load(std::memory_order_relaxed); }
   uint64_t digest() const { return digest_.load(std::memory_order_relaxed); }
   raft::Index digestAt() const { return digestAt_.load(std::memory_order_relaxed); }
 
 private:
   struct Begin {};
   struct Rest {};
+  struct Stop {  // a query beside has shown that the machine is out of order
+    Fault fault;
+    group::Position at;
+  };
   struct Trial {
     std::string sha256;
     std::function<void(Result<void>)> done;
   };
   using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
-                           group::InstallRequest, Rest, Trial, EventsLook>;
+                           group::InstallRequest, Rest, Trial, EventsLook, Stop>;
   // What one stay of a worker brings home.
   struct Answers {
     std::vector<group::Applied> applied;
@@ -127,6 +138,7 @@ private:
   void send(Answers answers, bool soon);
   void carryOut(Job& job, Answers& answers);
   void carryOutBegin(Answers& answers);
+  void carryOutQuery(const group::QueryRequest& request, Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
   void carryOutLook(const EventsLook& look, Answers& answers);
   void carryOutInstall(const group::InstallRequest& request, Answers& answers);
@@ -156,6 +168,7 @@ private:
   bool listened_ = false;        // somebody waits for the next event
   uint32_t unweighedWorks_ = 0;  // since the machine was last asked for its memory
   uint64_t unweighedBytes_ = 0;
+  int64_t loadedUs_ = 0;       // of this work: in snapshots, which no call has asked for
   std::optional<Fault> dead_;  // the machine could not be made or loaded
   group::Position deadAt_;
   uint64_t generation_ = 0;
@@ -163,6 +176,8 @@ private:
   std::atomic<const flotilla_descriptor*> descriptor_{nullptr};
   std::atomic<bool> loaded_{false};
   std::atomic<uint64_t> memoryBytes_{0};
+  std::atomic<int64_t> workedUs_{0};
+  std::atomic<bool> weighOften_{false};
   std::atomic<uint64_t> digest_{0};
   std::atomic<raft::Index> digestAt_{0};
 };

@@ -157,6 +157,7 @@ std::string encode(const StoredReplica& record) {
   root.setSoundness(static_cast<schema::StoredReplica::Soundness>(record.soundness));
   root.setUnsoundAt(record.unsoundAt);
   root.setUnsoundBecause(record.unsoundBecause);
+  root.setOptionsVersion(record.optionsVersion);
   return flat(message);
 }
 
@@ -181,6 +182,7 @@ Result<StoredReplica> decodeReplica(std::string_view bytes) {
     record.soundness = soundnessOf(root.getSoundness());
     record.unsoundAt = root.getUnsoundAt();
     record.unsoundBecause = root.getUnsoundBecause().cStr();
+    record.optionsVersion = root.getOptionsVersion();
     return record;
   });
 }

@@ -44,6 +44,7 @@ struct StoredReplica {
   std::string pluginName;
   std::string pluginVersion;
   std::vector<catalog::OptionText> options;
+  uint64_t optionsVersion = 0;  // catalog::GroupRecord's, of these
   std::vector<catalog::OptionText> config;
   std::vector<Member> members;
   std::vector<uint64_t> initialVoters;

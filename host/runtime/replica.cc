@@ -6,6 +6,7 @@
 
 #include "host/base/log.h"
 #include "host/plugin/crash_mark.h"
+#include "host/plugin/descriptor.h"
 #include "host/runtime/apply_pool.h"
 #include "host/runtime/call_table.h"
 #include "host/runtime/io_thread.h"
@@ -60,6 +61,10 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   return to;
 }
 
+group::Quotas quotasOf(const catalog::GroupOptions& options) {
+  return {options.memoryBytesMax, options.applyTimePercentMax};
+}
+
 raft::Configuration initialConfiguration(const StoredReplica& record) {
   raft::Configuration configuration;
   configuration.voters = record.initialVoters;
@@ -110,6 +115,8 @@ Replica::Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom
                  Surroundings& around, Crowd crowd)
     : record_(std::make_shared<const StoredReplica>(std::move(record))),
       options_(std::move(options)),
+      optionTexts_(record_->options),
+      optionsVersion_(record_->optionsVersion),
       room_(room),
       around_(around),
       standAgainTicks_(crowd.replicas == 0 ? 1 : kStandAgainTicks) {
@@ -144,8 +151,8 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
                 state.state.generation,
                 !sound,
                 {options_.keepEvents, options_.keepEventBytes}},
-      MachineLane::Around{around_.pool, around_.inbox, around_.saves, around_.savePace,
-                          around_.plugins, room_.snapshots(), around_.marks},
+      MachineLane::Around{around_.pool, around_.queries, around_.inbox, around_.saves,
+                          around_.savePace, around_.plugins, room_.snapshots(), around_.marks},
       weak_from_this());
   if (around_.marks != nullptr) {
     for (const plugin::CrashedAt& each : around_.marks->crashed()) {
@@ -165,7 +172,38 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
                                                   around_.calls, around_.clock, around_.steps});
   stoodIn = ledIn = group_->core().term();
   if (room_.isFull()) group_->volumeFull(true);
+  group_->limit(quotasOf(options_));
   touch();
+}
+
+void Replica::setOptions(const catalog::GroupRecord& group) {
+  optionsVersion_ = group.optionsVersion;
+  optionTexts_ = group.spec.options;
+  auto read = catalog::readOptions(optionTexts_);
+  if (!read || !group_) return;
+  options_.memoryBytesMax = read->memoryBytesMax;
+  options_.applyTimePercentMax = read->applyTimePercentMax;
+  group_->limit(quotasOf(options_));
+  touch();
+}
+
+// Before calls are judged by it again.
+void Replica::tellUsed() {
+  if (!group_->isLimited()) return;
+  int64_t worked = lane_->workedUs();
+  group_->used(lane_->memoryBytes(), worked - std::exchange(workedToldUs_, worked));
+  lane_->weighOften(group_->isOverMemory());
+}
+
+void Replica::tellOfQuotas() {
+  if (!group_->leads() || (!group_->isLimited() && refusesSaid_.empty())) return;
+  std::string refuses = group_->status().refuses;
+  // What it says of memory changes with every command that frees some.
+  if (refuses.empty() != refusesSaid_.empty()) {
+    base::logWarn("group " + record_->name + ": " +
+                  (refuses.empty() ? "within its quotas again" : refuses));
+  }
+  refusesSaid_ = std::move(refuses);
 }
 
 // The newest snapshot file that the log goes on from. The record of one lags behind its file, so
@@ -201,22 +239,25 @@ void Replica::tick() {
   };
   auto before = seen();
   campaignIfPreferred();
+  tellUsed();
   group_->tick();
   bool watch = ticks_ % kWatchTicks == 0;
   if (watch) {
     group_->entriesKnown(around_.entriesVersion);
     handOverIfUseless();
     sendListenersOn();
+    tellOfQuotas();
   }
   if (watch || seen() != before) touch();
 }
 
 void Replica::flush() {
   if (!group_) return;
+  tellUsed();
   group_->flush();
   around_.turned(*this);
   tellOfDigests();
-  recordSoundness();
+  recordChanges();
   if (hadLeader_ || group_->leader() == 0) return;
   hadLeader_ = true;
   if (around_.leaderFound) around_.leaderFound(record_->key.group);
@@ -233,18 +274,27 @@ void Replica::tellOfDigests() {
   splitSaid_ = splitAt;
 }
 
-// What a start must know of the machine here, kept in its record: that it differs from a majority,
-// or that a peer's is awaited. Once that has come, files of the former machine go first.
-void Replica::recordSoundness() {
-  group::Soundness now = group_->soundness();
-  bool rebuilt = group_->isRebuilt();
-  if (recording_ || (now == record_->soundness && !rebuilt) || ticks_ < recordAt_) return;
-  recording_ = true;
+StoredReplica Replica::changedRecord(bool rebuilt) const {
   StoredReplica next = *record_;
-  next.soundness = rebuilt ? group::Soundness::sound : now;
+  next.options = optionTexts_;
+  next.optionsVersion = optionsVersion_;
+  next.soundness = rebuilt ? group::Soundness::sound : group_->soundness();
   next.unsoundAt = rebuilt ? 0 : std::max(group_->quarantinedAt(), group_->rebuildFrom());
   next.unsoundBecause = group_->quarantinedAt() != 0 ? group_->fault()->text : "";
-  if (now == group::Soundness::quarantined) {
+  return next;
+}
+
+// What a start must know, kept in its record: its options where they have changed, and of the
+// machine here that it differs from a majority, or that a peer's is awaited. Once that has come,
+// files of the former machine go first.
+void Replica::recordChanges() {
+  group::Soundness now = group_->soundness();
+  bool rebuilt = group_->isRebuilt();
+  bool same = now == record_->soundness && !rebuilt && optionsVersion_ == record_->optionsVersion;
+  if (recording_ || same || ticks_ < recordAt_) return;
+  recording_ = true;
+  StoredReplica next = changedRecord(rebuilt);
+  if (now != record_->soundness && now == group::Soundness::quarantined) {
     base::logError("group " + record_->name + ": " + next.unsoundBecause);
   } else if (rebuilt) {
     base::logInfo("group " + record_->name + ": rebuilt from a peer's snapshot at " +
@@ -261,13 +311,16 @@ void Replica::recordSoundness() {
     if (!before || !known || known->tombstone) return {};
     return meta.put(replicaKey(next.key), encode(next));
   };
-  around_.files.post(
-      [work = std::move(work), &inbox = around_.inbox, next, self = weak_from_this()]() mutable {
-        Result<void> put = work();
-        inbox.post([put = std::move(put), next = std::move(next), self]() {
-          if (auto here = self.lock()) here->recorded(next, put);
-        });
-      });
+  around_.files.post([work = std::move(work), &inbox = around_.inbox, next, rebuilt,
+                      self = weak_from_this()]() mutable {
+    Result<void> put = work();
+    inbox.post([put = std::move(put), next = std::move(next), rebuilt, self]() {
+      auto here = self.lock();
+      if (!here) return;
+      if (put && rebuilt) here->group_->forgotten();  // not where options alone were written
+      here->recorded(next, put);
+    });
+  });
 }
 
 void Replica::recorded(const StoredReplica& written, const Result<void>& put) {
@@ -279,7 +332,6 @@ void Replica::recorded(const StoredReplica& written, const Result<void>& put) {
     return;
   }
   record_ = std::make_shared<const StoredReplica>(written);
-  if (written.soundness == group::Soundness::sound) group_->forgotten();
   touch();
 }
 
@@ -361,19 +413,29 @@ std::string Replica::faultText() const {
          std::to_string(status.faultAt.ordinal) + ": " + status.fault->text;
 }
 
-std::optional<group::Machine::MethodKind> Replica::kindOf(uint64_t interfaceId,
-                                                          uint16_t method) const {
+const flotilla_method* Replica::methodRow(uint64_t interfaceId, uint16_t method) const {
   const flotilla_descriptor* it = lane_ ? lane_->descriptor() : nullptr;
-  if (it == nullptr) return std::nullopt;
+  if (it == nullptr) return nullptr;
   const char* row = reinterpret_cast<const char*>(it->methods);
   for (uint64_t i = 0; i < it->methodCount; ++i) {
     // An array's stride is what its first element says (abi.h).
     const auto* each = reinterpret_cast<const flotilla_method*>(row + i * it->methods->size);
-    if (each->interfaceId != interfaceId || each->method != method) continue;
-    return each->kind == FLOTILLA_QUERY ? group::Machine::MethodKind::query
-                                        : group::Machine::MethodKind::command;
+    if (each->interfaceId == interfaceId && each->method == method) return each;
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+std::optional<group::Machine::MethodKind> Replica::kindOf(uint64_t interfaceId,
+                                                          uint16_t method) const {
+  const flotilla_method* row = methodRow(interfaceId, method);
+  if (row == nullptr) return std::nullopt;
+  return row->kind == FLOTILLA_QUERY ? group::Machine::MethodKind::query
+                                     : group::Machine::MethodKind::command;
+}
+
+bool Replica::frees(uint64_t interfaceId, uint16_t method) const {
+  const flotilla_method* row = methodRow(interfaceId, method);
+  return row != nullptr && (plugin::flagsOf(*row) & FLOTILLA_FREES) != 0;
 }
 
 }  // namespace flotilla::runtime

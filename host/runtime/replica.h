@@ -7,8 +7,10 @@
 #include <optional>
 #include <string>
 
+#include "flotilla/abi.h"
 #include "flotilla/result.h"
 #include "host/catalog/options.h"
+#include "host/catalog/view.h"
 #include "host/group/group.h"
 #include "host/group/ports.h"
 #include "host/runtime/event_reads.h"
@@ -40,6 +42,7 @@ struct Surroundings {
   Turn& turn;
   CallTable& calls;
   ApplyPool& pool;
+  ApplyPool& queries;
   IoThread& files;
   IoThread& saves;
   IoThread& frees;
@@ -100,6 +103,9 @@ public:
 
   const StoredReplica& record() const { return *record_; }
   const catalog::GroupOptions& options() const { return options_; }
+  uint64_t optionsVersion() const { return optionsVersion_; }  // of those in force
+  // What may change of a running group's options does; its record follows.
+  void setOptions(const catalog::GroupRecord& group);
   VolumeRoom& room() { return room_; }
   MachineLane& lane() const { return *lane_; }
 
@@ -120,6 +126,8 @@ public:
   bool hadLeader() const { return hadLeader_; }  // since this process began
   std::string faultText() const;                 // with its position; empty where there is none
   std::optional<group::Machine::MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const;
+  // Its plugin says that the command makes the state smaller.
+  bool frees(uint64_t interfaceId, uint16_t method) const;
 
   // The catalog's replica tells its keeper that something was applied.
   std::function<void()> onApplied;
@@ -138,12 +146,18 @@ private:
   void campaignIfPreferred();
   void handOverIfUseless();
   void sendListenersOn();
+  const flotilla_method* methodRow(uint64_t interfaceId, uint16_t method) const;
   void tellOfDigests();
-  void recordSoundness();
+  void tellUsed();
+  void tellOfQuotas();
+  void recordChanges();
+  StoredReplica changedRecord(bool rebuilt) const;
   void recorded(const StoredReplica& written, const Result<void>& put);
 
   std::shared_ptr<const StoredReplica> record_;  // its lane's, too, until its soundness changes
   catalog::GroupOptions options_;
+  std::vector<catalog::OptionText> optionTexts_;
+  uint64_t optionsVersion_;
   VolumeRoom& room_;
   Surroundings& around_;
   std::optional<Fault> broken_;
@@ -158,6 +172,8 @@ private:
   bool recording_ = false;  // its record is being written
   uint32_t recordAt_ = 0;   // not before this tick, after a write that failed
   raft::Index splitSaid_ = 0;
+  std::string refusesSaid_;
+  int64_t workedToldUs_ = 0;  // of the lane's time
 
   friend class MachineLane;
 };

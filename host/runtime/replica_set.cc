@@ -7,7 +7,6 @@
 #include "host/base/log.h"
 #include "host/runtime/apply_pool.h"
 #include "host/runtime/io_thread.h"
-#include "host/runtime/snapshot_transfer.h"
 
 // jemalloc's, where the program is linked with it.
 extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
@@ -70,7 +69,8 @@ kj::Promise<void> ReplicaSet::tickLoop(kj::Timer& timer, uint64_t boot) {
   return timer.afterDelay(Replica::kTickMs * kj::MILLISECONDS).then([this, &timer, boot]() {
     inbox_.lookForLeft();
     tick(boot);
-    pool_.relieve(kRelieveUs);
+    pools_.apply.relieve(kRelieveUs);
+    pools_.queries.relieve(kRelieveUs);
     return tickLoop(timer, boot);
   });
 }
@@ -268,24 +268,34 @@ void ReplicaSet::sendSnapshot(group::ReplicaKey from, raft::Message head) {
   message.incarnation = replica->record().incarnation;
   message.message = std::move(head);
   store::SnapshotFiles* snapshots = &replica->room().snapshots();
-  auto open = [this, snapshots, from, point]() {
+  auto progress = std::make_shared<SnapshotProgress>();
+  auto open = [this, snapshots, from, point, progress]() {
     auto damaged = [this, from, point]() {
       Replica* here = find(from);
       if (here == nullptr || here->broken()) return;
       here->group().snapshotLost(point);
       here->touch();
     };
-    return openSnapshotSource(files_, *snapshots, from, point, std::move(damaged));
+    return openSnapshotSource(files_, *snapshots, from, point, progress, std::move(damaged));
   };
   auto sent = network_->sendSnapshot(host, std::move(message), std::move(open))
-                  .then([this, from, to, point]() { snapshotEnded(from, to, point, true); })
-                  .eagerlyEvaluate([this, from, to, point](kj::Exception&& exception) {
+                  .then([this, from, to, point, progress]() {
+                    *progress = {};
+                    snapshotEnded(from, to, point, true);
+                  })
+                  .eagerlyEvaluate([this, from, to, point, progress](kj::Exception&& exception) {
+                    *progress = {};
                     base::logWarn("group id:" + std::to_string(from.group) +
                                   ": snapshot for replica " + std::to_string(to) +
                                   " did not arrive: " + exception.getDescription().cStr());
                     snapshotEnded(from, to, point, false);
                   });
-  snapshots_.insert_or_assign(std::make_pair(from, to), kj::mv(sent));
+  snapshots_.insert_or_assign(std::make_pair(from, to), Sending{kj::mv(sent), progress});
+}
+
+SnapshotProgress ReplicaSet::sending(group::ReplicaKey from, raft::ReplicaId to) const {
+  auto at = snapshots_.find({from, to});
+  return at == snapshots_.end() ? SnapshotProgress{} : *at->second.progress;
 }
 
 void ReplicaSet::snapshotEnded(group::ReplicaKey from, raft::ReplicaId to, raft::LogPoint point,

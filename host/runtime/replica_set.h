@@ -17,6 +17,7 @@
 #include "host/runtime/busy_groups.h"
 #include "host/runtime/leader_return.h"
 #include "host/runtime/replica.h"
+#include "host/runtime/snapshot_transfer.h"
 #include "host/runtime/volumes.h"
 
 namespace flotilla::runtime {
@@ -29,8 +30,12 @@ namespace flotilla::runtime {
 // Errors: what comes for nobody here is dropped: Raft asks again. A failed disk goes to `onFailed`.
 class ReplicaSet final : public DiskListener, public group::Outbox {
 public:
-  ReplicaSet(uint64_t host, Inbox& inbox, IoThread& files, ApplyPool& pool)
-      : host_(host), inbox_(inbox), files_(files), pool_(pool), sleepers_(host) {}
+  struct Pools {
+    ApplyPool& apply;
+    ApplyPool& queries;
+  };
+  ReplicaSet(uint64_t host, Inbox& inbox, IoThread& files, Pools pools)
+      : host_(host), inbox_(inbox), files_(files), pools_(pools), sleepers_(host) {}
 
   void setNetwork(net::PeerNetwork* network) { network_ = network; }
   // Waits for a removed replica's log to be dead; see forget.
@@ -53,6 +58,9 @@ public:
   uint64_t electionsWon() const { return electionsWon_; }
 
   const BusyGroups& busy() const { return busy_; }
+
+  // How far a snapshot of the replica here is on its way to that one; total 0: none is.
+  SnapshotProgress sending(group::ReplicaKey from, raft::ReplicaId to) const;
 
   // From a peer.
   void received(uint64_t host, std::vector<group::PeerMessage> messages);
@@ -88,7 +96,7 @@ private:
   uint64_t host_;
   Inbox& inbox_;
   IoThread& files_;
-  ApplyPool& pool_;
+  Pools pools_;
   net::PeerNetwork* network_ = nullptr;
   BusyGroups busy_;  // outlives the replicas, which count there
   std::unordered_map<uint64_t, std::shared_ptr<Replica>> replicas_;  // by group id
@@ -102,7 +110,11 @@ private:
   uint64_t elections_ = 0;
   uint64_t electionsWon_ = 0;
   std::map<group::ReplicaKey, kj::Own<kj::PromiseFulfiller<void>>> forgetting_;
-  std::map<std::pair<group::ReplicaKey, raft::ReplicaId>, kj::Promise<void>> snapshots_;
+  struct Sending {
+    kj::Promise<void> promise;
+    std::shared_ptr<SnapshotProgress> progress;
+  };
+  std::map<std::pair<group::ReplicaKey, raft::ReplicaId>, Sending> snapshots_;
 };
 
 }  // namespace flotilla::runtime

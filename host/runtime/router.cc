@@ -113,7 +113,9 @@ void Router::propose(Replica& replica, std::vector<group::Call> calls, kj::Own<C
   CallTable& table = host_.parts_->calls;
   replica.calls += calls.size();
   for (uint32_t place = 0; place < calls.size(); ++place) {
-    replica.group().propose(table.add(kj::addRef(*batch), place), std::move(calls[place]));
+    group::Call& call = calls[place];
+    call.frees = replica.group().isOverMemory() && replica.frees(call.interfaceId, call.method);
+    replica.group().propose(table.add(kj::addRef(*batch), place), std::move(call));
   }
   flushSoon(replica);
 }

@@ -14,7 +14,12 @@ using SharedWriter = std::shared_ptr<store::SnapshotWriter>;
 
 class Source final : public net::SnapshotSourceFile {
 public:
-  Source(IoThread& files, SharedReader reader) : files_(files), reader_(std::move(reader)) {}
+  Source(IoThread& files, SharedReader reader, std::shared_ptr<SnapshotProgress> progress)
+      : files_(files), reader_(std::move(reader)), progress_(std::move(progress)) {
+    *progress_ = {0, bytes()};
+  }
+
+  void carried(uint64_t bytes) override { progress_->bytes = bytes; }
 
   uint64_t bytes() const override { return reader_->file().bytes; }
 
@@ -45,6 +50,7 @@ public:
 private:
   IoThread& files_;
   SharedReader reader_;
+  std::shared_ptr<SnapshotProgress> progress_;
 };
 
 // Reads a finished file once through the group's own checks.
@@ -188,22 +194,20 @@ private:
 
 }  // namespace
 
-kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files,
-                                                                 store::SnapshotFiles& snapshots,
-                                                                 group::ReplicaKey key,
-                                                                 raft::LogPoint point,
-                                                                 std::function<void()> damaged) {
+kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(
+    IoThread& files, store::SnapshotFiles& snapshots, group::ReplicaKey key, raft::LogPoint point,
+    std::shared_ptr<SnapshotProgress> progress, std::function<void()> damaged) {
   auto work = [&snapshots, key, point]() -> Result<SharedReader> {
     auto reader = snapshots.read(key, point);
     if (!reader) return reader.fault();
     return SharedReader(std::move(*reader));
   };
   return files.run(std::move(work))
-      .then([&files, damaged = std::move(damaged)](
+      .then([&files, progress = std::move(progress), damaged = std::move(damaged)](
                 Result<SharedReader> reader) -> kj::Own<net::SnapshotSourceFile> {
         if (!reader && reader.fault().code == ErrorCode::corrupt) damaged();
         if (!reader) kj::throwFatalException(net::refusal(reader.fault()));
-        return kj::heap<Source>(files, std::move(*reader));
+        return kj::heap<Source>(files, std::move(*reader), progress);
       });
 }
 

@@ -15,13 +15,17 @@
 
 namespace flotilla::runtime {
 
+// How far one is on its way; total 0: it has not begun, or has ended.
+struct SnapshotProgress {
+  uint64_t bytes = 0;
+  uint64_t total = 0;
+};
+
 // The saved snapshot at `point`, checked whole and ready to be sent. `damaged` is called where it
-// is not whole.
-kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(IoThread& files,
-                                                                 store::SnapshotFiles& snapshots,
-                                                                 group::ReplicaKey key,
-                                                                 raft::LogPoint point,
-                                                                 std::function<void()> damaged);
+// is not whole; `progress` is kept on the loop.
+kj::Promise<kj::Own<net::SnapshotSourceFile>> openSnapshotSource(
+    IoThread& files, store::SnapshotFiles& snapshots, group::ReplicaKey key, raft::LogPoint point,
+    std::shared_ptr<SnapshotProgress> progress, std::function<void()> damaged);
 
 // Where one that is on its way in belongs.
 struct Destination {

@@ -12,6 +12,7 @@ public:
   static constexpr uint32_t kListDefault = 100;
   static constexpr uint32_t kListMax = 1000;
   static constexpr size_t kListBytesMax = size_t{1} << 20;
+  static constexpr std::string_view kFrees[] = {"remove"};  // past a quota of memory, too
 
   void put(const flotilla::Entry& entry, Kv::PutParams::Reader in, Kv::PutResults::Builder out) {
     std::string_view key = checkedKey(in.getKey());

@@ -241,6 +241,22 @@ kj::Promise<capnp::Response<Api::RebuildGroupResults>> Admin::rebuildGroup(std::
       });
 }
 
+kj::Promise<capnp::Response<Api::SetGroupResults>> Admin::setGroup(
+    std::string name, std::vector<std::pair<std::string, std::string>> options) {
+  return change<Api::SetGroupResults>([name = std::move(name), options = std::move(options),
+                                       timeoutMs = hostTimeoutMs()](Api::Client& api) {
+    auto request = api.setGroupRequest();
+    request.setName(name);
+    auto list = request.initOptions(static_cast<unsigned>(options.size()));
+    for (unsigned i = 0; i < list.size(); ++i) {
+      list[i].setKey(options[i].first);
+      list[i].setValue(options[i].second);
+    }
+    request.setTimeoutMs(timeoutMs);
+    return request;
+  });
+}
+
 kj::Promise<capnp::Response<Api::UpgradeGroupResults>> Admin::upgradeGroup(std::string name,
                                                                            std::string plugin) {
   return change<Api::UpgradeGroupResults>([name = std::move(name), plugin = std::move(plugin),

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <kj/async.h>
 #include <kj/function.h>
@@ -57,6 +59,8 @@ public:
   kj::Promise<capnp::Response<Api::RetryGroupResults>> retryGroup(std::string name);
   kj::Promise<capnp::Response<Api::RebuildGroupResults>> rebuildGroup(std::string name,
                                                                       uint64_t onHost);
+  kj::Promise<capnp::Response<Api::SetGroupResults>> setGroup(
+      std::string name, std::vector<std::pair<std::string, std::string>> options);
   kj::Promise<capnp::Response<Api::UpgradeGroupResults>> upgradeGroup(std::string name,
                                                                       std::string plugin);
 

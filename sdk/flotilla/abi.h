@@ -57,7 +57,13 @@ typedef struct flotilla_method {
   uint32_t method;       // its ordinal there
   uint32_t kind;         // FLOTILLA_COMMAND or FLOTILLA_QUERY
   const char* name;      // as the schema spells it
+  uint64_t flags;        // FLOTILLA_FREES and such. Since ABI 1.2
 } flotilla_method;
+
+enum {
+  FLOTILLA_FREES = 1,  // a command that makes the state smaller: taken past a quota of memory, too
+  FLOTILLA_BESIDE = 2  // a query that may take long: asked of a frozen machine, see freeze
+};
 
 // The row of a command that nobody called: a timer of the machine's own has come due.
 #define FLOTILLA_WAKE UINT32_MAX
@@ -133,7 +139,7 @@ typedef struct flotilla_setting {
 
 enum {
   FLOTILLA_SNAPSHOT = 1,            // capture, save, release and load are there
-  FLOTILLA_CONCURRENT_QUERIES = 2,  // queries may run beside one another (not beside applies)
+  FLOTILLA_CONCURRENT_QUERIES = 2,  // freeze is there; since ABI 1.2, before it means nothing
   FLOTILLA_ON_DISK = 4,             // keeps its own files; not in ABI 1.0
   FLOTILLA_DIGEST = 8,              // digest is there
   FLOTILLA_TIMERS = 16              // apply takes commands of row FLOTILLA_WAKE; since ABI 1.1
@@ -181,6 +187,10 @@ typedef struct flotilla_descriptor {
   // Equal for equal states, whatever their history.
   uint64_t (*digest)(const void* machine);
   uint64_t (*memory)(const void* machine);  // bytes, roughly; 0: unknown
+  // Since ABI 1.2. Another machine in the same state, held still: it is asked nothing but queries,
+  // on any threads and several at once, beside later calls of the first one, which it may outlive,
+  // and then destroyed. Short. Null, with a reason, where that is not possible.
+  void* (*freeze)(void* machine, const flotilla_reason* reason);
 } flotilla_descriptor;
 
 // The one symbol.

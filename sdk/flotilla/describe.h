@@ -1,9 +1,11 @@
 // A machine's class, an interface and a list of handlers, made into a descriptor.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +80,10 @@ struct Boundary {
       return 0;
     });
   }
+  static void* freeze(void* machine, const flotilla_reason* reason) {
+    return guarded<void*>(nullptr, *reason,
+                          [&] { return static_cast<const Held*>(machine)->freeze().release(); });
+  }
   static uint64_t digest(const void* machine) {
     return static_cast<const Held*>(machine)->digest();
   }
@@ -124,6 +130,11 @@ public:
     handlers_ = handlers;
     capnp::InterfaceSchema schema = capnp::Schema::from<Interface>();
     for (const Handler<Machine>& handler : handlers_) addRow(schema, handler);
+    checkNamed("kFrees", frees(), FLOTILLA_FREES);
+    checkNamed("kLongQueries", longQueries(), FLOTILLA_BESIDE);
+    if (!longQueries().empty() && CapturesItself<Machine>) {
+      problem("names kLongQueries and captures itself; only what Tables hold can be held still");
+    }
     if (alone && setsTimers && !Wakes<Machine>) {
       problem(
           "calls entry.wakeAt, and its machine has no public "
@@ -152,11 +163,42 @@ private:
         problem("handler " + name + " gives another result than method " + name);
       }
       rows_.push_back({sizeof(flotilla_method), method->getContainingInterface().getProto().getId(),
-                       method->getOrdinal(), handler.kind, method->getProto().getName().cStr()});
+                       method->getOrdinal(), handler.kind, method->getProto().getName().cStr(),
+                       flagsOf(name, handler.kind)});
     } else {
       problem("handler " + name + ": interface " + schema.getUnqualifiedName().cStr() +
               " has no such method");
-      rows_.push_back({sizeof(flotilla_method), 0, 0, handler.kind, handler.name});
+      rows_.push_back({sizeof(flotilla_method), 0, 0, handler.kind, handler.name, 0});
+    }
+  }
+  // What the class says of its methods, by name; see plugin.h.
+  static std::span<const std::string_view> frees() {
+    if constexpr (requires { std::span<const std::string_view>(Machine::kFrees); }) {
+      return Machine::kFrees;
+    }
+    return {};
+  }
+  static std::span<const std::string_view> longQueries() {
+    if constexpr (requires { std::span<const std::string_view>(Machine::kLongQueries); }) {
+      return Machine::kLongQueries;
+    }
+    return {};
+  }
+  static bool has(std::span<const std::string_view> names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  }
+  static uint64_t flagsOf(std::string_view name, uint32_t kind) {
+    if (kind == FLOTILLA_COMMAND) return has(frees(), name) ? FLOTILLA_FREES : 0;
+    return has(longQueries(), name) ? FLOTILLA_BESIDE : 0;
+  }
+  void checkNamed(const std::string& list, std::span<const std::string_view> names, uint64_t flag) {
+    for (std::string_view name : names) {
+      bool known = std::any_of(rows_.begin(), rows_.end(), [&](const flotilla_method& row) {
+        return name == row.name && (row.flags & flag) != 0;
+      });
+      if (known) continue;
+      problem(list + " names " + std::string(name) + ", which is no " +
+              (flag == FLOTILLA_FREES ? "command" : "query") + " of it");
     }
   }
   void problem(std::string text) {
@@ -196,6 +238,10 @@ private:
     d.load = Calls::load;
     d.digest = Calls::digest;
     d.memory = Calls::memory;
+    if constexpr (AnswersAside<Machine>) {
+      d.abilities |= FLOTILLA_CONCURRENT_QUERIES;
+      d.freeze = Calls::freeze;
+    }
   }
 
   static const std::vector<Handler<Machine>>& handlers() { return handlers_; }

@@ -44,6 +44,12 @@ concept Migrates = requires(Machine& target, SnapshotReader& in) {
   target.migrate(uint32_t{}, in);
 };
 
+// A machine some of whose queries may take long, and are asked of a frozen one.
+template <typename Machine>
+concept AnswersAside = !CapturesItself<Machine> && requires {
+  std::span<const std::string_view>(Machine::kLongQueries);
+};
+
 // Of the state's layout; a snapshot of another is migrated, or refused. `static constexpr uint32_t
 // kStateVersion`.
 template <typename Machine>
@@ -58,7 +64,8 @@ constexpr uint32_t stateVersionOf() {
 template <typename Machine>
 class Instance {
 public:
-  Instance(std::span<const Handler<Machine>> handlers, const Config& config) : handlers_(handlers) {
+  Instance(std::span<const Handler<Machine>> handlers, const Config& config)
+      : handlers_(handlers), config_(config) {
     Members::Construction signingUp(&members_);
     if constexpr (TakesOptions<Machine>) {
       capnp::MallocMessageBuilder message;
@@ -129,6 +136,13 @@ public:
     } else {
       return std::make_unique<MembersCapture>(members_.capture());
     }
+  }
+
+  // Another machine in this state, to be asked queries while this one goes on.
+  std::unique_ptr<Instance> freeze() const {
+    auto frozen = std::make_unique<Instance>(handlers_, config_);
+    frozen->members_.share(members_);
+    return frozen;
   }
 
   void load(SnapshotReader& in) {
@@ -279,6 +293,7 @@ private:
   }
 
   std::span<const Handler<Machine>> handlers_;
+  const Config config_;
   Members members_;
   std::unique_ptr<Machine> machine_;
 };

@@ -39,6 +39,8 @@ public:
   virtual void prefetchRun() {}
   virtual std::unique_ptr<MemberCapture> captureMember() const = 0;  // null: nothing to save
   virtual void load(SnapshotReader& in) = 0;
+  // As `other`, the same member of another machine of the class; both stay free to change.
+  virtual void share(const Member& other) = 0;
   virtual uint64_t digest() const = 0;
   virtual uint64_t memoryBytes() const = 0;
   virtual size_t bytesInMachine() const = 0;
@@ -128,6 +130,13 @@ public:
     fill([&] {
       for (Member* member : members_) member->load(in);
     });
+  }
+  // As another machine's of the same class.
+  void share(const Members& other) {
+    if (members_.size() != other.members_.size()) {
+      throw std::logic_error("two machines of one class have other members");
+    }
+    for (size_t i = 0; i < members_.size(); ++i) members_[i]->share(*other.members_[i]);
   }
   // What `change` does to the members is no command's work: there is nothing to undo.
   template <typename Change>

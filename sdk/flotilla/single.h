@@ -38,6 +38,7 @@ public:
     value_ = Stored<T>::read(in);
     settle();
   }
+  void share(const Member& other) override { value_ = static_cast<const Single&>(other).value_; }
   uint64_t digest() const override { return Stored<T>::hash(value_); }
   uint64_t memoryBytes() const override { return Stored<T>::memoryBytes(value_); }
   size_t bytesInMachine() const override { return sizeof *this; }
@@ -78,6 +79,7 @@ public:
   void undo() override {}
   std::unique_ptr<MemberCapture> captureMember() const override { return nullptr; }
   void load(SnapshotReader&) override {}
+  void share(const Member&) override {}  // both have it from the configuration
   uint64_t digest() const override { return 0; }
   uint64_t memoryBytes() const override { return 0; }
   size_t bytesInMachine() const override { return sizeof *this; }

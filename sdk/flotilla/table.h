@@ -181,6 +181,11 @@ public:
       throw Error("snapshotDamaged", "a table's digest is not the one that was saved");
     }
   }
+  void share(const Member& other) override {
+    const auto& from = static_cast<const Table&>(other);
+    tree_ = from.tree_;
+    digest_ = from.digest_;
+  }
   // The sum of all entries' hashes: what was there before, and in what order, leaves no trace.
   uint64_t digest() const override { return mixed(digest_, tree_.size()); }
   // Nodes and, by a sample, what hangs on them.

@@ -73,6 +73,7 @@ TEST_CASE("admin/main: each command explains itself in the golden words") {
                               "group transfer",
                               "group snapshot",
                               "group retry",
+                              "group set",
                               "group rebuild",
                               "group upgrade",
                               "call",

@@ -127,7 +127,7 @@ public:
 
   testing::Harness<CatalogMachine> machine{
       {FLOTILLA_HANDLERS(CatalogMachine, registerHost, addPlugin, createGroup, removeGroup, report,
-                         changes, switchGroup)}};
+                         changes, switchGroup, setGroup)}};
   std::string said;
   uint64_t id = 0;
   uint64_t incarnation = 0;

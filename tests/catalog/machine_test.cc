@@ -273,10 +273,53 @@ TEST_CASE("catalog/machine: a group's log says what it runs, and the newest entr
   CHECK(catalog.existed);
 }
 
+TEST_CASE("catalog/machine: quotas are changed, and nothing else of a group that is there") {
+  CatalogFixture catalog;
+  catalog.create("orders", [](auto spec) {
+    auto options = spec.initOptions(1);
+    options[0].setKey("sleepAfterMs");
+    options[0].setValue("0");
+  });
+  uint64_t id = catalog.id;
+  std::string said;
+  bool existed = false;
+  auto set = [&](uint64_t group, const char* name, const char* value) {
+    auto answer = catalog.machine.call<&CatalogMachine::setGroup>([&](auto in) {
+      in.setId(group);
+      auto options = in.initOptions(1);
+      options[0].setKey(name);
+      options[0].setValue(value);
+    });
+    said = answer.text();
+    existed = answer.ok() && answer.result().getExisted();
+    return answer.code();
+  };
+  CHECK(set(id, "memoryBytesMax", "1048576").empty());
+  CHECK_FALSE(existed);
+  CHECK(set(id, "memoryBytesMax", "1048576").empty());
+  CHECK(existed);
+  CHECK(set(id, "applyTimePercentMax", "20").empty());
+  CHECK(set(id, "memoryBytesMax", "2097152").empty());
+  GroupPointer now = catalog.view().group("orders");
+  CHECK(now->optionsVersion == 3);
+  CHECK(now->spec.options == std::vector<OptionText>{{"applyTimePercentMax", "20"},
+                                                     {"memoryBytesMax", "2097152"},
+                                                     {"sleepAfterMs", "0"}});
+  CHECK(set(id, "sleepAfterMs", "1") == "badRequest");
+  CHECK(said ==
+        "group orders: option \"sleepAfterMs\": cannot be changed while the group is there; these "
+        "can: memoryBytesMax applyTimePercentMax");
+  CHECK(set(id, "applyTimePercentMax", "101") == "badRequest");
+  CHECK(set(id + 1, "memoryBytesMax", "1") == "groupRemoved");
+  catalog.remove("orders");
+  CHECK(set(id, "memoryBytesMax", "1") == "groupRemoved");
+  CHECK(catalog.view().group(id)->optionsVersion == 3);
+}
+
 TEST_CASE("catalog/machine: its descriptor has no problem and names every method") {
   const flotilla_descriptor* descriptor = catalogDescriptor();
   CHECK(descriptor->problem == nullptr);
-  CHECK(descriptor->methodCount == 7);
+  CHECK(descriptor->methodCount == 8);
 }
 
 }  // namespace flotilla::catalog

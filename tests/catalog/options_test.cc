@@ -68,6 +68,14 @@ TEST_CASE("catalog/options: what cannot be is refused with what can") {
             .starts_with("option \"speed\": not known; there are electionTimeoutMs"));
 }
 
+TEST_CASE("catalog/options: quotas alone may be set of a group that is there") {
+  CHECK(checkSettable("memoryBytesMax"));
+  CHECK(checkSettable("applyTimePercentMax"));
+  CHECK_FALSE(checkSettable("durability"));
+  CHECK(versionFor({{"durability", "sync"}}) == 0);
+  CHECK(versionFor({{"durability", "sync"}, {"memoryBytesMax", "1"}}) == 3);
+}
+
 TEST_CASE("catalog/options: names are a-z 0-9 . _ - and begin with a letter or digit") {
   for (const char* good : {"a", "101", "orders-2026.q1_x"}) CHECK(goodName(good));
   for (const char* bad : {"", "-a", ".a", "A", "a b", "\xc3\xa4", "a/b"})

@@ -237,4 +237,36 @@ TEST_CASE("catalog/reconciler: a group waits for its plugin, which is fetched fr
   CHECK(done.start.size() == 1);
 }
 
+TEST_CASE("catalog/reconciler: options go forward only, and to replicas that run") {
+  CatalogFixture catalog;
+  catalog.create("orders");
+  uint64_t id = catalog.id;
+  CatalogView before = catalog.view();
+  auto set = catalog.machine.call<&CatalogMachine::setGroup>([&](auto in) {
+    in.setId(id);
+    auto options = in.initOptions(1);
+    options[0].setKey("memoryBytesMax");
+    options[0].setValue("1");
+  });
+  REQUIRE(set.ok());
+  CatalogView after = catalog.view();
+  uint64_t replica = after.group(id)->on(1)->id;
+  LocalState local{
+      .host = 1, .birth = birthOf(1), .floor = 0, .replicas = {}, .plugins = {shaOf('1')}};
+  local.replicas.push_back(
+      {.group = id, .incarnation = after.group(id)->incarnation, .replica = replica});
+  LocalReplica& here = local.replicas.front();
+  CHECK(reconcile(before, local).set.empty());
+  Reconciled done = reconcile(after, local);
+  REQUIRE(done.set.size() == 1);
+  CHECK_FALSE(done.idle());
+  CHECK(done.set.front().group->spec.options == std::vector<OptionText>{{"memoryBytesMax", "1"}});
+  here.optionsVersion = 1;
+  CHECK(reconcile(after, local).set.empty());
+  CHECK(reconcile(before, local).set.empty());  // what a start may show again
+  here.optionsVersion = 0;
+  here.phase = LocalPhase::removing;
+  CHECK(reconcile(after, local).set.empty());
+}
+
 }  // namespace flotilla::catalog

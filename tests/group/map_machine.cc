@@ -21,6 +21,32 @@ private:
   std::string text_;
 };
 
+Result<void> ask(const std::map<std::string, std::string>& values,
+                 const group::MachineCommand& question, group::Answers& answers) {
+  if (question.method == 7 || question.method == 12) {
+    return Fault{ErrorCode::faulted, "broke on a query", {}};
+  }
+  auto found = values.find(trimmed(question.params));
+  if (found == values.end()) {
+    answers.error(0, "notFound", "no such key");
+  } else {
+    answers.result(0, found->second);
+  }
+  return {};
+}
+
+class FrozenMap final : public group::FrozenMachine {
+public:
+  explicit FrozenMap(std::map<std::string, std::string> values) : values_(std::move(values)) {}
+  Result<void> query(const group::MachineCommand& question,
+                     group::Answers& answers) const override {
+    return ask(values_, question, answers);
+  }
+
+private:
+  std::map<std::string, std::string> values_;
+};
+
 }  // namespace
 
 MapMachine::ApplyEnd MapMachine::apply(const group::MachineCommand* all, size_t count,
@@ -98,14 +124,12 @@ void MapMachine::wake(const group::MachineCommand& timer, size_t place, group::A
 }
 
 Result<void> MapMachine::query(const group::MachineCommand& question, group::Answers& answers) {
-  if (question.method == 7) return Fault{ErrorCode::faulted, "broke on a query", {}};
-  auto found = values.find(trimmed(question.params));
-  if (found == values.end()) {
-    answers.error(0, "notFound", "no such key");
-  } else {
-    answers.result(0, found->second);
-  }
-  return {};
+  return ask(values, question, answers);
+}
+
+Result<std::shared_ptr<const group::FrozenMachine>> MapMachine::freeze() {
+  ++freezes;
+  return std::shared_ptr<const group::FrozenMachine>(std::make_shared<FrozenMap>(values));
 }
 
 std::string MapMachine::text() const {
@@ -148,8 +172,10 @@ Result<void> MapMachine::load(group::SnapshotSource& source) {
 std::optional<group::Machine::MethodKind> MapMachine::kindOf(uint64_t interfaceId,
                                                              uint16_t method) const {
   bool newcomer = !version.empty() && version.front() == kNewcomer;
+  bool asked = method == 1 || method == 7 || method == 11 || method == 12;
+  if (interfaceId == kMapInterface && asked) return MethodKind::query;
   if (interfaceId != kMapInterface || method > 10 || (method == 8 && !newcomer)) return {};
-  return method == 1 || method == 7 ? MethodKind::query : MethodKind::command;
+  return MethodKind::command;
 }
 
 group::Call mapCall(uint16_t method, const std::string& params, group::Stamp stamp) {

@@ -22,7 +22,8 @@ constexpr char kSleepless = 'c';  // takes no timers
 // 2 refuse (an author's error), 3 break (a fault), 4 stamp (answers "time seed session"),
 // 5 wake "time token" (an author's error where that is refused), 6 the same and then an author's
 // error, 7 break (a query), 9 tell "topic message" two events of the topic, 10 the same and then an
-// author's error. Params may have NULs at their end, to fill words.
+// author's error, 11 get "key" (a query that is asked beside), 12 break (such a query). Params may
+// have NULs at their end, to fill words.
 //
 // A timer adds "token@time " to what is kept under "woken". Tokens from 1000 on set another, 1000
 // less, a millisecond on; 666 breaks; 777 sets another and then errs.
@@ -38,10 +39,13 @@ public:
   std::optional<uint64_t> digest() override;
   bool wakes() const override { return version.empty() || version.front() != kSleepless; }
   std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const override;
+  bool isLong(uint64_t, uint16_t method) const override { return method == 11 || method == 12; }
+  Result<std::shared_ptr<const group::FrozenMachine>> freeze() override;
 
   std::map<std::string, std::string> values;
   uint64_t commands = 0;  // applied so far; part of the state
   size_t runs = 0;        // calls of apply; not part of it
+  size_t freezes = 0;     // nor these
   std::string version;    // a plugin's hash; empty: the group's first
   std::string accent;     // ends every answer; not part of it
 

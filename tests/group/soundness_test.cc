@@ -91,7 +91,7 @@ TEST_CASE("group/soundness: time alone is no reason for a check, new entries and
 
 TEST_CASE("group/soundness: no check is proposed before every host knows its entry") {
   group::GroupOptions options = checksEvery(10);
-  options.entriesVersion = group::kEntriesVersion - 1;
+  options.entriesVersion = 1;
   Trio trio(3, options);
   raft::ReplicaId leader = trio.elect();
   putMany(trio, leader, 20);

@@ -85,6 +85,15 @@ void Seat::sendSnapshot(group::ReplicaKey, raft::Message head) {
 
 // ---- the machine -------------------------------------------------------------------------------
 
+bool Seat::asideOnce() {
+  if (asides.empty() || !works || !asidesMove) return false;
+  group::AsideQuery::End end = asides.front().run();
+  asides.pop_front();
+  if (end.fault) applier->stop(*end.fault, end.faultAt);
+  group->queried(std::move(end.queried));
+  return true;
+}
+
 bool Seat::workOnce() {
   if (work.empty() || !works) return false;
   auto next = std::move(work.front());
@@ -111,7 +120,13 @@ void Seat::apply(group::ApplyRequest request) {
 }
 
 void Seat::query(group::QueryRequest request) {
-  work.push_back([this, request = std::move(request)] { group->queried(applier->query(request)); });
+  work.push_back([this, request = std::move(request)] {
+    if (auto aside = applier->aside(request)) {
+      asides.push_back(std::move(*aside));
+    } else {
+      group->queried(applier->query(request));
+    }
+  });
 }
 
 void Seat::snapshot(group::SnapshotRequest request) {
@@ -217,6 +232,7 @@ void Trio::crash(raft::ReplicaId id) {
   seat.unsynced.clear();
   seat.fetches.clear();
   seat.work.clear();
+  seat.asides.clear();
   seat.written = seat.safe;
 }
 
@@ -264,6 +280,7 @@ void Trio::settle() {
       moved = seat->syncOnce() || moved;
       moved = seat->answerFetch() || moved;
       moved = seat->workOnce() || moved;
+      moved = seat->asideOnce() || moved;
       moved = seat->recordOnce() || moved;
     }
     moved = deliver() || moved;

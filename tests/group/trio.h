@@ -47,6 +47,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   bool syncOnce();  // all that was written is safe now; false: there was nothing
   bool answerFetch();
   bool workOnce();    // one request of the machine
+  bool asideOnce();   // one query that is asked beside
   bool recordOnce();  // what is known of its machine is kept; false: it was already
 
   Trio& trio;
@@ -62,6 +63,8 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   size_t fetchCount = 0;
   std::optional<Fault> fetchFault;
   std::deque<std::function<void()>> work;
+  std::deque<group::AsideQuery> asides;
+  bool asidesMove = true;                                // false: they take their time
   group::Soundness soundness = group::Soundness::sound;  // as its record has it
   raft::Index unsoundAt = 0;
   std::string lacks;                         // a plugin whose file is not here

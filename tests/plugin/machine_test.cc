@@ -1,11 +1,14 @@
 // Machines behind the guard: kv from its shared object, and one that breaks every rule.
 #include "host/plugin/machine.h"
 
+#include <future>
+
 #include <doctest/doctest.h>
 
 #include "alarms.capnp.h"
 #include "bad.capnp.h"
 #include "bad_behaviour.capnp.h"
+#include "drudge.capnp.h"
 #include "host/plugin/descriptor.h"
 #include "tests/plugin/built.h"
 #include "tests/plugin/kv_calls.h"
@@ -389,4 +392,45 @@ TEST_CASE("plugin/descriptor: what clients are told is what the plugin says") {
   CHECK(std::string(out.getMethods()[4].getName().cStr()) == "compareAndSet");
   CHECK(out.getMethods()[1].getKind() == schema::MethodKind::QUERY);
   CHECK(out.getSchema().size() > 100);
+}
+
+TEST_CASE(
+    "plugin/machine: one that is frozen is asked beside later commands, from several threads") {
+  auto machine = made(test::badFile("drudge"));
+  uint64_t index = 0;
+  auto put = [&](uint64_t key, uint64_t value) {
+    Bytes params = flatParams<Drudge::PutParams>([&](auto in) {
+      in.setKey(key);
+      in.setValue(value);
+    });
+    auto command = commandAt(++index, 0, 0, params);
+    command.interfaceId = capnp::typeId<Drudge>();
+    Heard heard;
+    REQUIRE(machine->apply(&command, 1, heard).applied == 1);
+  };
+  for (uint64_t key = 0; key < 1000; ++key) put(key, 1);
+  CHECK(machine->isLong(capnp::typeId<Drudge>(), 2));
+  CHECK_FALSE(machine->isLong(capnp::typeId<Drudge>(), 3));
+  auto frozen = machine->freeze();
+  REQUIRE(frozen.ok());
+
+  auto weigh = [](const group::FrozenMachine& asked) {
+    Bytes params = flatParams<Drudge::WeighParams>([](auto in) { in.setRounds(200); });
+    auto question = commandAt(1000, 0, 2, params);
+    question.interfaceId = capnp::typeId<Drudge>();
+    Heard heard;
+    if (!asked.query(question, heard) || !heard.all.at(0).ok) return uint64_t{0};
+    return (*ResultWords<Drudge::WeighResults>(heard.all[0].text)).getSum();
+  };
+  std::vector<std::future<uint64_t>> asked;
+  for (int i = 0; i < 3; ++i) {
+    asked.push_back(std::async(std::launch::async, weigh, std::cref(**frozen)));
+  }
+  for (uint64_t round = 0; round < 20; ++round) {
+    for (uint64_t key = 0; key < 1000; ++key) put(key, round);
+  }
+  for (auto& each : asked) CHECK(each.get() == 1000);
+  // It outlives the machine that it was made of.
+  machine.reset();
+  CHECK(weigh(**frozen) == 1000);
 }

@@ -118,7 +118,7 @@ TEST_CASE("plugin/probe: what is no plugin is refused in plain words") {
 
 TEST_CASE("plugin/probe: another build's plugin is refused with both versions") {
   CHECK(refusal(badFile("bad_abi")) ==
-        "built for ABI 2.1, this host has ABI 1.2; build it against this host's sdk/");
+        "built for ABI 2.2, this host has ABI 1.2; build it against this host's sdk/");
   CHECK(refusal(badFile("bad_magic")) ==
         "its descriptor is none of Flotilla's (wrong magic); build it with sdk/flotilla/abi.h");
   CHECK(refusal(badFile("bad_capnp")) ==
@@ -173,6 +173,16 @@ TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that 
            Case{"kind",
                 "method get is neither command nor query; its row's kind is FLOTILLA_COMMAND "
                 "or FLOTILLA_QUERY"},
+           Case{"freeing_query",
+                "method get is a query and says that it frees memory; commands alone do"},
+           Case{"beside",
+                "method get is to be asked beside, which needs freeze and "
+                "FLOTILLA_CONCURRENT_QUERIES"},
+           Case{"command_beside",
+                "method put is a command and says that it may be asked beside; queries may"},
+           Case{"no_freeze",
+                "machine bad_no_freeze 1.0.0: freeze: gave no reason; every state must be one that "
+                "can be asked of"},
            Case{"other_name",
                 "method get @1 is handled by fetch; was it built from another schema?"},
            Case{"no_schema", "has no schema; clients cannot call it without"},
@@ -260,5 +270,5 @@ TEST_CASE("plugin/library: a refusal names the file also without a child") {
   REQUIRE_FALSE(library.ok());
   CHECK(library.fault().text ==
         "plugin " + badFile("bad_abi") +
-            ": built for ABI 2.1, this host has ABI 1.2; build it against this host's sdk/");
+            ": built for ABI 2.2, this host has ABI 1.2; build it against this host's sdk/");
 }

@@ -13,11 +13,12 @@ THIRD = 3
 CUTS = 10
 KEYS = 200
 VALUE_BYTES = 75_000  # 100,000 in base64: 20 MB in all
+BYTES_PER_SECOND = 8 << 20  # so that a transfer lasts long enough to be looked at
 
 
 class Snapshots(unittest.TestCase):
     def setUp(self):
-        self.cluster = Cluster()
+        self.cluster = Cluster(tail=f"[storage]\nsnapshot_bytes_per_second = {BYTES_PER_SECOND}\n")
         self.addCleanup(self.cluster.close)
         port = freePorts(1)[0]
         behind = putWay(self.cluster, THIRD, port)
@@ -49,6 +50,12 @@ class Snapshots(unittest.TestCase):
         members = {one["host"]: one for one in self.cluster.show(GROUP, via=[1, 2])["members"]}
         leader = members[self.cluster.leader(GROUP)]
         return members[THIRD]["ready"] and members[THIRD]["applied"] >= leader["applied"]
+
+    def progress(self):
+        """Bytes of the snapshot that the third host has, and in all; None where none is on its way."""
+        shown = self.cluster.show(GROUP, via=[1, 2])
+        third = next(one for one in shown["members"] if one["host"] == THIRD)
+        return third.get("snapshotSentBytes"), third.get("snapshotTotalBytes")
 
     def arrivals(self):
         """(received, kept, copied) chunks of each snapshot of the group that has come whole."""
@@ -101,14 +108,23 @@ class Snapshots(unittest.TestCase):
         cluster.putAll(GROUP, pairs, via=[1, 2])
         size = self.save()
         before = way.bytes
+        seen = []
         for part in (0.3, 0.6):
             cluster.spawn(THIRD)
             waitFor(lambda: way.bytes - before > part * size, 30, f"{part} of the snapshot sent")
+            seen.append(self.progress())
+            self.assertIn(f"host {THIRD}: a snapshot is on its way there, ", cluster.run("group", "show", GROUP, via=[1, 2]).out)
             cluster.kill(THIRD)
+        for _, total in seen:
+            self.assertAlmostEqual(size, total, delta=size / 100)
+        self.assertLess(0.15 * size, seen[0][0])
+        self.assertLess(seen[0][0], seen[1][0])
+        self.assertLess(seen[1][0], size)
         self.assertEqual(1, len(self.files(THIRD, r".*\.arriving$")))
         cluster.restart(THIRD)
         waitFor(self.caughtUp, 60, "the third host caught up")
         self.assertLess(way.bytes - before, 1.6 * size, f"a snapshot of {size} bytes")
+        waitFor(lambda: self.progress() == (None, None), 10, "none on its way any more")
         received, kept, _ = self.arrivals()[-1]
         self.assertGreater(kept, received / 4)
         self.assertEqual([], self.files(THIRD, r".*(arriving|part)$"))

@@ -13,6 +13,7 @@ TEST_CASE("runtime/records: a replica's record reads back whole") {
   record.tombstone = true;
   record.pluginSha256 = "abc";
   record.options = {{"electionTimeoutMs", "300"}};
+  record.optionsVersion = 4;
   record.members = {{1, 11, "127.0.0.1:1"}, {3, 13, "127.0.0.1:3"}};
   record.initialVoters = {1, 3};
   record.preferredLeader = 3;
@@ -22,6 +23,7 @@ TEST_CASE("runtime/records: a replica's record reads back whole") {
   CHECK(back->incarnation == 42);
   CHECK(back->tombstone);
   CHECK(back->options == record.options);
+  CHECK(back->optionsVersion == 4);
   CHECK(back->hostOf(3) == 13);
   CHECK(back->hostOf(2) == 0);
   CHECK(back->replicaOn(11) == 1);

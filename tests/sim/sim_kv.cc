@@ -8,7 +8,10 @@
 namespace flotilla::sim {
 namespace {
 
-class SimKvMachine : public KvMachine, public test::AlarmMachine {};
+class SimKvMachine : public KvMachine, public test::AlarmMachine {
+public:
+  static constexpr std::string_view kLongQueries[] = {"get"};  // and quick ones, as lanes choose
+};
 
 }  // namespace
 

@@ -12,6 +12,8 @@
 namespace flotilla::sim {
 namespace {
 
+constexpr int64_t kAsideTimes = 10;  // as long as an apply
+
 struct FileSink final : group::SnapshotSink {
   std::string bytes;
   Result<void> write(std::string_view piece) override {
@@ -141,10 +143,31 @@ void SimLane::doQuery(const group::QueryRequest& request) {
   if (dead_) {
     queried.outcome.code = ErrorCode::faulted;
     queried.outcome.body = Bytes::copyOf(dead_->text);
+  } else if (auto aside = asideOf(request)) {
+    return askBeside(std::move(*aside));
   } else {
     queried = applier_.query(request);
   }
   answer([queried = std::move(queried)](group::Group& group) { group.queried(queried); });
+}
+
+// Half of those that may be: the other road must be as good.
+std::optional<group::AsideQuery> SimLane::asideOf(const group::QueryRequest& request) {
+  if (around_.dice.below(2) == 0) return std::nullopt;
+  return applier_.aside(request);
+}
+
+// Carried out while what comes next is applied.
+void SimLane::askBeside(group::AsideQuery query) {
+  int64_t us = some(around_.options.applyUsMax * kAsideTimes);
+  around_.events.in(us, [this, alive = std::weak_ptr<bool>(alive_), query = std::move(query)]() {
+    if (alive.expired()) return;
+    group::AsideQuery::End end = query.run();
+    if (end.fault) {
+      around_.judge.fail(nameOf(key_), "a query beside was a fault: " + end.fault->text);
+    }
+    answer([queried = std::move(end.queried)](group::Group& group) { group.queried(queried); });
+  });
 }
 
 // Captured at the boundary; saved beside later applies, if the disk has room.

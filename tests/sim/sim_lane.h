@@ -68,6 +68,8 @@ private:
   void doBegin();
   void doApply(const group::ApplyRequest& request);
   void doQuery(const group::QueryRequest& request);
+  std::optional<group::AsideQuery> asideOf(const group::QueryRequest& request);
+  void askBeside(group::AsideQuery query);
   void doSnapshot(const group::SnapshotRequest& request);
   void doInstall(const group::InstallRequest& request);
   Result<void> loadFrom(raft::LogPoint point);

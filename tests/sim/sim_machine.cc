@@ -111,6 +111,12 @@ public:
   Result<void> query(const group::MachineCommand& question, group::Answers& answers) override {
     return machine_->query(question, answers);
   }
+  bool isLong(uint64_t interfaceId, uint16_t method) const override {
+    return machine_->isLong(interfaceId, method);
+  }
+  Result<std::shared_ptr<const group::FrozenMachine>> freeze() override {
+    return machine_->freeze();
+  }
   Result<std::unique_ptr<group::Capture>> capture() override {
     auto captured = machine_->capture();
     if (!captured) return captured;
