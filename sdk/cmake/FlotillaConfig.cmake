@@ -1,4 +1,5 @@
-# The CMake package `Flotilla`: Flotilla::sdk and flotilla_add_plugin for plugins, Flotilla::client for applications.
+# The CMake package `Flotilla`: Flotilla::sdk and flotilla_add_plugin for plugins, Flotilla::testing for their tests,
+# Flotilla::client for applications.
 #
 #   project(orders LANGUAGES C CXX)        # C, for find_package(CapnProto) needs it
 #   find_package(Flotilla REQUIRED)
@@ -23,6 +24,13 @@ if(NOT TARGET Flotilla::client AND EXISTS ${FLOTILLA_PREFIX}/lib/libflotilla_cli
   set_target_properties(Flotilla::client PROPERTIES
     IMPORTED_LOCATION ${FLOTILLA_PREFIX}/lib/libflotilla_client.a)
   target_link_libraries(Flotilla::client INTERFACE Flotilla::sdk Flotilla::schemas)
+endif()
+
+if(NOT TARGET Flotilla::testing AND EXISTS ${FLOTILLA_PREFIX}/lib/libflotilla_testing.so)
+  add_library(Flotilla::testing SHARED IMPORTED)
+  set_target_properties(Flotilla::testing PROPERTIES
+    IMPORTED_LOCATION ${FLOTILLA_PREFIX}/lib/libflotilla_testing.so IMPORTED_NO_SONAME ON)
+  target_link_libraries(Flotilla::testing INTERFACE Flotilla::client)
 endif()
 
 if(NOT TARGET flotilla-plugin-check)

@@ -10,6 +10,9 @@
 
 # flotilla_add_plugin_test(NAME SOURCES file…): a program NAME_test that includes the plugin's sources and
 # <flotilla/harness.h>, and is a test of ctest's: one that ends with 0 has passed.
+#
+# flotilla_add_cluster_test(NAME SOURCES file…): the same as NAME_cluster_test, for <sdk/testing/cluster.h>: three hosts
+# in the test's process run the plugin as it was built.
 
 # Generated code for each schema, as the static library TARGET.
 function(flotilla_schema_library target)
@@ -98,4 +101,26 @@ function(flotilla_add_plugin_test name)
   set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME unit-${name} COMMAND ${name}_test)
   set_tests_properties(unit-${name} PROPERTIES LABELS unit TIMEOUT 60)
+endfunction()
+
+function(flotilla_add_cluster_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS" ${ARGN})
+  if(NOT TARGET ${name})
+    message(FATAL_ERROR "flotilla_add_cluster_test(${name}): no such plugin; flotilla_add_plugin(${name} …) comes first")
+  endif()
+  add_executable(${name}_cluster_test ${ARG_SOURCES})
+  target_compile_features(${name}_cluster_test PRIVATE cxx_std_20)
+  target_compile_definitions(${name}_cluster_test PRIVATE FLOTILLA_PLUGIN_FILE="$<TARGET_FILE:${name}>"
+    FLOTILLA_PLUGIN_CHECK="$<TARGET_FILE:flotilla-plugin-check>")
+  target_link_libraries(${name}_cluster_test PRIVATE Flotilla::testing ${ARG_LIBS})
+  if(TARGET ${name}_schema)
+    target_link_libraries(${name}_cluster_test PRIVATE ${name}_schema)
+  endif()
+  if(TARGET flotilla_warnings)
+    target_link_libraries(${name}_cluster_test PRIVATE flotilla_warnings)
+  endif()
+  add_dependencies(${name}_cluster_test ${name} flotilla-plugin-check)
+  set_target_properties(${name}_cluster_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME process-${name} COMMAND ${name}_cluster_test)
+  set_tests_properties(process-${name} PROPERTIES LABELS process TIMEOUT 120 RUN_SERIAL ON)
 endfunction()

@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <source_location>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -15,15 +14,9 @@
 #include <vector>
 
 #include "flotilla/describe.h"
+#include "flotilla/expect.h"
 
 namespace flotilla::testing {
-
-// Ends the test, with file and line, where `holds` is false: for tests that use no framework.
-inline void expect(bool holds, std::source_location place = std::source_location::current()) {
-  if (holds) return;
-  throw std::logic_error(std::string(place.file_name()) + ":" + std::to_string(place.line()) +
-                         ": does not hold");
-}
 
 // What a call came to: a result, or the machine's own error. A fault is thrown, for it ends a test.
 //

@@ -29,7 +29,7 @@ TEST_CASE("admin/new_plugin: the example that is built here, under another name 
   test::Scratch scratch;
   auto files = admin::writeNewPlugin("starter", scratch.file("starter"));
   REQUIRE(files.ok());
-  CHECK(files->size() == 5);
+  CHECK(files->size() == 6);
   for (const std::string& path : *files) {
     std::string example = contentOf("examples/starter/" + path.substr(path.rfind('/') + 1));
     std::string written = contentOf(path);

@@ -14,6 +14,7 @@ ALLOWED = {
     "schemas": [],
     "sdk/flotilla": ["schemas"],
     "sdk/client": ["sdk/flotilla", "schemas"],
+    "sdk/testing": ["sdk/client"] + GROUND,
     "host/base": [],
     "host/raft": ["host/base"],
     "host/group": ["host/raft", "host/base"] + GROUND,
@@ -23,9 +24,10 @@ ALLOWED = {
     "host/catalog": GROUND + ["host/base"],
     "host/runtime": BELOW + BESIDE + ["host/catalog"],
     "host/api": ["host/runtime", "host/catalog", "host/base"] + GROUND,
+    "host/testing": ["host/api", "host/runtime", "host/base", "sdk/testing"] + GROUND,
     "host": BELOW + BESIDE + ["host/catalog", "host/runtime", "host/api"],
     "plugins": ["sdk/flotilla"],
-    "examples": ["sdk/flotilla", "sdk/client", "plugins"],
+    "examples": ["sdk/flotilla", "sdk/client", "sdk/testing", "plugins"],
     "admin": ["sdk/client"] + GROUND,
 }
 

@@ -65,7 +65,7 @@ class Install(unittest.TestCase):
         self.build("tally")
         print(f"built in {time.monotonic() - began:.0f} s")
         passed = self.run_("ctest", "--test-dir", "tally/build", "--no-tests=error").stdout
-        self.assertIn("100% tests passed, 0 tests failed out of 1", passed)
+        self.assertIn("100% tests passed, 0 tests failed out of 2", passed)
         plugin = "tally/build/plugins/tally.so"
         checked = self.run_("flotilla", "plugin", "check", plugin).stdout
         self.assertIn("plugin tally 1.0.0", checked)
@@ -98,11 +98,11 @@ class Install(unittest.TestCase):
         """The worked example of the author's guide, as the guide writes it."""
         with open(f"{self.prefix}/share/doc/flotilla/plugins.md", encoding="utf-8") as file:
             blocks = re.findall(r"^```(capnp|cpp)\n(.*?)^```$", file.read(), re.M | re.S)
-        self.assertEqual(["capnp", "cpp", "cpp", "cpp"], [kind for kind, _ in blocks])
-        interface, machine, _, test = (text for _, text in blocks)  # one shows timers in another machine
+        self.assertEqual(["capnp", "cpp", "cpp", "cpp", "cpp"], [kind for kind, _ in blocks])
+        interface, machine, _, test, clusterTest = (text for _, text in blocks)  # one shows timers in another machine
         self.run_("flotilla", "plugin", "new", "stock")
         for name, begins, text in (("stock.capnp", "interface Stock", interface), ("stock.cc", "", machine),
-                                   ("stock_test.cc", "int main()", test)):
+                                   ("stock_test.cc", "int main()", test), ("stock_cluster_test.cc", "", clusterTest)):
             with open(os.path.join(self.place, "stock", name), "r+", encoding="utf-8") as file:
                 kept = file.read().split(begins)[0] if begins else ""
                 file.seek(0)
