@@ -2,9 +2,9 @@
 
 // Entries' payloads, frames and LevelDB's blocks are of 16 to 300 KiB and live for milliseconds.
 // By jemalloc's own settings those beyond 32 KiB come from and go back to the pages, and a put
-// costs 0.36 page faults; kept by their thread, and the pages for a second, 0.14. Values of machines
-// are many and of one size: pieces of 1, 2 and 4 KiB come from slabs of 32 KiB and not of a page
-// each, whose descriptions were 17 MiB for 512 MiB of state.
+// costs 0.36 page faults; kept by their thread, and the pages for a second, 0.14. Values of
+// machines are many and of one size: pieces of 1, 2 and 4 KiB come from slabs of 32 KiB and not of
+// a page each, whose descriptions were 17 MiB for 512 MiB of state.
 extern "C" __attribute__((visibility("default"))) const char* malloc_conf;
 const char* malloc_conf =
     "lg_tcache_max:20,dirty_decay_ms:1000,background_thread:true,max_background_threads:1,"

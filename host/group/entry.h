@@ -29,9 +29,9 @@ enum class EntryKind : uint8_t {
   switchPlugin
 };
 
-// Which of them a host knows, for the catalog: 1 up to `timers`, 2 all, 3 the catalog's setGroup and
-// what digests are taken of since group states have events. Nothing newer is proposed before every
-// host says that it knows it.
+// Which a host knows, for the catalog: 1 up to `timers`, 2 all, 3 also the catalog's setGroup and
+// digests of states with events. Nothing newer is proposed before every host says that it knows
+// it.
 constexpr uint32_t kEntriesVersion = 3;
 
 Bytes encodeNoOp(int64_t timeUs);

@@ -52,7 +52,7 @@ private:
   std::optional<Fault> trouble_;
   bool stopping_ = false;
   bool wanted_ = false;  // somebody waits for what is made
-  std::thread thread_;  // begun with the first job
+  std::thread thread_;   // begun with the first job
 };
 
 }  // namespace flotilla::store

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -70,8 +71,8 @@ public:
   explicit Cluster(ClusterOptions options = {})
       : options_(std::move(options)),
         hosts_({options_.hosts, options_.checker}),
-        io_(kj::setupAsyncIo()),
-        client_(io_, clientOptions(hosts_, options_)) {
+        io_(loopOfThread()),
+        client_(*io_, clientOptions(hosts_, options_)) {
     if (!options_.plugin.empty()) plugin_ = push(options_.plugin);
   }
 
@@ -111,7 +112,7 @@ public:
 
   template <typename T>
   T wait(kj::Promise<T> promise) {
-    return io_.provider->getTimer().timeoutAfter(waitTime(), kj::mv(promise)).wait(io_.waitScope);
+    return io_->provider->getTimer().timeoutAfter(waitTime(), kj::mv(promise)).wait(io_->waitScope);
   }
   // Looks again and again until `holds`; `what` is for whoever reads of it when it never did.
   void until(const std::function<bool()>& holds, const std::string& what) {
@@ -121,7 +122,7 @@ public:
         throw std::runtime_error(what + ": not so after " + std::to_string(options_.waitMs) +
                                  " ms; hosts' log: " + hosts_.directory() + "/hosts.log");
       }
-      io_.provider->getTimer().afterDelay(10 * kj::MILLISECONDS).wait(io_.waitScope);
+      io_->provider->getTimer().afterDelay(10 * kj::MILLISECONDS).wait(io_->waitScope);
     }
   }
 
@@ -164,7 +165,7 @@ public:
   Hosts& hosts() { return hosts_; }
   client::Client& client() { return client_; }
   client::Admin admin() { return client_.admin(); }
-  kj::AsyncIoContext& io() { return io_; }
+  kj::AsyncIoContext& io() { return *io_; }
 
 private:
   static client::ClientOptions clientOptions(const Hosts& hosts, const ClusterOptions& from) {
@@ -184,6 +185,16 @@ private:
     constexpr int64_t kGraceMs = 2'000;  // so that what the client itself says comes first
     return (static_cast<int64_t>(options_.waitMs) + kGraceMs) * kj::MILLISECONDS;
   }
+  // A thread has one loop, which all clusters on it share.
+  static std::shared_ptr<kj::AsyncIoContext> loopOfThread() {
+    thread_local std::weak_ptr<kj::AsyncIoContext> known;
+    std::shared_ptr<kj::AsyncIoContext> loop = known.lock();
+    if (!loop) {
+      loop = std::make_shared<kj::AsyncIoContext>(kj::setupAsyncIo());
+      known = loop;
+    }
+    return loop;
+  }
   bool agrees(const std::string& name) {
     auto shown = show(name);
     auto members = shown.getGroup().getMembers();
@@ -197,7 +208,7 @@ private:
 
   const ClusterOptions options_;
   Hosts hosts_;
-  kj::AsyncIoContext io_;
+  std::shared_ptr<kj::AsyncIoContext> io_;
   client::Client client_;
   std::string plugin_;
 };

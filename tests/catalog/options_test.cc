@@ -31,11 +31,13 @@ TEST_CASE("catalog/options: every option that is described can be set") {
                                               {"sleepAfterMs", "0"},
                                               {"digestEveryEntries", "9"},
                                               {"digestEveryMs", "11"},
+                                              {"memoryBytesMax", "13"},
+                                              {"applyTimePercentMax", "14"},
                                               {"keepEvents", "12"},
                                               {"keepEventBytes", "5000"}});
   REQUIRE(options);
-  GroupOptions wanted{300,  30,   7,      8192, 5, 100000, 5000, 0,  false, true,
-                      true, true, "nvme", 20,   0, 9,      11,   12, 5000};
+  GroupOptions wanted{300,  30,     7,  8192, 5, 100000, 5000, 0,  false, true, true,
+                      true, "nvme", 20, 0,    9, 11,     13,   14, 12,    5000};
   CHECK(*options == wanted);
 }
 

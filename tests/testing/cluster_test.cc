@@ -112,13 +112,13 @@ TEST_CASE("testing/cluster: what does not come about, and what cannot be asked, 
   options.waitMs = 300;
   CHECK_THROWS_WITH(Hosts({.count = 9, .checker = options.checker}),
                     "hosts: 9 asked for; there can be 1 to 7");
-  Cluster cluster({.checker = options.checker, .hosts = 1});
+  Cluster cluster({.plugin = {}, .checker = options.checker, .hosts = 1});
   CHECK_THROWS_WITH(cluster.push("nowhere.so"), "plugin nowhere.so: cannot be read");
   CHECK_THROWS_WITH(cluster.kill(4), "host 4: there are 1 to 1");
   cluster.kill(1);
   CHECK_THROWS_WITH(cluster.kill(1), "host 1: does not run");
   cluster.restart(1);
-  Cluster hasty({.checker = options.checker, .hosts = 1, .waitMs = 300});
+  Cluster hasty({.plugin = {}, .checker = options.checker, .hosts = 1, .waitMs = 300});
   std::string why;
   try {
     hasty.until([]() { return false; }, "what never is");
