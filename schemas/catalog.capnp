@@ -74,7 +74,8 @@ struct CatalogGroup {
   replicas @7 :List(CatalogReplica);  # voters first; the first is the preferred leader
   firstSha256 @8 :Text;    # the plugin it was created with, where pluginSha256 is another one since
   switchedAt @9 :UInt64;   # the entry of its log that brought the latter; 0: none has
-  optionsVersion @10 :UInt64;  # how often its spec's options have been changed
+  optionsVersion @10 :UInt32;  # how often its spec's options have been changed; 32 bits lie where the struct has
+                           # room, so that where there are none a record's bytes are those of before
 
   enum State {
     creating @0;   # a majority of its voters has yet to report `ready`

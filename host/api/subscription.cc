@@ -64,7 +64,9 @@ Subscription::Subscription(kj::Own<Session> session, kj::Own<Session::Listening>
   tasks_.add(end_.addBranch().catch_([](kj::Exception&&) {}));  // whether or not anybody asks
 }
 
-kj::Promise<void> Subscription::wait(WaitContext) {
+// Whoever waits no more, or is gone, listens no more.
+kj::Promise<void> Subscription::wait(WaitContext context) {
+  context.allowCancellation();
   return end_.addBranch();
 }
 

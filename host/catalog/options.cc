@@ -151,10 +151,11 @@ Result<void> checkSettable(std::string_view name) {
 }
 
 uint32_t versionFor(const std::vector<OptionText>& options) {
-  constexpr uint32_t kQuotasVersion = 3;
-  bool quotas = std::any_of(options.begin(), options.end(),
-                            [](const OptionText& it) { return checkSettable(it.first).ok(); });
-  return quotas ? kQuotasVersion : 0;
+  constexpr uint32_t kNewerVersion = 3;
+  bool newer = std::any_of(options.begin(), options.end(), [](const OptionText& it) {
+    return checkSettable(it.first).ok() || it.first == "keepEvents" || it.first == "keepEventBytes";
+  });
+  return newer ? kNewerVersion : 0;
 }
 
 std::string describeOptions() {

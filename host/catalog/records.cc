@@ -149,7 +149,7 @@ void write(const GroupRecord& from, schema::CatalogGroup::Builder to) {
   to.setPluginVersion(from.pluginVersion);
   to.setFirstSha256(from.firstSha256);
   to.setSwitchedAt(from.switchedAt);
-  to.setOptionsVersion(from.optionsVersion);
+  to.setOptionsVersion(static_cast<uint32_t>(from.optionsVersion));
   to.setState(static_cast<schema::CatalogGroup::State>(from.phase));
   auto replicas = to.initReplicas(count(from.replicas));
   for (unsigned i = 0; i < replicas.size(); ++i) {

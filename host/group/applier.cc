@@ -115,6 +115,7 @@ Result<void> Applier::begin() {
   auto fresh = makeMachine_({});
   if (!fresh) return fresh.fault();
   machine_ = std::move(*fresh);
+  ++machineNumber_;
   frozen_.reset();
   state_ = GroupState{};
   state_.events.bound(eventBounds_);
@@ -145,6 +146,7 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
   if (auto loaded = (*machine)->load(reader); !loaded) return loaded.fault();
   if (auto rest = reader.finish(); !rest) return rest.fault();
   machine_ = std::move(*machine);
+  ++machineNumber_;
   frozen_.reset();
   state_ = std::move(fresh);
   state_.events.bound(eventBounds_);
@@ -383,11 +385,12 @@ bool Applier::stopAt(Position position, Fault fault) {
   return false;
 }
 
-void Applier::stop(Fault fault, Position at) {
-  if (fault_) return;
+bool Applier::stop(Fault fault, Position at, uint64_t machine) {
+  if (fault_ || (machine != 0 && machine != machineNumber_)) return false;
   fault_ = std::move(fault);
   faultAt_ = at;
   wholeUpTo_ = state_.at.index;
+  return true;
 }
 
 Queried Applier::query(const QueryRequest& request) {
@@ -428,7 +431,7 @@ std::optional<AsideQuery> Applier::aside(const QueryRequest& request) {
     }
     frozen_ = std::move(*frozen);
   }
-  return AsideQuery(frozen_, {state_.at, state_.timeUs}, request);
+  return AsideQuery(frozen_, machineNumber_, {state_.at, state_.timeUs}, request);
 }
 
 Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& shape) {

@@ -72,14 +72,16 @@ public:
   // The query, on the state as it is now, to be carried out beside later applies; nothing where it
   // is none that its machine wants asked so: `query` then.
   std::optional<AsideQuery> aside(const QueryRequest& request);
+  uint64_t machineNumber() const { return machineNumber_; }  // rises with each that takes over
   // `shape` gives the configuration at the boundary; it must cover it.
   Result<std::unique_ptr<StateCapture>> capture(const raft::LogShape& shape);
 
   // Gives memory back that is kept for the next request.
   void rest();
 
-  // Stops it at its next command for a reason found outside (a crash mark, a watchdog).
-  void stop(Fault fault, Position at);
+  // Stops it at its next command for a reason found outside (a crash mark, a watchdog, a query
+  // beside). False: it has stopped already, or the reason is of another machine than this one.
+  bool stop(Fault fault, Position at, uint64_t machine = 0);  // 0: of whichever there is
 
   const GroupState& state() const { return state_; }
   raft::LogPoint at() const { return state_.at; }
@@ -116,6 +118,7 @@ private:
   MachineFactory makeMachine_;
   const EventBounds eventBounds_;
   std::unique_ptr<Machine> machine_;
+  uint64_t machineNumber_ = 0;
   GroupState state_;
   std::optional<Fault> fault_;
   Position faultAt_;

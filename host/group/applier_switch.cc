@@ -49,6 +49,7 @@ bool Applier::applySwitch(Position position, Applied& applied) {
     Result<void> moved = next ? moveTo(**next) : Result<void>(next.fault());
     if (moved) {
       machine_ = std::move(*next);
+      ++machineNumber_;
       state_.plugin = entry_.sha256;
       state_.switchedAt = position.index;
       state_.unchecked += kCheckNow;

@@ -12,6 +12,7 @@ AsideQuery::End AsideQuery::run() const {
   End end;
   end.queried.call = request_.call;
   end.faultAt = {point_.at.index + 1, 0};
+  end.machine = number_;
   if (asked.fault) {
     asked.outcome = {};
     asked.outcome.code = ErrorCode::faulted;

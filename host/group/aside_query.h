@@ -32,18 +32,24 @@ Asked putQuestion(const QueryRequest& request, const QueryPoint& point, Ask&& as
 // Errors: in what `run` gives; its machine's fault is to reach the applier (Applier::stop).
 class AsideQuery {
 public:
-  AsideQuery(std::shared_ptr<const FrozenMachine> machine, QueryPoint point, QueryRequest request)
-      : machine_(std::move(machine)), point_(point), request_(std::move(request)) {}
+  AsideQuery(std::shared_ptr<const FrozenMachine> machine, uint64_t number, QueryPoint point,
+             QueryRequest request)
+      : machine_(std::move(machine)),
+        number_(number),
+        point_(point),
+        request_(std::move(request)) {}
 
   struct End {
     Queried queried;
     std::optional<Fault> fault;
     Position faultAt;
+    uint64_t machine = 0;  // Applier::machineNumber of the one that was asked
   };
   End run() const;
 
 private:
   std::shared_ptr<const FrozenMachine> machine_;
+  uint64_t number_;
   QueryPoint point_;
   QueryRequest request_;
 };

@@ -22,6 +22,8 @@ namespace {
 // A machine is asked for its memory, which is a walk over parts of it, once it has been given so
 // much to do since the last time, and when it rests.
 constexpr uint32_t kWeighedWorks = 16;
+// Long queries of one group that wait for their worker, or are with it: each holds on to a state.
+constexpr uint32_t kAsidesMax = 256;
 constexpr uint64_t kWeighedBytes = 64 << 10;
 
 int64_t nowUs() {
@@ -35,7 +37,10 @@ int64_t nowUs() {
 class AsideLane final : public Lane {
 public:
   AsideLane(std::shared_ptr<MachineLane> lane, group::AsideQuery query)
-      : lane_(std::move(lane)), query_(std::move(query)) {}
+      : lane_(std::move(lane)), query_(std::move(query)) {
+    ++lane_->asides;
+  }
+  ~AsideLane() override { --lane_->asides; }
   void work() override { lane_->workAside(query_); }
 
 private:
@@ -179,12 +184,18 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                  [&](Trial& trial) { carryOutTrial(trial); },
                  [&](EventsLook& look) { carryOutLook(look, answers); },
                  [&](Stop& stop) {
-                   if (dead_ || applier_->fault()) return;
-                   applier_->stop(stop.fault, stop.at);
+                   // Another may have taken over meanwhile, perhaps because of that very query.
+                   if (dead_ || !applier_->stop(stop.fault, stop.at, stop.machine)) return;
                    faultAll(std::move(stop.fault), stop.at, answers);
                  },
              },
              job);
+}
+
+bool MachineLane::isLong(const group::QueryRequest& request) const {
+  const group::Machine* machine = applier_->machine();
+  return machine != nullptr &&
+         machine->isLong(request.question.interfaceId, request.question.method);
 }
 
 void MachineLane::carryOutQuery(const group::QueryRequest& request, Answers& answers) {
@@ -192,6 +203,12 @@ void MachineLane::carryOutQuery(const group::QueryRequest& request, Answers& ans
     group::Outcome outcome;
     outcome.code = ErrorCode::faulted;
     outcome.body = Bytes::copyOf(dead_->text);
+    answers.queried.push_back({request.call, std::move(outcome)});
+  } else if (asides.load() >= kAsidesMax && isLong(request)) {
+    group::Outcome outcome;
+    outcome.code = ErrorCode::overloaded;
+    outcome.body = Bytes::copyOf("group " + order_.record->name + ": " +
+                                 std::to_string(kAsidesMax) + " long queries wait; ask later");
     answers.queried.push_back({request.call, std::move(outcome)});
   } else if (auto aside = applier_->aside(request)) {
     around_.queries.schedule(std::make_shared<AsideLane>(shared_from_this(), std::move(*aside)));
@@ -206,7 +223,7 @@ void MachineLane::workAside(const group::AsideQuery& query) {
   group::AsideQuery::End end = query.run();
   workedUs_.fetch_add(nowUs() - beganUs, std::memory_order_relaxed);
   if (closed_.load()) return;
-  if (end.fault) push(Stop{std::move(*end.fault), end.faultAt});
+  if (end.fault) push(Stop{std::move(*end.fault), end.faultAt, end.machine});
   Answers answers;
   answers.queried.push_back(std::move(end.queried));
   send(std::move(answers), true);

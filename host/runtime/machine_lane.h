@@ -89,6 +89,7 @@ public:
   void work() override;
   // On a worker of the queries, beside work().
   void workAside(const group::AsideQuery& query);
+  std::atomic<uint32_t> asides{0};  // queries that are to be worked aside, or are
 
   // Of the plugin in force. Null until it is open.
   const flotilla_descriptor* descriptor() const { return descriptor_.load(); }
@@ -113,6 +114,7 @@ private:
   struct Stop {  // a query beside has shown that the machine is out of order
     Fault fault;
     group::Position at;
+    uint64_t machine = 0;  // which one
   };
   struct Trial {
     std::string sha256;
@@ -138,6 +140,7 @@ private:
   void send(Answers answers, bool soon);
   void carryOut(Job& job, Answers& answers);
   void carryOutBegin(Answers& answers);
+  bool isLong(const group::QueryRequest& request) const;
   void carryOutQuery(const group::QueryRequest& request, Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
   void carryOutLook(const EventsLook& look, Answers& answers);

@@ -324,7 +324,7 @@ kj::Promise<group::EventsRead> Router::events(GroupRef group, group::Position af
   auto look = [weak = replica->weak_from_this(), after,
                prefix = std::move(topicPrefix)]() -> kj::Promise<group::EventsRead> {
     std::shared_ptr<Replica> here = weak.lock();
-    if (!here) return net::gone("its replica here has gone");
+    if (!here || !here->tells()) return net::gone("its replica here has stopped or gone");
     return here->eventReads().look(here->lane(), after, prefix);
   };
   if (!waits) return look();

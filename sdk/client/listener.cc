@@ -48,7 +48,7 @@ public:
       : listener_(listener), turn_(listener.turn_), done_(kj::mv(done)) {}
 
   kj::Promise<void> push(PushContext context) override {
-    if (!done_->isWaiting()) return kj::READY_NOW;  // nobody listens here any more
+    if (!done_->isWaiting()) return KJ_EXCEPTION(FAILED, "nobody listens here any more");
     Events events = eventsOf(context.getParams());
     context.releaseParams();
     return listener_.heard(turn_, std::move(events));

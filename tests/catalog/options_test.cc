@@ -76,6 +76,8 @@ TEST_CASE("catalog/options: quotas alone may be set of a group that is there") {
   CHECK_FALSE(checkSettable("durability"));
   CHECK(versionFor({{"durability", "sync"}}) == 0);
   CHECK(versionFor({{"durability", "sync"}, {"memoryBytesMax", "1"}}) == 3);
+  CHECK(versionFor({{"keepEvents", "5"}}) == 3);  // older hosts would refuse what others create
+  CHECK(versionFor({{"keepEventBytes", "5000"}}) == 3);
 }
 
 TEST_CASE("catalog/options: names are a-z 0-9 . _ - and begin with a letter or digit") {

@@ -67,6 +67,24 @@ TEST_CASE("group/aside_query: a fault in it stops the replica, as a fault betwee
   CHECK(trio.groupAt(1).fault().has_value());
 }
 
+TEST_CASE("group/aside_query: a fault of a former machine does not stop the one after it") {
+  Trio trio(1);
+  REQUIRE(trio.elect() == 1);
+  CHECK(trio.run(1, mapCall(kPut, "a=1")).ok());
+  trio.at(1).asidesMove = false;
+  trio.groupAt(1).query(trio.call(), mapCall(kBreakBeside, "a"), {});
+  trio.settle();
+  REQUIRE(trio.at(1).asides.size() == 1);
+  group::AsideQuery::End end = trio.at(1).asides.front().run();
+  REQUIRE(end.fault);
+  group::Applier& applier = *trio.at(1).applier;
+  REQUIRE(end.machine == applier.machineNumber());
+  REQUIRE(applier.begin().ok());  // another takes over
+  CHECK_FALSE(applier.stop(*end.fault, end.faultAt, end.machine));
+  CHECK_FALSE(applier.fault());
+  CHECK(applier.stop(*end.fault, end.faultAt, applier.machineNumber()));
+}
+
 TEST_CASE("group/aside_query: it outlives the machine that it was made of") {
   Trio trio(1);
   REQUIRE(trio.elect() == 1);

@@ -89,7 +89,7 @@ bool Seat::asideOnce() {
   if (asides.empty() || !works || !asidesMove) return false;
   group::AsideQuery::End end = asides.front().run();
   asides.pop_front();
-  if (end.fault) applier->stop(*end.fault, end.faultAt);
+  if (end.fault) applier->stop(*end.fault, end.faultAt, end.machine);
   group->queried(std::move(end.queried));
   return true;
 }
