@@ -56,9 +56,11 @@ class LongQueries(unittest.TestCase):
 
         # The same between commands: they wait for it.
         puts = self.cluster.pipe("g", "put")
+        puts.send({"key": 1, "value": 1})
+        puts.waitAnswers(1)
         query = self.cluster.pipe("g", "weighHere", via=[self.cluster.leader("g")])
         query.send({"rounds": self.rounds})
-        while not query.answers:
+        while not query.answers or len(puts.asked) < 2:
             puts.send({"key": 1, "value": 1})
             puts.waitAnswers(len(puts.asked))
         self.assertGreater(self.gap(puts), LONG_MS / 4)

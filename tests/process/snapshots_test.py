@@ -13,7 +13,7 @@ THIRD = 3
 CUTS = 10
 KEYS = 200
 VALUE_BYTES = 75_000  # 100,000 in base64: 20 MB in all
-BYTES_PER_SECOND = 8 << 20  # so that a transfer lasts long enough to be looked at
+BYTES_PER_SECOND = 4 << 20  # so that a transfer lasts long enough to be looked at
 
 
 class Snapshots(unittest.TestCase):
