@@ -290,7 +290,13 @@ void ReplicaSet::sendSnapshot(group::ReplicaKey from, raft::Message head) {
                                   " did not arrive: " + exception.getDescription().cStr());
                     snapshotEnded(from, to, point, false);
                   });
-  snapshots_.insert_or_assign(std::make_pair(from, to), Sending{kj::mv(sent), progress});
+  // The end of one may be what begins the next: a promise must not go from inside its own callback.
+  auto place = snapshots_.find({from, to});
+  if (place != snapshots_.end()) {
+    kj::evalLater([before = kj::mv(place->second.promise)]() {}).detach([](kj::Exception&&) {});
+    snapshots_.erase(place);
+  }
+  snapshots_.emplace(std::make_pair(from, to), Sending{kj::mv(sent), progress});
 }
 
 SnapshotProgress ReplicaSet::sending(group::ReplicaKey from, raft::ReplicaId to) const {
