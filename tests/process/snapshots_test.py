@@ -131,5 +131,50 @@ class Snapshots(unittest.TestCase):
         cluster.expectAll(GROUP, pairs, via=[THIRD])
 
 
+
+class OneAfterTheOther(unittest.TestCase):
+    """What is sent is old by the time it is there: the end of one sending begins the next."""
+
+    def test_the_sender_lives_and_the_receiver_catches_up(self):
+        cluster = Cluster(tail="[storage]\ngeneration_bytes = 1048576\n")
+        self.addCleanup(cluster.close)
+        port = freePorts(1)[0]
+        behind = putWay(cluster, THIRD, port)
+        way = Way(port, behind)  # never cut: slower than the disks
+        self.addCleanup(way.close)
+        cluster.start()
+        cluster.pushKv()
+        cluster.create(GROUP, "--set", "keepEntries=0", "--set", f"snapshotEveryBytes={1 << 20}")
+        if cluster.leader(GROUP) == THIRD:
+            cluster.transfer(GROUP, 1)
+        cluster.kill(THIRD)
+        dice = random.Random(5)
+
+        def some(count, size):
+            return {f"key-{i}": base64.b64encode(dice.randbytes(size)).decode() for i in range(count)}
+
+        def arrivals():
+            return len(re.findall("snapshot at [0-9]+ is here", cluster.log(THIRD)))
+
+        first = some(KEYS, VALUE_BYTES)
+        cluster.putAll(GROUP, first, via=[1, 2])
+        cluster.ask("group", "snapshot", GROUP)
+        cluster.spawn(THIRD)
+        later = {}
+
+        def goneOnTo():
+            later.update(some(20, 30_000))
+            cluster.putAll(GROUP, later, via=[1, 2])
+            for host in (1, 2):
+                self.assertTrue(cluster.alive(host), f"host {host} has ended")
+            return arrivals() >= 2
+        waitFor(goneOnTo, 40, "a snapshot sent after another")
+        for host in (1, 2):
+            self.assertNotIn("did not arrive", cluster.log(host))
+        waitFor(lambda: len({one["applied"] for one in cluster.show(GROUP, via=[1, 2])["members"]}) == 1,
+                60, "the third host caught up")
+        cluster.expectAll(GROUP, {**first, **later}, via=[THIRD])
+
+
 if __name__ == "__main__":
     unittest.main()
