@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "admin/cluster.h"
+#include "admin/group_views.h"
 #include "admin/nouns.h"
 #include "admin/table.h"
 #include "admin/views.h"
@@ -11,8 +12,6 @@ namespace flotilla::admin {
 namespace {
 
 constexpr uint64_t kReplicasMax = 7;
-constexpr std::string_view kMemoryQuota = "memoryBytesMax";
-constexpr std::string_view kTimeQuota = "applyTimePercentMax";
 
 // What `group create` was told.
 struct Creation {
@@ -123,26 +122,11 @@ struct Listing {
   bool countOnly = false;
 };
 
-void addRow(Table& table, schema::GroupStatus::Reader group) {
-  std::string on;
-  for (auto member : group.getMembers()) {
-    on += (on.empty() ? "" : ",") + std::to_string(member.getHost());
-  }
-  std::string plugin = group.getPlugin().getName().cStr();
-  if (group.getPlugin().getVersion().size() != 0) {
-    plugin += std::string("@") + group.getPlugin().getVersion().cStr();
-  }
-  // One line a group: what it refuses, and why, `group show` says.
-  std::string state = refusesText(group).empty() ? group.getState().cStr() : "over quota";
-  table.add({group.getName().cStr(), std::to_string(group.getId()), plugin, state,
-             orDash(group.getLeader()), orDash(group.getTerm()), on, healthText(group)});
-}
-
 Exit list(const Options& options, const std::string& command, const Listing& listing) {
   return withCluster(options, {command, kAskMs}, [&](Cluster& cluster) {
     client::Admin::GroupFilter filter = listing.filter;
     bool filtered = filter.on != 0 || !filter.plugin.empty() || filter.unhealthyOnly;
-    Table table({"NAME", "ID", "PLUGIN", "STATE", "LEADER", "TERM", "ON", "READY"});
+    Table table = groupRows();
     Json groups = Json::array();
     uint64_t seen = 0;
     if (listing.countOnly && !filtered) {
@@ -157,7 +141,7 @@ Exit list(const Options& options, const std::string& command, const Listing& lis
           if (options.json) {
             groups.push_back(groupJson(group));
           } else {
-            addRow(table, group);
+            addGroupRow(table, group);
           }
         }
         more = response.getMore() && response.getGroups().size() != 0;
@@ -176,75 +160,6 @@ Exit list(const Options& options, const std::string& command, const Listing& lis
     }
     return Exit::done;
   });
-}
-
-// What its spec says; empty: it has none.
-std::string quotasText(schema::GroupStatus::Reader group) {
-  std::string out;
-  for (auto option : group.getSpec().getOptions()) {
-    std::string name = option.getKey().cStr();
-    std::string value = option.getValue().cStr();
-    if (value == "0") continue;
-    if (!out.empty() && (name == kMemoryQuota || name == kTimeQuota)) out += ", ";
-    if (name == kMemoryQuota) out += "memory " + bytesText(std::stoull(value));
-    if (name == kTimeQuota) out += "apply time " + value + " % of a thread";
-  }
-  return out;
-}
-
-void printGroup(schema::GroupStatus::Reader group) {
-  Table head({"GROUP", group.getName().cStr()});
-  head.add({"id", std::to_string(group.getId())});
-  head.add({"incarnation", std::to_string(group.getIncarnation())});
-  head.add({"plugin", std::string(group.getPlugin().getName().cStr()) + " " +
-                          group.getPlugin().getVersion().cStr()});
-  head.add({"sha256", orDash(std::string(group.getPlugin().getSha256().cStr()))});
-  head.add({"state", group.getState().cStr()});
-  head.add({"leader", group.getLeader() == 0 ? std::string("-")
-                                             : "host " + std::to_string(group.getLeader())});
-  head.add({"term", orDash(group.getTerm())});
-  if (std::string quotas = quotasText(group); !quotas.empty()) head.add({"quotas", quotas});
-  if (std::string refuses = refusesText(group); !refuses.empty()) head.add({"refuses", refuses});
-  head.print();
-  std::puts("");
-  Table table({"HOST", "REPLICA", "ROLE", "STATE", "MATCH", "COMMIT", "APPLIED", "LOG", "SNAPSHOT",
-               "LAG", "LOG SIZE", "MEMORY", "READY"});
-  for (auto member : group.getMembers()) {
-    table.add(
-        {std::to_string(member.getHost()), std::to_string(member.getReplica()),
-         orDash(std::string(member.getRole().cStr())),
-         member.getReachable() ? member.getState().cStr() : "unreachable",
-         orDash(member.getMatch()), std::to_string(member.getCommit()),
-         std::to_string(member.getApplied()),
-         std::to_string(member.getFirstIndex()) + ".." + std::to_string(member.getLastIndex()),
-         orDash(member.getSnapshotIndex()), std::to_string(member.getApplyLagMs()) + " ms",
-         bytesText(member.getLogBytes()), bytesText(member.getMemoryBytes()),
-         member.getReady() ? "yes" : "no"});
-  }
-  table.print();
-  for (auto member : group.getMembers()) {
-    auto host = static_cast<unsigned long long>(member.getHost());
-    // A fault says where it is; a machine that is slow or stuck has none.
-    if (member.getFault().size() != 0) {
-      bool quarantined = member.getQuarantinedAt() != 0;  // its text says so
-      std::printf(quarantined ? "host %llu: %s\n" : "host %llu: faulted: %s\n", host,
-                  member.getFault().cStr());
-    } else if (member.getMachine() == "rebuilding") {
-      std::printf("host %llu: is being rebuilt from another replica's snapshot\n", host);
-    } else if (member.getMachine() == "stuck" || member.getMachine() == "slow") {
-      std::printf("host %llu: its machine is %s, a call there does not end\n", host,
-                  member.getMachine().cStr());
-    }
-    if (member.getSnapshotTotal() != 0) {
-      std::printf("host %llu: a snapshot is on its way there, %s of %s\n", host,
-                  bytesText(member.getSnapshotSent()).c_str(),
-                  bytesText(member.getSnapshotTotal()).c_str());
-    }
-    if (member.getDigestsSplitAt() != 0) {
-      std::printf("digests: no majority of the replicas had equal ones at %llu\n",
-                  static_cast<unsigned long long>(member.getDigestsSplitAt()));
-    }
-  }
 }
 
 Exit show(const Options& options, const std::string& command, const std::string& name) {

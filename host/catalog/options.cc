@@ -16,6 +16,10 @@ struct Number {
   uint64_t max = 0;
   uint32_t GroupOptions::*small = nullptr;  // one of the two
   uint64_t GroupOptions::*large = nullptr;
+  uint32_t version = 0;  // the clusterVersion whose hosts know it; 0: every host does
+  // May change while the group is there: each host judges by it alone, so that it does not matter
+  // when it hears of a change.
+  bool settable = false;
 };
 struct Switch {
   std::string_view name;
@@ -39,10 +43,10 @@ constexpr std::array kNumbers = {
     Number{"sleepAfterMs", 0, 86'400'000, &GroupOptions::sleepAfterMs, nullptr},
     Number{"digestEveryEntries", 0, 1'000'000'000, nullptr, &GroupOptions::digestEveryEntries},
     Number{"digestEveryMs", 0, 86'400'000, &GroupOptions::digestEveryMs, nullptr},
-    Number{"keepEvents", 1, 262'144, nullptr, &GroupOptions::keepEvents},
-    Number{"keepEventBytes", 4'096, 64 << 20, nullptr, &GroupOptions::keepEventBytes},
-    Number{"memoryBytesMax", 0, 1024 * kGiB, nullptr, &GroupOptions::memoryBytesMax},
-    Number{"applyTimePercentMax", 0, 100, &GroupOptions::applyTimePercentMax, nullptr},
+    Number{"keepEvents", 1, 262'144, nullptr, &GroupOptions::keepEvents, 3},
+    Number{"keepEventBytes", 4'096, 64 << 20, nullptr, &GroupOptions::keepEventBytes, 3},
+    Number{"memoryBytesMax", 0, 1024 * kGiB, nullptr, &GroupOptions::memoryBytesMax, 3, true},
+    Number{"applyTimePercentMax", 0, 100, &GroupOptions::applyTimePercentMax, nullptr, 3, true},
 };
 
 constexpr std::array kSwitches = {
@@ -51,9 +55,6 @@ constexpr std::array kSwitches = {
     Switch{"leaseReads", &GroupOptions::leaseReads, "false", "true"},
     Switch{"durability", &GroupOptions::asyncDurability, "sync", "async"},
 };
-
-// Each host judges by these alone, so that it does not matter when it hears of a change.
-constexpr std::array<std::string_view, 2> kSettable = {"memoryBytesMax", "applyTimePercentMax"};
 
 constexpr size_t kVolumeBytesMax = 63;
 
@@ -143,19 +144,24 @@ Result<GroupOptions> readOptions(const std::vector<OptionText>& texts) {
 }
 
 Result<void> checkSettable(std::string_view name) {
-  if (std::find(kSettable.begin(), kSettable.end(), name) != kSettable.end()) return {};
   std::string settable;
-  for (std::string_view each : kSettable) settable += " " + std::string(each);
+  for (const Number& number : kNumbers) {
+    if (!number.settable) continue;
+    if (number.name == name) return {};
+    settable += " " + std::string(number.name);
+  }
   return refuse("option \"" + std::string(name) +
                 "\": cannot be changed while the group is there; these can:" + settable);
 }
 
 uint32_t versionFor(const std::vector<OptionText>& options) {
-  constexpr uint32_t kNewerVersion = 3;
-  bool newer = std::any_of(options.begin(), options.end(), [](const OptionText& it) {
-    return checkSettable(it.first).ok() || it.first == "keepEvents" || it.first == "keepEventBytes";
-  });
-  return newer ? kNewerVersion : 0;
+  uint32_t version = 0;
+  for (const Number& number : kNumbers) {
+    bool asked = std::any_of(options.begin(), options.end(),
+                             [&](const OptionText& it) { return it.first == number.name; });
+    if (asked) version = std::max(version, number.version);
+  }
+  return version;
 }
 
 std::string describeOptions() {

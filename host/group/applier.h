@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "flotilla/byte_pages.h"
 #include "flotilla/result.h"
-#include "host/group/answer_page.h"
 #include "host/group/aside_query.h"
 #include "host/group/entry.h"
 #include "host/group/group_state.h"
@@ -134,7 +134,7 @@ private:
   std::vector<Event> told_;            // the same
   uint64_t toldBytes_ = 0;
   std::vector<Timers::Timer> due_;
-  AnswerPage page_;
+  BytePages page_;
   DecodedEntry entry_;
 };
 

@@ -1,9 +1,9 @@
 // Batches of several groups on their way to one host.
 #include "sdk/client/courier.h"
 
-#include <cstring>
 #include <utility>
 
+#include "flotilla/byte_pages.h"
 #include "sdk/client/fault_text.h"
 
 namespace flotilla::client {
@@ -13,39 +13,17 @@ namespace {
 constexpr size_t kCallWords = 4'096;
 constexpr size_t kParcelWords = 8;
 
-// The answers of a delivery, in copies that share some memory: their message dies with the call.
-class Answers {
-public:
-  std::vector<Outcome> read(capnp::List<schema::Outcome>::Reader from) {
-    std::vector<Outcome> to;
-    to.reserve(from.size());
-    for (auto outcome : from) {
-      to.push_back(outcomeOf(outcome, [this](kj::ArrayPtr<const char> answer) {
-        return copy({answer.begin(), answer.size()});
-      }));
-    }
-    return to;
+// In copies: the message of a delivery dies with the call.
+std::vector<Outcome> read(capnp::List<schema::Outcome>::Reader from, BytePages& pages) {
+  std::vector<Outcome> to;
+  to.reserve(from.size());
+  for (auto outcome : from) {
+    to.push_back(outcomeOf(outcome, [&pages](kj::ArrayPtr<const char> answer) {
+      return pages.copy({answer.begin(), answer.size()});
+    }));
   }
-
-private:
-  static constexpr size_t kPageBytes = 4 << 10;
-
-  Bytes copy(std::string_view answer) {
-    size_t room = (answer.size() + 7) / 8 * 8;
-    if (room > kPageBytes / 4) return Bytes::copyOf(answer);
-    if (!page_ || room > kPageBytes - used_) {
-      page_ = Bytes::allocate(kPageBytes);
-      used_ = 0;
-    }
-    char* to = page_.get() + used_;
-    if (!answer.empty()) std::memcpy(to, answer.data(), answer.size());
-    used_ += room;
-    return Bytes(page_, {to, answer.size()});
-  }
-
-  std::shared_ptr<char[]> page_;
-  size_t used_ = 0;
-};
+  return to;
+}
 
 }  // namespace
 
@@ -195,13 +173,13 @@ void Courier::forget(uint64_t number) {
 
 void Courier::answered(schema::CourierReceiver::DeliverParams::Reader delivery) {
   auto list = delivery.getAnswers();
-  Answers answers;
+  BytePages pages;  // of this delivery
   for (auto answer : list) {
     KJ_IF_MAYBE (parcel, take(answer.getNumber())) {
       if (answer.isFault()) {
         parcel->sender->broke(parcel->flight, exceptionOf(faultOf(answer.getFault())));
       } else {
-        parcel->sender->landed(parcel->flight, answers.read(answer.getOutcomes()));
+        parcel->sender->landed(parcel->flight, read(answer.getOutcomes(), pages));
       }
     }
   }

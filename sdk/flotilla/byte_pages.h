@@ -1,4 +1,4 @@
-// Room for many small answers in one allocation.
+// Room for many small pieces of bytes in one allocation.
 #pragma once
 
 #include <algorithm>
@@ -8,24 +8,24 @@
 
 #include "flotilla/bytes.h"
 
-namespace flotilla::group {
+namespace flotilla {
 
-constexpr size_t kAnswerPageBytesMin = 512;
-constexpr size_t kAnswerPageBytesMax = 64 << 10;
+constexpr size_t kBytePageBytesMin = 512;
+constexpr size_t kBytePageBytesMax = 64 << 10;
 
 // Copies answers one behind the other into pages, each kept alive by the answers on it. The first
 // page is small, for a batch may be one answer; those after it are ever larger.
 //
-// Owner:  Applier.
+// Owner:  whoever gathers them.
 // Thread: its owner's; the Bytes it gives may go anywhere.
 // Errors: none.
-class AnswerPage {
+class BytePages {
 public:
   Bytes copy(std::string_view bytes) {
     size_t room = (bytes.size() + 7) / 8 * 8;  // each begins on a word
-    if (room > kAnswerPageBytesMax / 4) return Bytes::copyOf(bytes);
+    if (room > kBytePageBytesMax / 4) return Bytes::copyOf(bytes);
     if (!page_ || room > size_ - used_) {
-      size_ = page_ ? std::min(size_ * 4, kAnswerPageBytesMax) : kAnswerPageBytesMin;
+      size_ = page_ ? std::min(size_ * 4, kBytePageBytesMax) : kBytePageBytesMin;
       size_ = std::max(size_, room * 4);
       page_ = Bytes::allocate(size_);
       used_ = 0;
@@ -44,4 +44,4 @@ private:
   size_t used_ = 0;
 };
 
-}  // namespace flotilla::group
+}  // namespace flotilla
