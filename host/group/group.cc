@@ -12,6 +12,9 @@ namespace {
 
 constexpr uint32_t kSwitchVersion = 2;  // of entries
 
+// Disks of one size fill up together: an heir is to know by then that it has no room either.
+constexpr uint64_t kHandOverFullTicks = 8;
+
 // What the machine holds is committed, though the record may not say so yet.
 raft::HardState withinLog(const Recovered& recovered) {
   raft::HardState hard = recovered.state.hard;
@@ -83,7 +86,7 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
 void Group::propose(CallId caller, Call call) {
   if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
   if (!leads()) return answer(caller, notLeader());
-  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (volumeFull_) return refuseForSpace(caller);
   if (auto refusal = refusalByQuota(call, true)) return answer(caller, *refusal);
   const GroupLimits& limits = options_.limits;
   if (call.params.size() > limits.commandBytesMax) {
@@ -131,7 +134,7 @@ bool Group::isFreshEnough(const Freshness& freshness) const {
 void Group::openSession(CallId caller) {
   if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
   if (!leads()) return answer(caller, notLeader());
-  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (volumeFull_) return refuseForSpace(caller);
   if (waiting_.count() + gatheredSessions_.size() >= options_.limits.waitingCallsMax) {
     return answer(caller, failure(ErrorCode::overloaded, "too many calls wait; try later"));
   }
@@ -141,7 +144,7 @@ void Group::openSession(CallId caller) {
 void Group::switchPlugin(std::string_view sha256, CallId caller) {
   if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
   if (!leads()) return answer(caller, notLeader());
-  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (volumeFull_) return refuseForSpace(caller);
   if (entriesVersion_ < kSwitchVersion) {
     return answer(caller, failure(ErrorCode::unavailable,
                                   "not every host is known to run a version that can; try again"));
@@ -153,7 +156,7 @@ void Group::changeMembership(std::vector<raft::ReplicaId> voters,
                              std::vector<raft::ReplicaId> learners, CallId caller) {
   // A stopped machine is no reason to keep its members as they are.
   if (stopping_ || logFault_) return answer(caller, *refusalOfCalls());
-  if (volumeFull_) return answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (volumeFull_) return refuseForSpace(caller);
   raft::ProposalId proposal = ++lastProposal_;
   step(raft::ProposeConfiguration{proposal, std::move(voters), std::move(learners)});
   if (!effects_.accepted.empty()) {
@@ -323,7 +326,7 @@ void Group::tick() {
   if (logFault_) return;
   if (!isMute()) take(raft::Tick{isBusy()});
   proposeTimers();
-  handOverIfFaulted();
+  handOverIfUseless();
   tickSoundness();
   considerSnapshot();
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
@@ -378,6 +381,13 @@ void Group::queried(Queried queried) {
 
 void Group::volumeFull(bool full) {
   volumeFull_ = full;
+  if (full) handOverAt_ = ticks_ + kHandOverFullTicks;
+}
+
+// A group that slept when its disk filled up is handed over as soon as somebody wants it.
+void Group::refuseForSpace(CallId caller) {
+  answer(caller, failure(ErrorCode::diskFull, "the leader's disk is full"));
+  if (leads() && core_.asleep()) handOver();
 }
 
 void Group::stop() {

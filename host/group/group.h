@@ -285,7 +285,9 @@ private:
   raft::Index keepAfter(raft::Index snapshot);
   raft::Index neededAfter(raft::Index snapshot);
   void answerSnapshotCallers(const Outcome& outcome);
-  void handOverIfFaulted();
+  void handOverIfUseless();
+  void handOver();
+  void refuseForSpace(CallId caller);
   void rest();
 
   // group_soundness.cc: digest checks, quarantine, rebuilding

@@ -20,7 +20,9 @@ void Group::receive(PeerMessage message) {
   if (head.kind == raft::MessageKind::digestVerdict) return onDigestVerdict(head);
   if (head.kind == raft::MessageKind::snapshotAsk) return onSnapshotAsk(head);
   bool votes = head.kind == raft::MessageKind::vote || head.kind == raft::MessageKind::preVote;
-  if (isMute() && (votes || head.kind == raft::MessageKind::timeoutNow)) return;
+  bool asked = head.kind == raft::MessageKind::timeoutNow;  // to lead
+  if (isMute() && (votes || asked)) return;
+  if (volumeFull_ && asked) return;  // nor could we
   int64_t lastTimeUs = 0;
   if (head.kind == raft::MessageKind::append && !head.runs.empty()) {
     if (volumeFull_ || !takeEntries(message, lastTimeUs)) return;

@@ -106,11 +106,18 @@ void Group::stopMachine(Fault fault, Position at) {
   answerSnapshotCallers(outcome);
 }
 
-// A leader that cannot apply is of no use to callers; another's machine may be well.
-void Group::handOverIfFaulted() {
+// A leader that cannot apply, or takes no commands for lack of space, is of no use to callers;
+// another's machine may be well, and its disk.
+void Group::handOverIfUseless() {
+  if (!leads() || ticks_ < handOverAt_) return;
+  if (volumeFull_) return handOver();
   bool tired = handOvers_ >= kHandOversMax && quarantinedAt_ == 0;
-  if (!fault_ || !leads() || tired || ticks_ < handOverAt_) return;
+  if (!fault_ || tired) return;
   ++handOvers_;
+  handOver();
+}
+
+void Group::handOver() {
   handOverAt_ = ticks_ + kHandOverEveryTicks;
   take(raft::Transfer{0});
 }

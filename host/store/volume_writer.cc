@@ -134,12 +134,17 @@ void VolumeWriter::take(VolumeItem item) {
 bool VolumeWriter::wantsTurn() const {
   if (!fetches_.empty()) return true;
   if (state_ == VolumeState::failed) return !waiting_.empty();
+  return wantsFrame();
+}
+
+bool VolumeWriter::wantsFrame() const {
+  if (state_ == VolumeState::full) return spendsBallast_ && !waiting_.empty();
   return state_ == VolumeState::open && (!waiting_.empty() || copy_->active());
 }
 
 uint64_t VolumeWriter::turn() {
   uint64_t done = 0;
-  if (state_ == VolumeState::open && (!waiting_.empty() || copy_->active())) done = writeFrame();
+  if (wantsFrame()) done = writeFrame();
   if (state_ == VolumeState::failed) done += giveUpWaiting();
   answerFetches();
   return done;
@@ -198,7 +203,7 @@ size_t VolumeWriter::gather(FrameBuilder& frame) {
 
 uint64_t VolumeWriter::writeFrame() {
   FrameBuilder frame;
-  if (copy_->active()) {
+  if (copy_->active() && state_ == VolumeState::open) {
     copy_->fill(frame,
                 [this](group::ReplicaKey key, const Fault& fault) { events_.damaged(key, fault); });
   }
@@ -214,7 +219,11 @@ uint64_t VolumeWriter::writeFrame() {
   copy_->release();
   if (!wrote && wrote.fault().code == ErrorCode::diskFull) {
     base::logWarn(said(wrote.fault()) + "; read-only until there is room");
-    close();
+    if (state_ == VolumeState::open) {
+      close();
+    } else {
+      spendsBallast_ = false;
+    }
     return 0;
   }
   if (!wrote) {
@@ -300,10 +309,14 @@ void VolumeWriter::answerFetches() {
   }
 }
 
+// What waits was taken before anybody knew: it goes where the ballast was, and after it the little
+// that groups still want kept, as votes, until that is used up too. A leader whose last entries a
+// quorum has and its own log has not could answer no query.
 void VolumeWriter::close() {
   state_ = VolumeState::full;
   auto released = ballast_.release();
   if (!released) return fail(released.fault());
+  spendsBallast_ = ballast_.bytes() != 0;
   if (auto left = freeBytes(); left) counts_.freeBytes = *left;
   events_.full();
 }

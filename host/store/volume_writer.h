@@ -49,6 +49,7 @@ private:
   Result<void> openRow(std::vector<RecoveredReplica>& recovered);
   void judge(const std::vector<std::pair<uint64_t, uint32_t>>& bad,
              std::vector<RecoveredReplica>& recovered) const;
+  bool wantsFrame() const;
   uint64_t writeFrame();
   size_t gather(FrameBuilder& frame);
   void settle(FrameBuilder& frame);
@@ -91,6 +92,7 @@ private:
   std::unordered_map<group::ReplicaKey, Part, KeyHash> parts_;
   std::vector<group::ReplicaKey> partOrder_;
   VolumeState state_ = VolumeState::open;
+  bool spendsBallast_ = false;  // while full: the room it gave up has not been used up yet
   Fault fault_;
   uint64_t generationSeen_ = 0;
   uint64_t liveMost_ = 0;  // since tidy last looked

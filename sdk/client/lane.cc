@@ -23,6 +23,10 @@ constexpr uint64_t kAnswersKeptMax = 8'192;
 // How often a call is tried whose machine faults: another replica's may not.
 constexpr uint32_t kFaultsMax = 3;
 
+// How often where a disk is full, which is about a second: another host may have room, and lead by
+// then.
+constexpr uint32_t kFullDisksMax = 11;
+
 constexpr uint64_t kPauseMsMin = 10;
 constexpr uint64_t kPauseMsMax = 160;
 constexpr uint32_t kStaleSetbacksMax = 10;  // about a second
@@ -260,7 +264,8 @@ void Lane::troubled(const kj::Exception& exception, uint64_t turn) {
   Fault fault = faultOf(exception);
   trouble_ = fault.text;
   route_.lost(turn, fault.code == ErrorCode::timeout);
-  if (verdictOn(fault.code, true) == Verdict::final && !perhapsStale(fault.code)) {
+  bool final = verdictOn(fault.code, true) == Verdict::final && !perhapsStale(fault.code);
+  if (final || (fault.code == ErrorCode::diskFull && setbacks_ >= kFullDisksMax)) {
     refuseWaiting(fault);
     return pump();
   }
@@ -322,6 +327,7 @@ void Lane::judge(Call& call, Outcome&& outcome, uint64_t turn) {
   trouble_ = outcome.fault->text;
   Verdict verdict = verdictOn(code, repeatable());
   if (code == ErrorCode::faulted && ++call.faultCount >= kFaultsMax) verdict = Verdict::final;
+  if (code == ErrorCode::diskFull && ++call.faultCount >= kFullDisksMax) verdict = Verdict::final;
   if (!call.doubted && perhapsStale(code)) verdict = Verdict::elsewhere;
   if (verdict == Verdict::reopen && (call.doubted || !stamped())) verdict = Verdict::final;
   if (code == ErrorCode::groupRemoved || code == ErrorCode::noSuchGroup) route_.lost(turn, false);

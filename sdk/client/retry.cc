@@ -11,6 +11,7 @@ Verdict verdictOn(ErrorCode code, bool repeatable) {
     case ErrorCode::notLeader:
     case ErrorCode::unavailable:
     case ErrorCode::groupStopping:
+    case ErrorCode::diskFull:  // of the leader, which hands over if another has room
       return Verdict::elsewhere;
     case ErrorCode::sessionExpired:
       return Verdict::reopen;

@@ -64,6 +64,11 @@ public:
   }
 
   kj::Promise<void> openSession(OpenSessionContext context) override {
+    if (!group().sessionFaults.empty()) {
+      Fault fault = std::move(group().sessionFaults.back());
+      group().sessionFaults.pop_back();
+      return exceptionOf(fault);
+    }
     context.getResults().setSession(group().nextSession);
     group().sessions.insert(group().nextSession++);
     return kj::READY_NOW;

@@ -37,6 +37,7 @@ struct FakeGroup {
   uint64_t index = 0;
   uint64_t nextSession = 100;
   std::set<uint64_t> sessions;
+  std::vector<Fault> sessionFaults;  // for those who ask for one, each once
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> answers;  // (session, sequence) → index
   std::vector<Applied> applied;
   std::vector<size_t> batches;  // sizes as they came

@@ -73,8 +73,9 @@ TEST_CASE("client/retry: only what may run twice is repeated after a doubtful en
     CHECK(verdictOn(ErrorCode::overloaded, repeatable) == Verdict::again);
     CHECK(verdictOn(ErrorCode::notLeader, repeatable) == Verdict::elsewhere);
     CHECK(verdictOn(ErrorCode::unavailable, repeatable) == Verdict::elsewhere);
+    CHECK(verdictOn(ErrorCode::diskFull, repeatable) == Verdict::elsewhere);
     for (ErrorCode code : {ErrorCode::app, ErrorCode::noSuchGroup, ErrorCode::badRequest,
-                           ErrorCode::denied, ErrorCode::diskFull, ErrorCode::tooLarge}) {
+                           ErrorCode::denied, ErrorCode::tooLarge}) {
       CHECK(verdictOn(code, repeatable) == Verdict::final);
     }
   }

@@ -288,6 +288,34 @@ TEST_CASE("client/lane: a machine that faults is tried three times") {
   CHECK(world.group().batches.size() == 3);
 }
 
+TEST_CASE("client/lane: a full disk is given the time to hand over to a host that has room") {
+  World world;
+  world.start();
+  Fault full{ErrorCode::diskFull, "the leader's disk is full", ""};
+  world.group().faults = std::vector<Fault>(5, full);
+  CHECK(world.wait(world.put(1)).ok());
+  world.group().faults = std::vector<Fault>(20, full);
+  CHECK(codeOf(world.wait(world.put(2))) == "diskFull");
+}
+
+TEST_CASE("client/lane: a session that a full disk refuses is waited for likewise") {
+  size_t refusals = 0;
+  std::string code;
+  SUBCASE("for a moment") {
+    refusals = 5;
+    code = "ok";
+  }
+  SUBCASE("for good") {
+    refusals = 20;
+    code = "diskFull";
+  }
+  World world;
+  world.start();
+  world.group().sessionFaults =
+      std::vector<Fault>(refusals, Fault{ErrorCode::diskFull, "the leader's disk is full", ""});
+  CHECK(codeOf(world.wait(world.put(1))) == code);
+}
+
 TEST_CASE("client/lane: more calls than may wait are refused at once, the others are answered") {
   World world;
   world.options.unansweredMax = 50;

@@ -63,11 +63,45 @@ TEST_CASE("group/group: a full disk refuses commands, answers queries, and comes
   Trio trio(3);
   raft::ReplicaId leader = trio.elect();
   REQUIRE(trio.run(leader, mapCall(0, "a=1")).ok());
-  trio.groupAt(leader).volumeFull(true);
+  for (raft::ReplicaId replica : {3, 2, 1}) trio.groupAt(replica).volumeFull(true);
   CHECK(trio.run(leader, mapCall(0, "a=2")).code == ErrorCode::diskFull);
   CHECK(textOf(trio.ask(leader, mapCall(1, "a"))) == "1");
-  trio.groupAt(leader).volumeFull(false);
+  for (raft::ReplicaId replica : {1, 2, 3}) trio.groupAt(replica).volumeFull(false);
   CHECK(trio.run(leader, mapCall(0, "a=3")).ok());
+}
+
+TEST_CASE("group/group: a leader whose disk is full hands over to one that has room") {
+  Trio trio(3);
+  raft::ReplicaId leader = trio.elect();
+  REQUIRE(trio.run(leader, mapCall(0, "a=1")).ok());
+  trio.tickAll(3);
+  trio.groupAt(leader).volumeFull(true);
+  trio.tickAll(20);
+  CHECK(!trio.groupAt(leader).leads());
+  raft::ReplicaId next = trio.leaderNow();
+  REQUIRE(next != 0);
+  CHECK(next != leader);
+  CHECK(trio.run(next, mapCall(0, "a=2")).ok());
+}
+
+TEST_CASE("group/group: a leader whose disk is full stays where nobody has room, and tries again") {
+  Trio trio(3);
+  raft::ReplicaId leader = trio.elect();
+  REQUIRE(trio.run(leader, mapCall(0, "a=1")).ok());
+  trio.tickAll(3);
+  for (raft::ReplicaId replica : {1, 2, 3}) {
+    if (replica != leader) trio.groupAt(replica).volumeFull(true);
+  }
+  trio.groupAt(leader).volumeFull(true);
+  trio.tickAll(100);
+  CHECK(trio.groupAt(leader).leads());
+  CHECK(textOf(trio.ask(leader, mapCall(1, "a"))) == "1");
+  for (raft::ReplicaId replica : {1, 2, 3}) {
+    if (replica != leader) trio.groupAt(replica).volumeFull(false);
+  }
+  CHECK(trio.run(leader, mapCall(0, "a=2")).code == ErrorCode::diskFull);
+  trio.tickAll(100);
+  CHECK(!trio.groupAt(leader).leads());
 }
 
 TEST_CASE("group/group: a follower whose disk is full takes no entries until there is room") {

@@ -28,7 +28,7 @@ class FullDisk(unittest.TestCase):
                 pass
 
     def test_read_only_while_full_and_back_when_there_is_room(self):
-        tail = "[storage]\nballast_bytes = 1048576\ngeneration_bytes = 1048576\n"
+        tail = "[storage]\nballast_bytes = 8388608\ngeneration_bytes = 1048576\n"
         with Cluster(tail=tail) as cluster:
             for n in cluster.numbers:
                 self.mount(cluster, n)
@@ -65,12 +65,18 @@ class FullDisk(unittest.TestCase):
             cluster.expectAll("g", held)
 
     def test_one_full_host_of_three_holds_nobody_up(self):
-        tail = "[storage]\nballast_bytes = 1048576\ngeneration_bytes = 1048576\n"
+        for leader in (1, 3):
+            with self.subTest(leader=leader):
+                self.oneFull(leader)
+
+    def oneFull(self, leader):
+        tail = "[storage]\nballast_bytes = 8388608\ngeneration_bytes = 1048576\n"
         with Cluster(tail=tail) as cluster:
             self.mount(cluster, 3)
             cluster.start()
             cluster.pushKv()
             cluster.create("g")
+            cluster.transfer("g", leader)
             self.fill(cluster, 3)
             held = {f"k{n}": "z" * 20000 for n in range(300)}
             cluster.putAll("g", held)

@@ -65,16 +65,17 @@ void SimDisk::forget(group::ReplicaKey replica) {
 }
 
 void SimDisk::startSync() {
-  if (busy_ || failed_ || full_ || waiting_.empty()) return;
+  if (busy_ || failed_ || !hasRoom() || waiting_.empty()) return;
   busy_ = true;
   // A moment to gather, then the sync takes all there is.
   int64_t atUs = std::max(stalledUntilUs_, events_.nowUs() + 5);
   events_.at(atUs, [this, boot = boot_]() {
     if (boot != boot_) return;
-    if (full_) {
+    if (!hasRoom()) {
       busy_ = false;
       return;
     }
+    if (full_) --ballastSyncs_;
     std::swap(syncing_, waiting_);
     int64_t us = options_.syncUsMin + static_cast<int64_t>(dice_.below(static_cast<uint64_t>(
                                           options_.syncUsMax - options_.syncUsMin + 1)));
@@ -163,6 +164,7 @@ void SimDisk::lose() {
 void SimDisk::setFull(bool full) {
   if (full == full_) return;
   full_ = full;
+  ballastSyncs_ = full ? dice_.below(4) : 0;
   listener_.volumeFull(full);
   startSync();
 }

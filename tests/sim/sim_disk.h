@@ -93,6 +93,7 @@ private:
   using Image = std::map<group::ReplicaKey, Stored>;
 
   static void put(const Item& item, Image& to);
+  bool hasRoom() const { return !full_ || ballastSyncs_ > 0; }
   void startSync();
   void endSync();
 
@@ -108,6 +109,7 @@ private:
   std::deque<Item> syncing_;
   bool busy_ = false;  // a sync is under way
   bool full_ = false;
+  uint64_t ballastSyncs_ = 0;  // that still go through while it is full
   bool failed_ = false;
   bool failNext_ = false;
   int64_t stalledUntilUs_ = 0;

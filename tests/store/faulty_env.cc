@@ -45,6 +45,15 @@ void FaultyEnv::setFull(bool full) {
   full_ = full;
 }
 
+void FaultyEnv::setFullBeside(std::string path) {
+  std::lock_guard lock(mutex_);
+  fullBeside_ = std::move(path);
+}
+
+bool FaultyEnv::isFull() const {
+  return full_ || (!fullBeside_.empty() && std::filesystem::exists(fullBeside_));
+}
+
 void FaultyEnv::failSyncAfter(uint64_t count) {
   std::lock_guard lock(mutex_);
   failFrom_ = syncs_ + count;
@@ -57,7 +66,7 @@ uint64_t FaultyEnv::syncs() const {
 
 Status FaultyEnv::appending(const std::string& path, uint64_t bytes) {
   std::lock_guard lock(mutex_);
-  if (full_) {
+  if (isFull()) {
     extents_[path].written += bytes / 2;
     return Status::IOError(path, "No space left on device");
   }
@@ -67,7 +76,7 @@ Status FaultyEnv::appending(const std::string& path, uint64_t bytes) {
 
 Status FaultyEnv::syncing(const std::string& path) {
   std::lock_guard lock(mutex_);
-  if (full_) return Status::IOError(path, "No space left on device");
+  if (isFull()) return Status::IOError(path, "No space left on device");
   if (path.size() > 4 && path.substr(path.size() - 4) == ".log") {
     syncs_ += 1;
     if (syncs_ >= failFrom_) return Status::IOError(path, "Input/output error");
@@ -79,7 +88,7 @@ Status FaultyEnv::syncing(const std::string& path) {
 Status FaultyEnv::NewWritableFile(const std::string& path, leveldb::WritableFile** file) {
   {
     std::lock_guard lock(mutex_);
-    if (full_) return Status::IOError(path, "No space left on device");
+    if (isFull()) return Status::IOError(path, "No space left on device");
     extents_[path] = Extent{};
   }
   Status status = target()->NewWritableFile(path, file);
@@ -117,6 +126,7 @@ void FaultyEnv::cutPower(uint64_t tornBytes) {
   }
   extents_.clear();
   full_ = false;
+  fullBeside_.clear();
   failFrom_ = UINT64_MAX;
 }
 

@@ -20,6 +20,8 @@ public:
 
   // From now on every write finds no space, until it is false again. A write leaves half behind.
   void setFull(bool full);
+  // Likewise for as long as this file is there.
+  void setFullBeside(std::string path);
   // The `count`th sync of a journal from now on fails with an I/O error, and all after it.
   void failSyncAfter(uint64_t count);
   uint64_t syncs() const;
@@ -44,7 +46,9 @@ private:
   store::JournalEnv journals_;
   mutable std::mutex mutex_;
   std::map<std::string, Extent> extents_;
+  bool isFull() const;  // the lock is held
   bool full_ = false;
+  std::string fullBeside_;
   uint64_t syncs_ = 0;
   uint64_t failFrom_ = UINT64_MAX;
 };

@@ -300,6 +300,50 @@ TEST_CASE("store/log_volume: a full disk closes the volume, and room opens it wi
   CHECK(compare(**volume, later, recovered, model) == "");
 }
 
+TEST_CASE("store/log_volume: what was taken before the disk was full goes where the ballast was") {
+  TempDirectory dir;
+  FaultyEnv env;
+  Reports reports;
+  std::atomic<uint64_t> room{0};
+  store::VolumeOptions options = volumeOptions(dir / "log", true);
+  options.env = &env;
+  options.ballastBytes = 1 << 20;
+  options.freeBytes = [&](const std::string&) { return Result<uint64_t>(room.load()); };
+  ReplicaModel model({7, 1});
+  {
+    auto volume = store::LogVolume::open(options, reports);
+    REQUIRE(volume.ok());
+    store::LogVolume& log = **volume;
+    log.start();
+    log.write(model.key, model.append(3, 100));
+    REQUIRE(reports.waitPersisted(model.key, 1));
+    env.setFullBeside(dir / "log/ballast");
+    for (int i = 0; i < 10; ++i) log.write(model.key, model.append(2, 100));
+    CHECK(reports.waitPersisted(model.key, model.lastWrite));
+    CHECK(reports.wait([](const Reports& it) { return it.fullCount == 1; }));
+    CHECK(log.status().state == store::VolumeState::full);
+    // And that is used up some time, too.
+    env.setFull(true);
+    log.write(model.key, model.append(1, 100));
+    CHECK(compareLog(log, reports, model) == "");
+    CHECK(reports.reopenedCount == 0);
+    room = 1 << 30;
+    env.setFullBeside("");
+    env.setFull(false);
+    CHECK(reports.waitPersisted(model.key, model.lastWrite));
+    CHECK(reports.reopenedCount == 1);
+    log.stop();
+  }
+  env.cutPower(0);
+  options.create = false;
+  Reports later;
+  auto volume = store::LogVolume::open(options, later);
+  REQUIRE_MESSAGE(volume.ok(), (volume ? "" : volume.fault().text));
+  auto recovered = (*volume)->recovered();
+  (*volume)->start();
+  CHECK(compare(**volume, later, recovered, model) == "");
+}
+
 TEST_CASE("store/log_volume: a host that starts on a full disk is read-only until there is room") {
   TempDirectory dir;
   FaultyEnv env;
