@@ -25,7 +25,8 @@ void CopyForward::plan() {
 }
 
 void CopyForward::fill(FrameBuilder& frame, const Damaged& damaged) {
-  while (!keys_.empty() && frame.bytes() < kTurnBytesMax) {
+  runsRead_ = 0;
+  while (!keys_.empty() && !turnIsOver(frame)) {
     if (!copyReplica(keys_.front(), frame, damaged)) break;
     keys_.pop_front();
   }
@@ -37,7 +38,12 @@ void CopyForward::release() {
   pinned_.clear();
 }
 
-// False where the turn's bytes ran out first.
+bool CopyForward::turnIsOver(const FrameBuilder& frame) const {
+  return frame.bytes() + gatheredBytes_ >= kTurnBytesMax || runsRead_ >= kTurnRunsMax;
+}
+
+// False where the turn ended first. Neighbours become one record, wherever they lay: a log that was
+// written an entry a frame would else be copied by as many reads and records for ever.
 bool CopyForward::copyReplica(group::ReplicaKey key, FrameBuilder& frame, const Damaged& damaged) {
   const ReplicaLog* log = index_.find(key);
   if (log == nullptr) return true;
@@ -45,9 +51,13 @@ bool CopyForward::copyReplica(group::ReplicaKey key, FrameBuilder& frame, const 
   for (const IndexRun& run : log->runs) {
     if (run.frame <= limit_) old.push_back(run);
   }
+  raft::Index next = 0;
   for (const IndexRun& run : old) {
-    if (frame.bytes() >= kTurnBytesMax) return false;
-    if (copyRun(key, run, frame)) continue;
+    bool over = turnIsOver(frame);
+    if (over || run.first != next) endRecord(key, frame);
+    if (over) return false;
+    next = run.limit();
+    if (readRun(key, run)) continue;
     index_.dropRun(key, run.first);
     damaged(key,
             Fault{ErrorCode::corrupt,
@@ -55,7 +65,9 @@ bool CopyForward::copyReplica(group::ReplicaKey key, FrameBuilder& frame, const 
                       std::to_string(run.limit() - 1) + " in frame " + std::to_string(run.frame) +
                       " do not read back; the replica is stopped, others go on",
                   {}});
+    next = 0;
   }
+  endRecord(key, frame);
   if (log->stateFrame != 0 && log->stateFrame <= limit_) {
     bool lost = log->state.empty();
     frame.note(lost ? RecordKind::damaged : RecordKind::state, key,
@@ -64,23 +76,33 @@ bool CopyForward::copyReplica(group::ReplicaKey key, FrameBuilder& frame, const 
   return true;
 }
 
-bool CopyForward::copyRun(group::ReplicaKey key, const IndexRun& run, FrameBuilder& frame) {
+// Gathers a run's entries, or none of them.
+bool CopyForward::readRun(group::ReplicaKey key, const IndexRun& run) {
+  ++runsRead_;
   auto pinned = row_.read(run.frame);
   if (!pinned) return false;
   auto line = FrameView::lineAt(pinned->bytes(), run.record);
   if (!line || line->key != key || !line->hasEntries()) return false;
   RunView entries(*line, pinned->bytes().substr(line->offset, line->length));
   if (!entries.good()) return false;
-  std::vector<const group::LogEntry*> copied;
+  size_t before = gathered_.size();
   for (uint32_t i = 0; i < run.count; ++i) {
     auto entry = entries.entry(run.skipped + i);
-    if (!entry) return false;
+    if (!entry) {
+      gathered_.resize(before);
+      return false;
+    }
     held_.push_back({run.first + i, entry->term, Bytes(nullptr, entry->payload)});
-    copied.push_back(&held_.back());
+    gathered_.push_back(&held_.back());
   }
   pinned_.push_back(std::move(*pinned));
-  frame.run(RecordKind::moved, key, std::move(copied));
+  gatheredBytes_ += run.bytes;
   return true;
+}
+
+void CopyForward::endRecord(group::ReplicaKey key, FrameBuilder& frame) {
+  if (!gathered_.empty()) frame.run(RecordKind::moved, key, std::exchange(gathered_, {}));
+  gatheredBytes_ = 0;
 }
 
 }  // namespace flotilla::store

@@ -22,6 +22,7 @@ namespace flotilla::store {
 class CopyForward {
 public:
   static constexpr uint64_t kTurnBytesMax = 1ULL << 20;
+  static constexpr uint64_t kTurnRunsMax = 256;    // each is a read
   static constexpr uint64_t kGenerationsMax = 24;  // each restart begins one, however small
   // Beyond so many an old one is not kept, in memory, for the sake of little: an eighth of one.
   static constexpr uint64_t kGenerationsKept = 2;
@@ -42,15 +43,20 @@ public:
 
 private:
   bool copyReplica(group::ReplicaKey key, FrameBuilder& frame, const Damaged& damaged);
-  bool copyRun(group::ReplicaKey key, const IndexRun& run, FrameBuilder& frame);
+  bool turnIsOver(const FrameBuilder& frame) const;
+  bool readRun(group::ReplicaKey key, const IndexRun& run);
+  void endRecord(group::ReplicaKey key, FrameBuilder& frame);
 
   const FrameRow& row_;
   ReplicaIndex& index_;
   uint64_t bytesMax_;
-  uint64_t limit_ = 0;                  // frames up to here are to be left
-  std::deque<group::ReplicaKey> keys_;  // still to be looked at
-  std::deque<group::LogEntry> held_;    // entries of this turn
-  std::vector<PinnedFrame> pinned_;     // and the frames they lie in
+  uint64_t limit_ = 0;                            // frames up to here are to be left
+  std::deque<group::ReplicaKey> keys_;            // still to be looked at
+  std::deque<group::LogEntry> held_;              // entries of this turn
+  std::vector<const group::LogEntry*> gathered_;  // of the record that is being made
+  uint64_t gatheredBytes_ = 0;
+  uint64_t runsRead_ = 0;            // in this turn
+  std::vector<PinnedFrame> pinned_;  // and the frames they lie in
   uint64_t bytesCopied_ = 0;
 };
 
