@@ -312,18 +312,18 @@ bool Applier::applyTimers(raft::Index index, Applied& applied) {
   return true;
 }
 
-// A plugin may have had methods that the one after it has not: a command of one that was proposed
-// before the switch is nobody's fault.
+// Whoever may call the group may name any method, and a plugin may have had some that the one after
+// it has not: a command of none is answered, and is no reason for the machine to stop.
 void Applier::carryOut(const CommandView& command, Position position, size_t answer,
                        Applied& applied) {
-  bool known = state_.switchedAt == 0 || machine_->kindOf(command.interfaceId, command.method) ==
-                                             Machine::MethodKind::command;
-  if (known) return addToRun(command, position, answer);
+  auto kind = machine_->kindOf(command.interfaceId, command.method);
+  if (kind == Machine::MethodKind::command) return addToRun(command, position, answer);
   Outcome outcome;
   outcome.code = ErrorCode::noSuchMethod;
   outcome.position = position;
-  outcome.body = Bytes::copyOf("the group's plugin, switched at " +
-                               std::to_string(state_.switchedAt) + ", has no such command");
+  std::string since =
+      state_.switchedAt == 0 ? "" : ", switched at " + std::to_string(state_.switchedAt) + ",";
+  outcome.body = Bytes::copyOf("the group's plugin" + since + " has no such command");
   if (command.stamp.session != 0) state_.sessions.settle(command.stamp, outcome);
   if (answer != kNoAnswer) applied.answers[answer].outcome = std::move(outcome);
 }

@@ -4,11 +4,16 @@
 #include <algorithm>
 #include <utility>
 
-#include <kj/debug.h>
-
 #include "host/runtime/machine_lane.h"
 
 namespace flotilla::runtime {
+namespace {
+
+kj::Exception saying(const Fault& fault) {
+  return {kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(fault.text)};
+}
+
+}  // namespace
 
 kj::Promise<group::EventsRead> EventReads::look(MachineLane& lane, group::Position after,
                                                 std::string topicPrefix) {
@@ -35,7 +40,7 @@ void EventReads::seen(EventsSeen seen) {
   if (seen.read) {
     fulfiller->fulfill(std::move(*seen.read));
   } else {
-    fulfiller->reject(KJ_EXCEPTION(FAILED, seen.read.fault().text));
+    fulfiller->reject(saying(seen.read.fault()));
   }
 }
 
@@ -50,10 +55,10 @@ void EventReads::stands(group::Position last) {
 
 void EventReads::stopped(const Fault& fault) {
   for (auto& [id, fulfiller] : std::exchange(looks_, {})) {
-    fulfiller->reject(KJ_EXCEPTION(FAILED, fault.text));
+    fulfiller->reject(saying(fault));
   }
   for (Waiting& it : std::exchange(waiting_, {})) {
-    it.fulfiller->reject(KJ_EXCEPTION(FAILED, fault.text));
+    it.fulfiller->reject(saying(fault));
   }
 }
 

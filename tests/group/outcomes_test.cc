@@ -121,6 +121,26 @@ TEST_CASE("group/group: a follower whose disk is full takes no entries until the
   CHECK(trio.machineAt(full).values.at("a") == "2");
 }
 
+TEST_CASE("group/group: a method that the plugin has not, or that asks, stops nobody") {
+  Trio trio(3);
+  raft::ReplicaId leader = trio.elect();
+  REQUIRE(trio.run(leader, mapCall(0, "a=1")).ok());
+  group::Outcome none = trio.run(leader, mapCall(99, "a=2"));
+  CHECK(none.code == ErrorCode::noSuchMethod);
+  CHECK(textOf(none) == "the group's plugin has no such command");
+  CHECK(trio.run(leader, mapCall(1, "a")).code == ErrorCode::noSuchMethod);
+  group::Call foreign = mapCall(0, "a=2");
+  foreign.interfaceId += 1;
+  CHECK(trio.run(leader, foreign).code == ErrorCode::noSuchMethod);
+  CHECK(trio.run(leader, mapCall(0, "b=1")).ok());
+  trio.tickAll(5);
+  for (raft::ReplicaId replica : {1, 2, 3}) {
+    CHECK(!trio.groupAt(replica).status().fault);
+    CHECK(trio.machineAt(replica).values.at("a") == "1");
+    CHECK(trio.machineAt(replica).values.at("b") == "1");
+  }
+}
+
 TEST_CASE("group/group: what an earlier machine says of itself stops no later one") {
   Trio trio(3);
   raft::ReplicaId leader = trio.elect();

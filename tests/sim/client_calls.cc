@@ -2,10 +2,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "host/base/assert.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/sim_machine.h"
 
 namespace flotilla::sim {
+namespace {
+
+constexpr uint16_t kNoMethod = 999;
+
+}  // namespace
 
 // ---- on the way there --------------------------------------------------------------------------
 
@@ -70,9 +76,23 @@ void Clients::attempt(Place place) {
   if (ask.stamped) stamp = {client.session, ask.sequence, *client.outstanding.begin()};
   world_.events.in(patienceUs(), [this, place, ask]() { timeOut(place, ask); });
   SimHost& host = chooseHost(client);
+  if (world_.dice.chance(2)) stray(client.group, host);
   if (!world_.isCalm() && world_.dice.chance(world_.options.loss)) return;
   world_.events.in(world_.network.delayUs(),
                    [this, place, &host, ask, stamp]() { arrive(place, host, ask, stamp); });
+}
+
+// A command that no plugin of the group has: it is answered, and stops nobody.
+void Clients::stray(uint64_t to, SimHost& host) {
+  if (!host.up()) return;
+  host.post(0, [to, &host]() {
+    host.onGroup(to, [&host](group::Group& group) {
+      group::Call call = putCall("stray", 1, 8);
+      call.method = kNoMethod;
+      group.propose(host.expect([](const group::Outcome& outcome) { ASSERT(!outcome.ok()); }),
+                    std::move(call));
+    });
+  });
 }
 
 void Clients::arrive(Place place, SimHost& host, const Ask& ask, group::Stamp stamp) {
