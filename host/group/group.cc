@@ -94,6 +94,12 @@ void Group::propose(CallId caller, Call call) {
                                   "params of " + std::to_string(call.params.size()) +
                                       " bytes; at most " + std::to_string(limits.commandBytesMax)));
   }
+  if (logIsFull()) {
+    makeRoom();
+    return answer(caller, failure(ErrorCode::overloaded,
+                                  "the log holds " + std::to_string(logBytes_ >> 20) +
+                                      " MiB that no snapshot has taken in yet; try later"));
+  }
   uint64_t bytes = waiting_.bytes() + gatheredBytes_ + call.params.size();
   uint64_t count = waiting_.count() + gatheredCalls_.size() + gatheredSessions_.size();
   if (bytes > limits.waitingBytesMax || count >= limits.waitingCallsMax) {

@@ -50,6 +50,7 @@ struct GroupOptions {
   uint64_t snapshotEveryBytes = 64ULL << 20;  // applied since the last snapshot; 0: never by bytes
   uint64_t snapshotEveryEntries = 1'000'000;  // 0: never by entries
   uint64_t keepEntries = 10'000;              // left in the log behind a snapshot, for slow peers
+  uint64_t logBytesMax = 0;  // a longer log takes nothing until a snapshot cuts it; 0: any does
   uint64_t digestEveryEntries = 10'000;       // applied since the last digest check; 0: never
   int64_t digestEveryUs = 60'000'000;         // since then, if anything was applied; 0: never
   uint32_t entriesVersion = kEntriesVersion;  // at first, see Group::entriesKnown
@@ -172,6 +173,9 @@ public:
   void snapshotSaved(SnapshotSaved saved);
   void installEnd(InstallEnd end);
   void snapshotReceived(raft::Message head);  // its file is whole, verified and synced here
+  // False while files of a machine that this one was built in place of go: with them would go
+  // whatever came.
+  bool takesSnapshots() const { return !settlesAt_; }
   void snapshotSent(raft::SnapshotSent sent);
   void unreachable(raft::ReplicaId peer);
   void volumeFull(bool full);
@@ -271,6 +275,12 @@ private:
   raft::Message snapshotHead(raft::ReplicaId to) const;
   void stopForLog(Fault fault);
   bool isBusy() const;
+  // Where snapshots do not keep up, or a machine that has stopped makes none: what is committed
+  // alone, for the rest no snapshot takes in, and it may have to be written over.
+  bool logReaches(uint64_t bytes) const;
+  bool logIsLong() const { return logReaches(options_.logBytesMax / 2); }
+  // One that is being rebuilt needs its log up to where the state stands that it is offered.
+  bool logIsFull() const { return logReaches(options_.logBytesMax) && !rebuilding_; }
   bool isMute() const;
 
   // group_machine.cc: applying, snapshots, installs

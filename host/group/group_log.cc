@@ -25,6 +25,7 @@ void Group::receive(PeerMessage message) {
   if (volumeFull_ && asked) return;  // nor could we
   int64_t lastTimeUs = 0;
   if (head.kind == raft::MessageKind::append && !head.runs.empty()) {
+    if (logIsFull()) return makeRoom();
     if (volumeFull_ || !takeEntries(message, lastTimeUs)) return;
   } else {
     message.entries.clear();
@@ -81,6 +82,7 @@ void Group::snapshotReceived(raft::Message head) {
   if (logFault_ || head.kind != raft::MessageKind::snapshot) return;
   if (head.to != core_.self() || head.from == core_.self()) return;
   if (head.force) return onAskedSnapshot(head);
+  if (!takesSnapshots()) return;
   take(raft::Receive{std::move(head)});
 }
 

@@ -168,7 +168,7 @@ void Group::considerSnapshot() {
       options_.snapshotEveryBytes != 0 && feed_.bytesSinceSnapshot() >= options_.snapshotEveryBytes;
   bool byEntries = options_.snapshotEveryEntries != 0 &&
                    feed_.applied() - snapshot_.index >= options_.snapshotEveryEntries;
-  if (byBytes || byEntries || crowded_ || asked) startSnapshot();
+  if (byBytes || byEntries || crowded_ || logIsLong() || asked) startSnapshot();
 }
 
 void Group::startSnapshot() {
@@ -213,6 +213,14 @@ void Group::compact(raft::LogPoint snapshot) {
   crowded_ = false;
 }
 
+bool Group::logReaches(uint64_t bytes) const {
+  if (options_.logBytesMax == 0 || logBytes_ < bytes) return false;
+  const raft::LogShape& shape = core_.shape();
+  uint64_t length = shape.lastIndex() - shape.base().index;
+  uint64_t committed = std::max(core_.commit(), shape.base().index) - shape.base().index;
+  return length != 0 && logBytes_ / length * committed >= bytes;
+}
+
 // How much of the log stays behind a snapshot: for peers that are a little slow, within the bytes
 // that a snapshot is made for, and what is being read. Where room is short, for those only that
 // answer and would else be sent the snapshot.
@@ -225,7 +233,7 @@ raft::Index Group::keepAfter(raft::Index snapshot) {
   }
   raft::Index after = snapshot > keep ? snapshot - keep : 0;
   after = std::min(after, neededAfter(snapshot));
-  if (crowded_) {
+  if (crowded_ || logIsLong()) {
     raft::Index needed = snapshot;
     for (const raft::PeerProgress& peer : core_.progress()) {
       if (peer.active && peer.match != 0) needed = std::min(needed, peer.match);

@@ -100,6 +100,10 @@ Result<Replica*> Peers::receiverOf(uint64_t host, const group::PeerMessage& head
                      ", it is term " + std::to_string(replica->group().core().term()) + " here",
                  ""};
   }
+  if (!head.message.force && !replica->group().takesSnapshots()) {
+    return Fault{ErrorCode::unavailable,
+                 "snapshot: the replica was rebuilt, its former files go first; try again", ""};
+  }
   return replica;
 }
 

@@ -26,6 +26,10 @@ constexpr uint32_t kStandAgainTicks = 5;  // where a whole host starts; a new gr
 // from ending in time, and begin again.
 constexpr uint32_t kStandsATick = 128;
 constexpr uint32_t kWatchTicks = 10;
+// A log, which is in memory too, of so many times what a snapshot is made for takes no more: no
+// snapshot keeps up, or the machine has stopped. One group's trouble is not its host's.
+constexpr uint64_t kLogOfSnapshots = 16;
+constexpr uint64_t kLogBytesMaxLeast = 256ULL << 20;
 
 uint32_t ticksOf(uint32_t ms) {
   return std::max<uint32_t>(1, ms / Replica::kTickMs);
@@ -55,6 +59,7 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.callTimeoutTicks = ticksOf(kCallTimeoutMs);
   to.snapshotEveryBytes = options.snapshotEveryBytes;
   to.keepEntries = options.keepEntries;
+  to.logBytesMax = std::max(options.snapshotEveryBytes * kLogOfSnapshots, kLogBytesMaxLeast);
   to.digestEveryEntries = options.digestEveryEntries;
   to.entriesVersion = 1;  // for all that is known at a start
   to.digestEveryUs = int64_t{options.digestEveryMs} * 1000;

@@ -121,6 +121,48 @@ TEST_CASE("group/group: a follower whose disk is full takes no entries until the
   CHECK(trio.machineAt(full).values.at("a") == "2");
 }
 
+TEST_CASE(
+    "group/group: a log that no snapshot cuts grows to its bound, on a leader or a follower") {
+  group::GroupOptions options;
+  options.snapshotEveryEntries = 10;
+  options.keepEntries = 0;
+  options.logBytesMax = 4'000;
+  Trio trio(3, options);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId stuck = 0;
+  SUBCASE("a follower") {
+    stuck = leader % 3 + 1;
+  }
+  SUBCASE("the leader") {
+    stuck = leader;
+  }
+  trio.at(stuck).works = false;
+  std::vector<group::CallId> calls;
+  for (int i = 0; i < 100; ++i) {
+    calls.push_back(trio.call());
+    trio.groupAt(leader).propose(calls.back(),
+                                 mapCall(0, "k" + std::to_string(i) + "=" + std::string(100, 'v')));
+    trio.settle();
+  }
+  CHECK(trio.groupAt(stuck).status().logBytes < 4'300);
+  trio.at(stuck).works = true;
+  trio.tickAll(30);
+  size_t overloaded = 0;
+  for (group::CallId call : calls) {
+    const group::Outcome& outcome = trio.at(leader).answers[call];
+    overloaded += outcome.code == ErrorCode::overloaded ? 1 : 0;
+    CHECK((outcome.ok() || outcome.code == ErrorCode::overloaded));
+  }
+  CHECK((overloaded > 0) == (stuck == leader));
+  CHECK(trio.run(leader, mapCall(0, "last=1")).ok());
+  trio.tickAll(30);
+  for (raft::ReplicaId replica : {1, 2, 3}) {
+    CHECK(trio.machineAt(replica).values.at("last") == "1");
+    CHECK(trio.machineAt(replica).values.size() == 101 - overloaded);
+    CHECK(trio.groupAt(replica).status().logBytes < 4'000);
+  }
+}
+
 TEST_CASE("group/group: a method that the plugin has not, or that asks, stops nobody") {
   Trio trio(3);
   raft::ReplicaId leader = trio.elect();

@@ -372,6 +372,33 @@ TEST_CASE("group/soundness: a snapshot beyond this log is kept until the log is 
   CHECK(trio.machineAt(one).values.size() == 10);
 }
 
+TEST_CASE("group/soundness: what comes while the former machine's files go does not go with them") {
+  group::GroupOptions options = checksEvery(0);
+  options.snapshotEveryEntries = 20;
+  options.keepEntries = 0;
+  Trio trio(3, options);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId one = otherThan(leader);
+  putMany(trio, leader, 25);
+  trio.at(one).records = false;
+  trio.groupAt(one).rebuild();
+  trio.tickAll(5);
+  REQUIRE(trio.at(one).kept.has_value());
+  trio.cut(one);
+  putMany(trio, leader, 70, "l");
+  trio.mend(one);
+  trio.tickAll(20);  // the leader has no entries for it any more
+  trio.at(one).records = true;
+  trio.tickAll(60);
+  CHECK(trio.groupAt(one).soundness() == Soundness::sound);
+  CHECK(trio.machineAt(one).values == trio.machineAt(leader).values);
+  CHECK(trio.at(one).files.contains(trio.groupAt(one).core().shape().base().index));
+  trio.crash(one);
+  trio.start(one);
+  trio.tickAll(30);
+  CHECK(trio.machineAt(one).values == trio.machineAt(leader).values);
+}
+
 TEST_CASE("group/soundness: a replica that is not believed gives its snapshot to nobody") {
   group::GroupOptions options = checksEvery(10);
   Trio trio(3, options);

@@ -102,15 +102,19 @@ bool Seat::workOnce() {
   return true;
 }
 
-// As runtime's Replica::recordSoundness, at once.
+// As runtime's Replica::recordChanges; files go, beside all else, that were not to be kept when it
+// was begun.
 bool Seat::recordOnce() {
   bool rebuilt = group->isRebuilt();
   if (group->soundness() == soundness && !rebuilt) return false;
   soundness = rebuilt ? group::Soundness::sound : group->soundness();
   unsoundAt = rebuilt ? 0 : std::max(group->quarantinedAt(), group->rebuildFrom());
   if (!rebuilt) return true;
-  raft::Index kept = group->status().snapshotIndex;
-  std::erase_if(files, [kept](const auto& file) { return file.first != kept; });
+  bool begins = !kept;
+  if (begins) kept = group->status().snapshotIndex;
+  if (!records) return begins;
+  std::erase_if(files, [this](const auto& file) { return file.first != *kept; });
+  kept.reset();
   group->forgotten();
   return true;
 }
@@ -233,6 +237,7 @@ void Trio::crash(raft::ReplicaId id) {
   seat.fetches.clear();
   seat.work.clear();
   seat.asides.clear();
+  seat.kept.reset();
   seat.written = seat.safe;
 }
 
@@ -255,7 +260,8 @@ bool Trio::stream() {
   streams.pop_front();
   ++streamCount;
   raft::ReplicaId to = next.head.to;
-  bool whole = to <= seats.size() && at(to).group && !cutOff[next.from] && !cutOff[to];
+  bool whole = to <= seats.size() && at(to).group && !cutOff[next.from] && !cutOff[to] &&
+               (next.head.force || groupAt(to).takesSnapshots());
   if (whole) {
     const std::string& file = at(next.from).files[next.head.after.index];
     MemorySource source(file);

@@ -69,6 +69,8 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   raft::Index unsoundAt = 0;
   std::string lacks;                         // a plugin whose file is not here
   bool works = true;                         // false: the machine stands still
+  bool records = true;                       // false: what is begun to be recorded takes its time
+  std::optional<raft::Index> kept;           // of its snapshots, once it is recorded
   std::map<raft::Index, std::string> files;  // snapshots
   std::map<group::CallId, group::Outcome> answers;
   std::map<group::CallId, int> answerCounts;

@@ -43,6 +43,7 @@ void drawRaft(base::Prng& dice, Options& to) {
   if (dice.chance(300)) to.appendFetchesMax = 1 + static_cast<uint32_t>(dice.below(2));
   if (dice.chance(800)) to.snapshotEveryEntries = 10 + dice.below(100);
   to.keepEntries = dice.chance(500) ? dice.below(10) : dice.below(200);
+  if (dice.chance(300)) to.logBytesMax = 5'000 + dice.below(20'000);
 }
 
 void drawClocks(base::Prng& dice, Options& to) {
@@ -192,6 +193,7 @@ std::string describe(const Options& o) {
   add("entryCommandsMax", o.entryCommandsMax), add("tailBytesMax", o.tailBytesMax);
   add("applyBatchEntriesMax", o.applyBatchEntriesMax), add("appendFetchesMax", o.appendFetchesMax);
   add("snapshotEveryEntries", o.snapshotEveryEntries), add("keepEntries", o.keepEntries);
+  add("logBytesMax", o.logBytesMax);
   add("rateMin", o.rateMin), add("rateMax", o.rateMax), add("wallJumps", o.wallJumps);
   add("loss", o.loss), add("repeat", o.repeat), add("late", o.late);
   add("inOrder", o.inOrder);

@@ -37,6 +37,7 @@ struct Options {
   uint32_t appendFetchesMax = 16;
   uint64_t snapshotEveryEntries = 0;
   uint64_t keepEntries = 0;
+  uint64_t logBytesMax = 0;
   uint64_t digestEveryEntries = 0;
   int64_t digestEveryUs = 0;
   uint64_t keepEvents = 16'384;

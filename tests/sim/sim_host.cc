@@ -37,6 +37,7 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   to.callTimeoutTicks = from.electionTicks * 10;
   to.snapshotEveryEntries = from.snapshotEveryEntries;
   to.keepEntries = from.keepEntries;
+  to.logBytesMax = from.logBytesMax;
   to.digestEveryEntries = from.digestEveryEntries;
   to.digestEveryUs = from.digestEveryUs;
   if (from.mixed && host % 2 == 0) {
@@ -481,7 +482,8 @@ void SimHost::snapshotEnded(group::ReplicaKey from, raft::SnapshotSent sent) {
 
 bool SimHost::takeSnapshot(group::ReplicaKey key, const raft::Message& head,
                            const SimDisk::File& file) {
-  if (at(key) == nullptr) return false;
+  Replica* receiver = at(key);
+  if (receiver == nullptr || !(head.force || receiver->group->takesSnapshots())) return false;
   ArrivalRisks risks{world_.dice.below(300), world_.dice.chance(200) ? 200U : 0U};
   ArrivalEnd end = arrive(disk_, key, file, risks, world_.dice, world_.report);
   if (end == ArrivalEnd::refused) {
