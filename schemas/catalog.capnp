@@ -28,9 +28,10 @@ interface Catalog {
   report @4 (report :HostReport) -> (revision :UInt64);
   # What a host has made true. Reports on what the catalog has forgotten, or of another birth, change nothing.
 
-  changes @5 (after :UInt64, limit :UInt32) -> (changes :CatalogChanges);
-  # What has changed since revision `after`, oldest first; 0 begins from nothing. limit 0: 1,000 records. An `after` that
-  # lies ahead is answered with the revision alone.
+  changes @5 (after :UInt64, limit :UInt32, walking :Bool) -> (changes :CatalogChanges);
+  # What has changed since revision `after`, oldest first; 0 begins from nothing. limit 0: 1,000 records; a step ends too
+  # where its records come to a MiB. An `after` that lies ahead is answered with the revision alone. `walking`: it is
+  # where a step with `more` has led, so that what was forgotten long ago does not begin it anew.
 
   switchGroup @6 (id :UInt64, incarnation :UInt64, sha256 :Text, at :UInt64) -> ();
   # The group's log has switched it to that plugin, by entry `at`. One that is not newer than what is known changes nothing.

@@ -203,7 +203,7 @@ void CatalogMachine::setGroup(const Entry&, Catalog::SetGroupParams::Reader in,
 void CatalogMachine::changes(const View&, Catalog::ChangesParams::Reader in,
                              Catalog::ChangesResults::Builder out) const {
   uint32_t limit = in.getLimit() == 0 ? kChangesUsual : std::min(in.getLimit(), kChangesMax);
-  state_.changesSince(in.getAfter(), limit, out.initChanges());
+  state_.changesSince(in.getAfter(), limit, in.getWalking(), out.initChanges());
 }
 
 void CatalogMachine::checkHost(const HostRecord& host) const {

@@ -20,6 +20,23 @@ constexpr char kGroup = 'g';
 
 constexpr unsigned kLoadShift = 32;
 
+constexpr uint64_t kStepBytes = 1 << 20;  // of records, roughly, in one answer about changes
+constexpr uint64_t kRecordBytes = 256;    // of one without its texts, at least
+
+uint64_t bytesOf(const PluginRecord& plugin) {
+  return kRecordBytes + plugin.name.size() + plugin.version.size() + plugin.description.size() +
+         plugin.holders.size() * sizeof(uint64_t);
+}
+
+uint64_t bytesOf(const GroupRecord& group) {
+  uint64_t bytes = 2 * kRecordBytes + group.spec.name.size() + group.spec.plugin.size() +
+                   group.replicas.size() * sizeof(ReplicaRecord);
+  for (const auto* texts : {&group.spec.options, &group.spec.config}) {
+    for (const auto& [name, value] : *texts) bytes += name.size() + value.size() + 32;
+  }
+  return bytes;
+}
+
 // Records are stored as messages with a segment table: they are few, and no size is known before.
 template <typename Schema, typename Record>
 std::string packed(const Record& record) {
@@ -190,9 +207,10 @@ void CatalogState::addLoad(const GroupRecord& group, int64_t by) {
   }
 }
 
-void CatalogState::changesSince(uint64_t after, uint32_t limit,
+// A step's answer is one message of at most 4 MiB, whatever its records hold: one alone is less.
+void CatalogState::changesSince(uint64_t after, uint32_t limit, bool walking,
                                 schema::CatalogChanges::Builder out) const {
-  bool full = after != 0 && after < *forgottenFloor_;
+  bool full = after != 0 && after < *forgottenFloor_ && !walking;
   uint64_t from = full ? 0 : after;
   uint64_t reached = *revision_;
   bool more = false;
@@ -200,15 +218,23 @@ void CatalogState::changesSince(uint64_t after, uint32_t limit,
   std::vector<PluginRecord> plugins;
   std::vector<GroupRecord> groups;
   uint64_t last = 0;
+  uint64_t bytes = 0;
   for (const auto& [revision, what] : changes_.from(from)) {
     if (revision <= from) continue;
-    if (!full && hosts.size() + plugins.size() + groups.size() >= limit) {
+    if (hosts.size() + plugins.size() + groups.size() >= limit || bytes >= kStepBytes) {
       more = true;
       break;
     }
-    if (what.front() == kHost) hosts.push_back(*host(std::stoull(what.substr(1))));
-    if (what.front() == kPlugin) plugins.push_back(*pluginBySha256(what.substr(1)));
-    if (what.front() == kGroup) groups.push_back(*group(std::stoull(what.substr(1))));
+    if (what.front() == kHost) {
+      hosts.push_back(*host(std::stoull(what.substr(1))));
+      bytes += kRecordBytes;
+    } else if (what.front() == kPlugin) {
+      plugins.push_back(*pluginBySha256(what.substr(1)));
+      bytes += bytesOf(plugins.back());
+    } else if (what.front() == kGroup) {
+      groups.push_back(*group(std::stoull(what.substr(1))));
+      bytes += bytesOf(groups.back());
+    }
     last = revision;
   }
   if (more) reached = last;

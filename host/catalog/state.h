@@ -51,7 +51,8 @@ public:
 
   // Oldest first, `limit` records; all there is where `after` is too long ago to tell the
   // difference.
-  void changesSince(uint64_t after, uint32_t limit, schema::CatalogChanges::Builder out) const;
+  void changesSince(uint64_t after, uint32_t limit, bool walking,
+                    schema::CatalogChanges::Builder out) const;
 
 private:
   void touch(char kind, const std::string& key);

@@ -203,14 +203,20 @@ kj::Promise<void> CatalogKeeper::refresh() {
   group::Call call;
   call.interfaceId = capnp::typeId<Catalog>();
   call.method = 5;
-  call.params = flatWords<Catalog::ChangesParams>(
-      [this](Catalog::ChangesParams::Builder params) { params.setAfter(view_.revision()); });
+  call.params = flatWords<Catalog::ChangesParams>([this](Catalog::ChangesParams::Builder params) {
+    params.setAfter(view_.revision());
+    params.setWalking(!view_.complete());
+  });
   std::vector<group::Call> calls;
   calls.push_back(std::move(call));
   group::Freshness anyAge{group::Freshness::Kind::stale, 0};
   return parts_.router.query({kCatalogGroup, kCatalogIncarnation}, std::move(calls), anyAge, false)
       .then([this](Outcomes outcomes) -> kj::Promise<void> {
-        if (!outcomes.front().ok()) return kj::READY_NOW;  // still loading; asked again soon
+        if (!outcomes.front().ok()) {
+          refreshFailed(outcomes.front());
+          return kj::READY_NOW;  // asked again soon
+        }
+        refreshTrouble_.clear();
         FlatReader reader(outcomes.front().body);
         auto changes = reader.root<Catalog::ChangesResults>().getChanges();
         uint64_t before = view_.revision();
@@ -230,6 +236,15 @@ kj::Promise<void> CatalogKeeper::refresh() {
         if (more) return refresh();
         return kj::READY_NOW;
       });
+}
+
+// A machine that is still loading is no news, and says so by `unavailable`.
+void CatalogKeeper::refreshFailed(const group::Outcome& outcome) {
+  if (outcome.code == ErrorCode::unavailable) return;
+  std::string why = std::string(nameOf(outcome.code)) + ": " + std::string(outcome.body.view());
+  if (refreshTrouble_ == why) return;
+  base::logError("catalog: it cannot be read here: " + why + "; tried again");
+  refreshTrouble_ = std::move(why);
 }
 
 // Peers may have moved since the founding.

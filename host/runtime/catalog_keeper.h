@@ -68,6 +68,7 @@ private:
   void add(const Replica& replica, catalog::LocalState& to) const;
   Result<void> sweepSnapshots();
   void learnAddresses();
+  void refreshFailed(const group::Outcome& outcome);
   void openReplica(StoredReplica record, Crowd crowd = {});
 
   HostParts& parts_;
@@ -88,7 +89,8 @@ private:
   std::set<std::string> fetched_;        // SHA-256 of plugins that came since the start
   std::set<group::ReplicaKey> retried_;  // began anew for one of them
   std::map<std::string, std::string>
-      troubles_;  // what was logged of an action last, to say it once
+      troubles_;                // what was logged of an action last, to say it once
+  std::string refreshTrouble_;  // why the last refresh came to nothing; once it is logged
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wake_;
   bool woken_ = false;
   kj::Duration passTook_ = 0 * kj::SECONDS;  // the loop's time for the last one

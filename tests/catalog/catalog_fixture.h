@@ -114,6 +114,7 @@ public:
     auto answer = machine.call<&CatalogMachine::changes>([&](auto in) {
       in.setAfter(view.revision());
       in.setLimit(limit);
+      in.setWalking(!view.complete());
     });
     view = view.with(answer.result().getChanges(), touched);
     return answer.result().getChanges().getMore();

@@ -217,6 +217,25 @@ TEST_CASE("catalog/machine: steps of any size lead to the same view, also from a
   }
 }
 
+TEST_CASE("catalog/machine: changes come in steps that a message holds, whatever records hold") {
+  CatalogFixture catalog;
+  for (int i = 0; i < 200; ++i) {
+    REQUIRE(catalog.create("g" + std::to_string(i), [](auto spec) {
+      auto setting = spec.initConfig(1)[0];
+      setting.setKey("text");
+      std::string value(60'000, 'v');
+      setting.initValue(static_cast<unsigned>(value.size()));
+      std::copy(value.begin(), value.end(), setting.getValue().begin());
+    }) == "");
+  }
+  CatalogView view;
+  int steps = 1;
+  while (catalog.step(view)) ++steps;
+  CHECK(view.groupCount() == 200);
+  CHECK(steps > 8);
+  CHECK(steps < 20);
+}
+
 TEST_CASE("catalog/machine: a restart through a snapshot changes nothing") {
   CatalogFixture catalog;
   catalog.create("orders");
