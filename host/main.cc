@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <vector>
@@ -78,7 +79,16 @@ kj::Promise<void> tellReady(runtime::Host& host) {
   });
 }
 
+// The usual soft limit is 1,024, which a host of many volumes and clients can come to need.
+void allowManyFiles() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);  // where it is refused, what there is must do
+}
+
 int serve(const runtime::Config& config) {
+  allowManyFiles();
   // Before any thread begins, the log's too: one without this mask would be ended by the signal.
   kj::UnixEventPort::captureSignal(SIGTERM);
   kj::UnixEventPort::captureSignal(SIGINT);

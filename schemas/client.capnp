@@ -12,7 +12,8 @@ interface Gate {
   # The door. It alone can be reached without a secret.
 
   login @0 (token :Text) -> (session :Login);
-  # Wrong tokens are `denied`. A token is a line of text; roles are what the host's files say of it.
+  # Wrong tokens are `denied`. A token is a line of text; roles are what the host's files say of it. A connection
+  # logs in once, within ten seconds and its first 256 KiB.
 }
 
 struct Login {

@@ -1,6 +1,9 @@
 // Who comes in, and what they are given.
 #include "host/api/gate.h"
 
+#include <atomic>
+#include <utility>
+
 #include "host/api/faults.h"
 #include "host/base/log.h"
 
@@ -21,6 +24,14 @@ schema::Role wire(Role role) {
   return schema::Role::CLIENT;
 }
 
+// One line at the first, then at each doubling: who guesses would fill the log.
+void tellOfWrong(const std::string& from) {
+  static std::atomic<uint64_t> wrong{0};
+  uint64_t count = ++wrong;
+  if ((count & (count - 1)) != 0) return;
+  base::logWarn("gate: wrong token, from=" + from + " wrong_tokens=" + std::to_string(count));
+}
+
 }  // namespace
 
 kj::Promise<void> Gate::login(LoginContext context) {
@@ -31,8 +42,14 @@ kj::Promise<void> Gate::login(LoginContext context) {
   Result<runtime::Access> access = house_.access(context.getParams().getToken());
   if (!access) {
     ++wrong_;
-    base::logWarn("gate: wrong token, from=" + visitor_->address());
+    tellOfWrong(visitor_->address());
     return exceptionOf(access.fault());
+  }
+  // Each login has bounds of its own for what is under way.
+  if (std::exchange(loggedIn_, true)) {
+    return exceptionOf(ErrorCode::badRequest,
+                       "login: this connection has logged in already; open another for another "
+                       "token");
   }
   visitor_->loggedIn(access->role);
   auto session = context.getResults().initSession();

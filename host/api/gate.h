@@ -33,7 +33,9 @@ struct House {
 //
 // Owner:  the connection, as its bootstrap; one each. `house` outlives it.
 // Thread: the loop's.
-// Errors: `denied` for a wrong token; after kWrongMax of them every token is wrong.
+// Errors: `denied` for a wrong token; after kWrongMax of them every token is wrong. `badRequest`
+// for
+//         a second login.
 class Gate final : public schema::Gate::Server {
 public:
   static constexpr int kWrongMax = 5;
@@ -48,6 +50,7 @@ private:
   const House& house_;
   kj::Own<runtime::Visitor> visitor_;
   int wrong_ = 0;
+  bool loggedIn_ = false;
 };
 
 #pragma GCC diagnostic pop

@@ -186,15 +186,43 @@ kj::Promise<void> WatchPages::answer(Response& response, kj::uint status, std::s
   return written.attach(kj::mv(body), kj::mv(held));
 }
 
-// The server with all that it needs, in the order in which it may go.
-struct HttpParts {
+constexpr size_t kWatchersMax = 64;  // connections; each is closed soon after it has its page
+constexpr auto kAcceptAgain = 100 * kj::MILLISECONDS;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's ErrorHandler has none
+
+// The server with all that it needs, in the order in which it may go. Nobody who comes to this port
+// has a secret, so there are few at a time, and none of them ends it.
+struct HttpParts final : kj::TaskSet::ErrorHandler {
+  explicit HttpParts(runtime::Host& host)
+      : timer(host.timer()), pages(host, table), server(host.timer(), table, pages), open(*this) {}
+
+  kj::Promise<void> acceptFrom(kj::ConnectionReceiver& port) {
+    return port.accept()
+        .then(
+            [this](kj::Own<kj::AsyncIoStream> stream) -> kj::Promise<void> {
+              if (openCount >= kWatchersMax) return kj::READY_NOW;  // and so it is closed
+              ++openCount;
+              open.add(
+                  server.listenHttp(kj::mv(stream)).attach(kj::defer([this]() { --openCount; })));
+              return kj::READY_NOW;
+            },
+            // Out of file descriptors, most likely: connections that end give some back.
+            [this](kj::Exception&&) { return timer.afterDelay(kAcceptAgain); })
+        .then([this, &port]() { return acceptFrom(port); });
+  }
+  void taskFailed(kj::Exception&&) override {}  // one connection's end
+
+  kj::Timer& timer;
   kj::HttpHeaderTable table;
   WatchPages pages;
   kj::HttpServer server;
-
-  explicit HttpParts(runtime::Host& host)
-      : pages(host, table), server(host.timer(), table, pages) {}
+  size_t openCount = 0;
+  kj::TaskSet open;
 };
+
+#pragma GCC diagnostic pop
 
 kj::Promise<void> Services::serveHttp(kj::AsyncIoContext& io) {
   std::string at = host_.config().http;
@@ -204,7 +232,7 @@ kj::Promise<void> Services::serveHttp(kj::AsyncIoContext& io) {
                     .then([this](kj::Own<kj::NetworkAddress> address) {
                       auto port = address->listen();
                       auto parts = kj::heap<HttpParts>(host_);
-                      auto listening = parts->server.listenHttp(*port);
+                      auto listening = parts->acceptFrom(*port);
                       return listening.attach(kj::mv(port), kj::mv(parts));
                     });
   // Those who watch may be blind for a while; the host itself goes on.

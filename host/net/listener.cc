@@ -8,6 +8,7 @@
 #include "host/base/log.h"
 #include "host/net/gathering_stream.h"
 #include "host/net/refusal.h"
+#include "host/net/stranger_stream.h"
 
 namespace flotilla::net {
 namespace {
@@ -158,7 +159,8 @@ kj::Promise<void> Listener::open(kj::AuthenticatedStream stream) {
 
 kj::Promise<void> Listener::serve(kj::Own<Caller> caller, kj::Own<kj::AsyncIoStream> stream) {
   Caller& visitor = *caller;
-  auto accepted = kj::heap<Accepted>(connections_, kj::addRef(visitor), gathering(kj::mv(stream)));
+  auto slow = kj::heap<StrangerStream>(kj::mv(stream), visitor, limits_.strangerBytesMax);
+  auto accepted = kj::heap<Accepted>(connections_, kj::addRef(visitor), gathering(kj::mv(slow)));
   accepted->open(makeDoor_(kj::mv(caller)), limits_.clientFlowBytesMax);
   auto tooLate = timer_.afterDelay(limits_.loginMs * kj::MILLISECONDS)
                      .then([this, &visitor]() -> kj::Promise<void> {

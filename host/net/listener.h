@@ -49,6 +49,7 @@ private:
 struct ListenerLimits {
   size_t connectionsMax = 4096;
   size_t strangersMax = 1024;                 // of them not logged in yet
+  uint64_t strangerBytesMax = 256ULL << 10;   // read of one of those
   uint64_t clientFlowBytesMax = 64ULL << 20;  // a client's unanswered calls
   int64_t loginMs = 10'000;
 };

@@ -43,6 +43,17 @@ private:
   kj::Own<net::Caller> caller_;
 };
 
+// Half of the files that the process may have open are for its logs, snapshots and peers: without
+// one a log cannot go on, and the host stops.
+net::ListenerLimits limitsOfConnections() {
+  net::ListenerLimits limits;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return limits;
+  limits.connectionsMax = std::min<size_t>(limits.connectionsMax, files.rlim_cur / 2);
+  limits.strangersMax = std::min<size_t>(limits.strangersMax, limits.connectionsMax / 2);
+  return limits;
+}
+
 }  // namespace
 
 std::string ownProgram() {
@@ -214,7 +225,7 @@ Result<void> Host::openNetwork() {
   p.replicas.setNetwork(&peers);
   for (const auto& [host, at] : p.config.founders) peers.setPeer(host, at);
 
-  p.tasks.add(net::Listener::listen(network, p.timer, tls, *address, {},
+  p.tasks.add(net::Listener::listen(network, p.timer, tls, *address, limitsOfConnections(),
                                     [this](kj::Own<net::Caller> caller) {
                                       return parts_->services.gate(
                                           kj::heap<NetVisitor>(kj::mv(caller)));

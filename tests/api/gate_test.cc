@@ -48,6 +48,9 @@ struct Door {
   House house = makeHouse();
   schema::Gate::Client gate = kj::heap<Gate>(house, kj::heap<FakeVisitor>(seen));
 
+  // Another connection.
+  void next() { gate = kj::heap<Gate>(house, kj::heap<FakeVisitor>(seen)); }
+
   static House makeHouse() {
     return House{
         .access = [](kj::StringPtr token) -> Result<runtime::Access> {
@@ -91,6 +94,15 @@ struct Door {
 
 }  // namespace
 
+TEST_CASE("api/gate: a connection logs in once") {
+  Door door;
+  door.login("client");
+  CHECK(door.refused("operator") ==
+        "flotilla/badRequest: login: this connection has logged in already; open another for "
+        "another token");
+  CHECK(door.seen.loggedIn == 1);
+}
+
 TEST_CASE("api/gate: each role is given what is its own and nothing else") {
   Door door;
   auto client = door.login("client");
@@ -99,10 +111,12 @@ TEST_CASE("api/gate: each role is given what is its own and nothing else") {
   CHECK_FALSE(client.getSession().hasAdmin());
   CHECK_FALSE(client.getSession().hasPeer());
   CHECK((door.seen.role == Role::client));
+  door.next();
   auto admin = door.login("operator");
   CHECK(admin.getSession().hasHost());
   CHECK(admin.getSession().hasAdmin());
   CHECK_FALSE(admin.getSession().hasPeer());
+  door.next();
   auto peer = door.login("peer");
   CHECK(peer.getSession().hasPeer());
   CHECK_FALSE(peer.getSession().hasHost());

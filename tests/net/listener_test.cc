@@ -123,6 +123,18 @@ TEST_CASE("net/listener: who does not log in is closed, who did is not") {
   CHECK(loopback.login(*known, "client").wait(loopback.io.waitScope).starts_with("127."));
 }
 
+TEST_CASE("net/listener: a stranger is not heard out, one who has logged in is") {
+  Loopback loopback;
+  loopback.limits.strangerBytesMax = 64 << 10;
+  loopback.listen();
+  std::string big(1 << 20, 'x');
+  auto stranger = loopback.dial();
+  CHECK(loopback.failureOf(loopback.login(*stranger, big.c_str())).starts_with("connection"));
+  auto known = loopback.dial();
+  loopback.login(*known, "client").wait(loopback.io.waitScope);
+  CHECK(loopback.login(*known, big.c_str()).wait(loopback.io.waitScope).starts_with("127."));
+}
+
 TEST_CASE("net/listener: a client's unanswered calls are bounded, a peer's are not") {
   Loopback loopback;
   loopback.limits.clientFlowBytesMax = 64 << 10;
