@@ -42,7 +42,10 @@ void addGroupRow(Table& table, schema::GroupStatus::Reader group) {
     plugin += std::string("@") + group.getPlugin().getVersion().cStr();
   }
   // One line a group: what it refuses, and why, `group show` says.
-  std::string state = refusesText(group).empty() ? group.getState().cStr() : "over quota";
+  std::string refuses = refusesText(group);
+  std::string state = refuses.empty()                   ? group.getState().cStr()
+                      : refuses.starts_with("queries:") ? "refuses queries"
+                                                        : "over quota";
   table.add({group.getName().cStr(), std::to_string(group.getId()), plugin, state,
              orDash(group.getLeader()), orDash(group.getTerm()), on, healthText(group)});
 }

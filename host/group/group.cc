@@ -113,6 +113,7 @@ void Group::propose(CallId caller, Call call) {
 
 void Group::query(CallId caller, Call call, Freshness freshness) {
   if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
+  if (refusesQueries()) return answer(caller, failure(ErrorCode::faulted, queriesRefused_));
   if (questions_.count() >= options_.limits.waitingCallsMax) {
     return answer(caller, failure(ErrorCode::overloaded,
                                   std::to_string(questions_.count()) + " queries wait already"));
@@ -453,7 +454,7 @@ Status Group::status() const {
   status.logBytes = logBytes_;
   status.waitingCalls = waiting_.count() + gatheredCalls_.size() + questions_.count();
   status.quotas = gauge_.quotas();
-  status.refuses = gauge_.refuses();
+  status.refuses = refusesQueries() ? "queries: " + queriesRefused_ : gauge_.refuses();
   status.applyLagUs = feed_.lagUs(ports_.clock.monotonicUs());
   status.clockOffUs = leads() ? logTime_.aheadOfWallUs(now()) : 0;
   return status;

@@ -179,6 +179,9 @@ public:
   void snapshotSent(raft::SnapshotSent sent);
   void unreachable(raft::ReplicaId peer);
   void volumeFull(bool full);
+  // From now on each query is answered `faulted`, with these words; empty: none is.
+  void refuseQueries(std::string because) { queriesRefused_ = std::move(because); }
+  bool refusesQueries() const { return !queriesRefused_.empty(); }
   // Every host of the cluster knows the entries of that version: see kEntriesVersion.
   void entriesKnown(uint32_t version) { entriesVersion_ = version; }
   // The group's sleep may not be what its leader's host believes: see sleepers.h.
@@ -397,10 +400,11 @@ private:
   uint64_t handOverAt_ = 0;  // tick
   bool stopping_ = false;
   bool volumeFull_ = false;
-  bool resting_ = false;       // asleep, and nothing is held that only the busy need
-  raft::Index muteBelow_ = 0;  // no vote until the log is back up to here
-  raft::Index readyAt_ = 0;    // committed at the start
-  int64_t heardUs_ = 0;        // of the leader; 0: never
+  std::string queriesRefused_;  // why
+  bool resting_ = false;        // asleep, and nothing is held that only the busy need
+  raft::Index muteBelow_ = 0;   // no vote until the log is back up to here
+  raft::Index readyAt_ = 0;     // committed at the start
+  int64_t heardUs_ = 0;         // of the leader; 0: never
   uint64_t logBytes_ = 0;
 };
 

@@ -254,10 +254,11 @@ kj::Promise<uint64_t> Host::control(uint64_t group, schema::Peer::Verb verb, uin
     case schema::Peer::Verb::SNAPSHOT:
       return snapshotNow(*replica);
     case schema::Peer::Verb::RETRY: {
-      bool faulted = replica->group().fault().has_value();
+      bool faulted = replica->group().fault().has_value() || replica->group().refusesQueries();
       bool quarantined = replica->group().quarantinedAt() != 0;  // it would only come to the same
       if (!faulted || quarantined) return uint64_t{0};
       parts_->marks->forget(replica->record().key);
+      replica->group().refuseQueries({});
       replica->group().retry();
       replica->touch();
       return uint64_t{1};
@@ -276,6 +277,7 @@ kj::Promise<uint64_t> Host::control(uint64_t group, schema::Peer::Verb verb, uin
                             "group " + name + ": it has no other replica to be rebuilt from");
       }
       parts_->marks->forget(replica->record().key);
+      replica->group().refuseQueries({});
       replica->group().rebuild();
       replica->touch();
       return uint64_t{0};
@@ -333,6 +335,13 @@ kj::Promise<uint64_t> Host::upgrade(uint64_t group, std::string sha256, bool swi
   if (replica == nullptr || replica->broken()) {
     return net::refusal(ErrorCode::unavailable,
                         "group id:" + std::to_string(group) + ": no replica works here");
+  }
+  // A peer's words: as they are they would become an entry, and a file's name.
+  bool hex = sha256.size() == 64 && sha256.find_first_not_of("0123456789abcdef") == sha256.npos;
+  if (!hex) {
+    return net::refusal(
+        ErrorCode::badRequest,
+        "upgrade: \"" + sha256.substr(0, 80) + "\" is no SHA-256; it has 64 digits of 0-9 and a-f");
   }
   if (switches) return switchPlugin(*replica, sha256);
   if (!hasPlugin(sha256)) {

@@ -159,11 +159,18 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
       MachineLane::Around{around_.pool, around_.queries, around_.inbox, around_.saves,
                           around_.savePace, around_.plugins, room_.snapshots(), around_.marks},
       weak_from_this());
+  std::string queriesRefused;
   if (around_.marks != nullptr) {
     for (const plugin::CrashedAt& each : around_.marks->crashed()) {
-      if (each.replica != record_->key || each.query) continue;
+      if (each.replica != record_->key) continue;
       std::string how = each.signal == 0 ? std::string(" twice")
                                          : " (signal " + std::to_string(each.signal) + ")";
+      if (each.query) {  // it changed nothing, so commands go on
+        queriesRefused = "one brought the process down after entry " +
+                         std::to_string(each.at.index) + how +
+                         "; mend the plugin, then flotilla group retry";
+        continue;
+      }
       lane_->crashedBefore(
           {ErrorCode::faulted, "the machine brought the process down here" + how, ""}, each.at);
     }
@@ -178,6 +185,10 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
   stoodIn = ledIn = group_->core().term();
   if (room_.isFull()) group_->volumeFull(true);
   group_->limit(quotasOf(options_));
+  if (!queriesRefused.empty()) {
+    base::logError("group " + record_->name + ": queries are refused: " + queriesRefused);
+    group_->refuseQueries(std::move(queriesRefused));
+  }
   touch();
 }
 

@@ -1,5 +1,6 @@
 # Machines that throw, loop for ever or crash the process cost their own group, and nobody else anything.
 import os
+import re
 import time
 import unittest
 
@@ -118,6 +119,34 @@ class BadMachines(unittest.TestCase):
         self.cluster.expectAll("steady", {**writer.acknowledged(), **later.acknowledged()})
         self.cluster.ask("group", "remove", "crashes")
         self.serving()
+
+    def test_a_crashing_query_costs_each_host_one_restart(self):
+        self.bad("asks")
+        supervisor = Supervisor(self.cluster)
+        self.addCleanup(supervisor.end)
+        writer = Writer(self.cluster, "steady", "ask", timeoutMs=60000)
+        writer.waitMore(50)
+
+        told = r"faulted.*brought the process down.*flotilla group retry"
+
+        def refused():
+            return re.search(told, self.cluster.run("call", "asks", "crashQuery", "--timeout-ms", 2000).err)
+        waitFor(refused, 60, "its leader refuses the group's queries")
+        before = sum(supervisor.restarts.values())
+        for _ in range(5):
+            done = self.cluster.run("call", "asks", "crashQuery", "--timeout-ms", 5000)
+            self.assertRegex(done.err, told, done)
+        self.assertEqual(0, self.cluster.run("call", "asks", "put", "key=c", "value=d").code, "commands go on")
+        self.assertIn("queries: one brought the process down",
+                      " ".join(one.get("refuses", "") for one in self.cluster.show("asks")["members"]))
+        writer.waitMore(100)
+        self.assertEqual([], writer.end().errors()[:3])
+        restarts = supervisor.end()
+        self.assertEqual(before, sum(restarts.values()), "nobody died of those that were refused")
+        self.assertLessEqual(max(restarts.values()), RESTARTS_MAX, restarts)
+        self.cluster.expectAll("steady", writer.acknowledged())
+        self.cluster.ask("group", "retry", "asks")
+        self.cluster.ask("call", "asks", "get", "key=c")
 
 
 if __name__ == "__main__":
