@@ -88,6 +88,13 @@ bool readSnapshotHead(const std::string& from, SnapshotHead& to) try {
 // ---- writing -----------------------------------------------------------------------------------
 
 Result<void> SnapshotWriter::begin(SnapshotHead head, const Bytes& groupSection) {
+  if (groupSection.size() > kGroupSectionMax) {  // nobody would read it again
+    return Fault{ErrorCode::tooLarge,
+                 "snapshot: the group's own part takes " + std::to_string(groupSection.size()) +
+                     " bytes, at most " + std::to_string(kGroupSectionMax) +
+                     "; its sessions keep too long answers",
+                 {}};
+  }
   if (auto done = put(snapshotPrefix()); !done) return done;
   head.groupBytes = groupSection.size();
   groupBytes_ = groupSection.size();

@@ -194,7 +194,7 @@ Result<void> Host::openRest() {
 
   p.replicas.onFailed = [this](const Fault& fault) { fail(fault); };
   p.shared.emplace(p.around());
-  p.tasks.add(p.inbox.run());
+  p.tasks.add(whileAlive(p.inbox.run()));
   p.volumes.start();
   if (auto stored = p.keeper.openStored(); !stored) return stored;
   return openNetwork();
@@ -234,8 +234,8 @@ Result<void> Host::openNetwork() {
                         [this](kj::Exception&& exception) {
                           fail(Fault{ErrorCode::io, exception.getDescription().cStr(), ""});
                         }));
-  p.tasks.add(p.replicas.tickLoop(p.timer, p.bootNumber));
-  p.tasks.add(p.founder.found().then([&p]() { return p.keeper.run(); }));
+  p.tasks.add(whileAlive(p.replicas.tickLoop(p.timer, p.bootNumber)));
+  p.tasks.add(whileAlive(p.founder.found().then([&p]() { return p.keeper.run(); })));
   base::logInfo("host " + std::to_string(p.config.hostId) + ": started, listen=" + p.config.listen +
                 " boot=" + std::to_string(p.bootNumber) +
                 " replicas=" + std::to_string(p.replicas.all().size()));
@@ -244,6 +244,16 @@ Result<void> Host::openNetwork() {
 
 kj::Promise<int> Host::run() {
   return parts_->end.addBranch();
+}
+
+// Without one of these the host would seem to live, and hear or do nothing.
+kj::Promise<void> Host::whileAlive(kj::Promise<void> loop) {
+  return loop.catch_([this](kj::Exception&& exception) {
+    fail(Fault{ErrorCode::unknown,
+               std::string("a loop of its own broke: ") + exception.getDescription().cStr() +
+                   "; this is a bug, report it",
+               ""});
+  });
 }
 
 void Host::fail(const Fault& fault) {

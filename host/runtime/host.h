@@ -187,6 +187,7 @@ private:
   Result<void> openRest();
   Result<void> openNetwork();
   void fail(const Fault& fault);
+  kj::Promise<void> whileAlive(kj::Promise<void> loop);
   kj::Promise<uint64_t> snapshotNow(Replica& replica);
   kj::Promise<void> tryPlugin(Replica& replica, std::string sha256);
   kj::Promise<uint64_t> switchPlugin(Replica& replica, const std::string& sha256);

@@ -83,6 +83,17 @@ bool verifies(std::string_view file) {
 
 }  // namespace
 
+TEST_CASE("group/snapshot: a group's part that nobody would read is not written") {
+  MemoryFile file;
+  SnapshotWriter writer(file);
+  const char nothing = 0;
+  std::string_view large(&nothing, group::kGroupSectionMax + 1);  // not looked into
+  auto begun = writer.begin(headOf(), Bytes(nullptr, large));
+  REQUIRE(!begun.ok());
+  CHECK(begun.fault().code == ErrorCode::tooLarge);
+  CHECK(file.bytes.empty());
+}
+
 TEST_CASE("group/snapshot: a file of many chunks is read as it was written") {
   std::string group(ChunkCuts::kBytesMax + 77, 'g');
   std::string machine;
