@@ -1,7 +1,9 @@
 // A queue that costs nothing while it is empty; std::deque takes over half a KiB at once.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -13,7 +15,8 @@ namespace flotilla::base {
 // Owner:  whoever holds it.
 // Thread: one at a time.
 // Errors: none.
-// Time:   pushing and popping O(1) amortized; inserting and erasing elsewhere O(n).
+// Time:   pushing and popping O(1) amortized; inserting and erasing elsewhere O(n); replacing by
+//         less O(what lies on the shorter side).
 template <typename T>
 class Fifo {
 public:
@@ -44,6 +47,25 @@ public:
       return;
     }
     room_.erase(room_.begin() + (place - room_.data()));
+  }
+  // In place of [from, to) stands `with`. Moves what lies on the shorter side, where it is no
+  // longer.
+  void replace(iterator from, iterator to, std::span<const T> with) {
+    auto replaced = static_cast<size_t>(to - from);
+    size_t kept = std::min(replaced, with.size());
+    std::copy(with.begin(), with.begin() + static_cast<std::ptrdiff_t>(kept), from);
+    iterator at = from + kept;
+    if (with.size() > replaced) {
+      room_.insert(room_.begin() + (at - room_.data()), with.begin() + kept, with.end());
+    } else if (replaced == kept) {
+      return;
+    } else if (from - begin() < end() - to) {
+      std::move_backward(begin(), at, to);
+      for (size_t gap = replaced - kept; gap > 0; --gap) room_[first_++] = T();
+    } else {
+      room_.erase(room_.begin() + (at - room_.data()), room_.begin() + (to - room_.data()));
+    }
+    settle();
   }
   void pop_back() {
     room_.pop_back();

@@ -47,9 +47,11 @@ bool CopyForward::turnIsOver(const FrameBuilder& frame) const {
 bool CopyForward::copyReplica(group::ReplicaKey key, FrameBuilder& frame, const Damaged& damaged) {
   const ReplicaLog* log = index_.find(key);
   if (log == nullptr) return true;
-  std::vector<IndexRun> old;
+  std::vector<IndexRun> old;  // of this turn, and one more where there is: then it ends before
   for (const IndexRun& run : log->runs) {
-    if (run.frame <= limit_) old.push_back(run);
+    if (run.frame > limit_) continue;
+    old.push_back(run);
+    if (old.size() > kTurnRunsMax) break;
   }
   raft::Index next = 0;
   for (const IndexRun& run : old) {

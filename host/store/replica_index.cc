@@ -2,7 +2,10 @@
 #include "host/store/replica_index.h"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "host/base/assert.h"
@@ -87,28 +90,26 @@ void ReplicaIndex::append(ReplicaLog& log, const IndexRun& run) {
   log.runs.push_back(run);
 }
 
-// Puts a copied run where its entries are, and leaves what stands around it.
+// Puts a copied run where its entries are, and leaves what stands around it. A log of very many
+// runs is copied from its front, a few hundred at a time: what lies behind must not be moved each
+// time.
 void ReplicaIndex::place(ReplicaLog& log, const IndexRun& run) {
-  std::vector<IndexRun> after;  // the last first
-  while (!log.runs.empty() && log.runs.back().limit() > run.first) {
-    IndexRun old = log.runs.back();
-    log.runs.pop_back();
-    charge(log, 0, old.bytes);
-    if (old.limit() > run.limit()) {
-      after.push_back(part(old, std::max(old.first, run.limit()), old.limit()));
-    }
-    if (old.first < run.first) {
-      IndexRun before = part(old, old.first, run.first);
-      charge(log, before.bytes, 0);
-      log.runs.push_back(before);
-    }
+  auto from = std::partition_point(log.runs.begin(), log.runs.end(), [&run](const IndexRun& old) {
+    return old.limit() <= run.first;
+  });
+  auto to = std::partition_point(from, log.runs.end(),
+                                 [&run](const IndexRun& old) { return old.first < run.limit(); });
+  std::array<IndexRun, 3> pieces;
+  size_t count = 0;
+  if (from != to && from->first < run.first) pieces[count++] = part(*from, from->first, run.first);
+  pieces[count++] = run;
+  if (from != to && std::prev(to)->limit() > run.limit()) {
+    const IndexRun& last = *std::prev(to);
+    pieces[count++] = part(last, std::max(last.first, run.limit()), last.limit());
   }
-  charge(log, run.bytes, 0);
-  log.runs.push_back(run);
-  for (auto kept = after.rbegin(); kept != after.rend(); ++kept) {
-    charge(log, kept->bytes, 0);
-    log.runs.push_back(*kept);
-  }
+  for (auto old = from; old != to; ++old) charge(log, 0, old->bytes);
+  for (size_t i = 0; i < count; ++i) charge(log, pieces[i].bytes, 0);
+  log.runs.replace(from, to, std::span(pieces).first(count));
 }
 
 void ReplicaIndex::apply(uint64_t frame, const Record& line, uint32_t record,

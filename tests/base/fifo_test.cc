@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -31,6 +32,16 @@ TEST_CASE("base/fifo: does as std::deque does, whatever is done to it") {
         size_t place = prng.below(model.size() + 1);
         fifo.insert(fifo.begin() + place, text);
         model.insert(model.begin() + static_cast<std::ptrdiff_t>(place), text);
+      } else if (choice == 7 && step % 3 == 0) {
+        size_t from = prng.below(model.size() + 1);
+        size_t to = from + prng.below(std::min<size_t>(model.size() - from, 20) + 1);
+        std::vector<std::string> with(prng.below(4), text);
+        fifo.replace(fifo.begin() + from, fifo.begin() + to, with);
+        model.erase(model.begin() + static_cast<std::ptrdiff_t>(from),
+                    model.begin() + static_cast<std::ptrdiff_t>(to));
+        for (const std::string& each : with) {
+          model.insert(model.begin() + static_cast<std::ptrdiff_t>(from), each);
+        }
       } else if (!model.empty() && choice == 9) {
         size_t place = prng.below(model.size());
         fifo.erase(fifo.begin() + place);

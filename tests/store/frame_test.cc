@@ -2,9 +2,11 @@
 #include "host/store/frame.h"
 
 #include <fcntl.h>
+#include <map>
 
 #include <doctest/doctest.h>
 
+#include "host/base/prng.h"
 #include "host/store/generation_list.h"
 #include "host/store/mark_file.h"
 #include "host/store/replica_index.h"
@@ -184,6 +186,36 @@ TEST_CASE("store/replica_index: a moved run stands before or between what is kno
   moved.kind = RecordKind::moved;
   index.apply(22, moved, 0, {});
   CHECK(spell(*index.find({1, 1})) == "11..27@21+0 28..33@22+0 34..40@20+3 ");
+}
+
+TEST_CASE("store/replica_index: moved runs, held against a table of single entries") {
+  base::Prng prng(11);
+  store::ReplicaIndex index;
+  std::map<raft::Index, uint64_t> frames;  // of each entry
+  constexpr raft::Index kLast = 400;
+  for (raft::Index at = 1; at <= kLast; ++at) {
+    index.apply(at, runOf(at, 1), 0, {});
+    frames[at] = at;
+  }
+  for (uint64_t frame = kLast + 1; frame < kLast + 300; ++frame) {
+    raft::Index first = 1 + prng.below(kLast);
+    uint64_t count = 1 + prng.below(std::min<uint64_t>(kLast - first + 1, 60));
+    store::Record moved = runOf(first, static_cast<uint32_t>(count));
+    moved.kind = RecordKind::moved;
+    index.apply(frame, moved, 0, {});
+    for (raft::Index at = first; at < first + count; ++at) frames[at] = frame;
+    const store::ReplicaLog& log = *index.find({1, 1});
+    raft::Index next = 1;
+    for (const store::IndexRun& run : log.runs) {
+      REQUIRE(run.first == next);
+      next = run.limit();
+      for (raft::Index at = run.first; at < next; ++at) REQUIRE(frames[at] == run.frame);
+    }
+    REQUIRE(next == kLast + 1);
+    uint64_t bytes = 0;
+    for (const store::IndexRun& run : log.runs) bytes += run.bytes;
+    REQUIRE(log.bytes == bytes);
+  }
 }
 
 TEST_CASE("store/generation_list: reads back, and refuses what it did not write") {
