@@ -278,12 +278,14 @@ private:
   raft::Message snapshotHead(raft::ReplicaId to) const;
   void stopForLog(Fault fault);
   bool isBusy() const;
-  // Where snapshots do not keep up, or a machine that has stopped makes none: what is committed
-  // alone, for the rest no snapshot takes in, and it may have to be written over.
+  // Where snapshots do not keep up, or the machine is stuck: what is committed alone, for the rest
+  // no snapshot takes in, and it may have to be written over.
   bool logReaches(uint64_t bytes) const;
   bool logIsLong() const { return logReaches(options_.logBytesMax / 2); }
-  // One that is being rebuilt needs its log up to where the state stands that it is offered.
-  bool logIsFull() const { return logReaches(options_.logBytesMax) && !rebuilding_; }
+  // One that is being rebuilt needs its log up to where the state stands that it is offered. One
+  // whose machine has faulted goes on counting for its group, or all of one command's group would
+  // stand.
+  bool logIsFull() const { return logReaches(options_.logBytesMax) && !rebuilding_ && !fault_; }
   bool isMute() const;
 
   // group_machine.cc: applying, snapshots, installs

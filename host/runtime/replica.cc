@@ -27,7 +27,7 @@ constexpr uint32_t kStandAgainTicks = 5;  // where a whole host starts; a new gr
 constexpr uint32_t kStandsATick = 128;
 constexpr uint32_t kWatchTicks = 10;
 // A log, which is in memory too, of so many times what a snapshot is made for takes no more: no
-// snapshot keeps up, or the machine has stopped. One group's trouble is not its host's.
+// snapshot keeps up, or the machine is stuck. One group's trouble is not its host's.
 constexpr uint64_t kLogOfSnapshots = 16;
 constexpr uint64_t kLogBytesMaxLeast = 256ULL << 20;
 
