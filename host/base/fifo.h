@@ -53,10 +53,11 @@ public:
   void replace(iterator from, iterator to, std::span<const T> with) {
     auto replaced = static_cast<size_t>(to - from);
     size_t kept = std::min(replaced, with.size());
-    std::copy(with.begin(), with.begin() + static_cast<std::ptrdiff_t>(kept), from);
+    auto rest = with.subspan(kept);
+    std::copy_n(with.begin(), kept, from);
     iterator at = from + kept;
     if (with.size() > replaced) {
-      room_.insert(room_.begin() + (at - room_.data()), with.begin() + kept, with.end());
+      room_.insert(room_.begin() + (at - room_.data()), rest.begin(), rest.end());
     } else if (replaced == kept) {
       return;
     } else if (from - begin() < end() - to) {
