@@ -1,4 +1,4 @@
-# A way to a host that can be cut: a proxy on loopback that counts what goes to the host.
+# A way to a host that can be cut and held: a proxy on loopback that counts what goes to the host.
 import socket
 import struct
 import threading
@@ -17,6 +17,8 @@ class Way:
         self.bytes = 0  # that went to the host, over all connections
         self.cuts = 0
         self.cutAfter = []  # counts of bytes at which everything is cut, rising
+        self.holdAfter = None  # the count of bytes after which nothing more goes to the host
+        self.released = threading.Condition(self.lock)
         self.server = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -41,6 +43,8 @@ class Way:
     def carry(self, source, sink, counted):
         try:
             while piece := source.recv(self.PIECE):
+                if counted:
+                    self.waitWhileHeld()
                 sink.sendall(piece)
                 if counted and self.count(len(piece)):
                     self.cut()
@@ -59,6 +63,20 @@ class Way:
                 return False
             self.cutAfter.pop(0)
             return True
+
+    def hold(self, after):
+        """Once `after` bytes have gone to the host, nothing more does, until release()."""
+        with self.lock:
+            self.holdAfter = after
+
+    def release(self):
+        with self.lock:
+            self.holdAfter = None
+            self.released.notify_all()
+
+    def waitWhileHeld(self):
+        with self.lock:
+            self.released.wait_for(lambda: self.holdAfter is None or self.bytes < self.holdAfter)
 
     def cutEvery(self, size, times):
         """Cuts all connections each time that so many more bytes have gone to the host."""
@@ -85,6 +103,7 @@ class Way:
 
     def close(self):
         self.server.close()
+        self.release()
         self.cut()
 
 

@@ -110,11 +110,13 @@ class Snapshots(unittest.TestCase):
         before = way.bytes
         seen = []
         for part in (0.3, 0.6):
+            way.hold(before + part * size)  # the rest waits, however slow we are to look
             cluster.spawn(THIRD)
-            waitFor(lambda: way.bytes - before > part * size, 30, f"{part} of the snapshot sent")
+            waitFor(lambda: way.bytes - before >= part * size, 30, f"{part} of the snapshot sent")
             seen.append(self.progress())
             self.assertIn(f"host {THIRD}: a snapshot is on its way there, ", cluster.run("group", "show", GROUP, via=[1, 2]).out)
             cluster.kill(THIRD)
+            way.release()
         for _, total in seen:
             self.assertAlmostEqual(size, total, delta=size / 100)
         self.assertLess(0.15 * size, seen[0][0])
@@ -140,7 +142,7 @@ class OneAfterTheOther(unittest.TestCase):
         self.addCleanup(cluster.close)
         port = freePorts(1)[0]
         behind = putWay(cluster, THIRD, port)
-        way = Way(port, behind)  # never cut: slower than the disks
+        way = Way(port, behind)
         self.addCleanup(way.close)
         cluster.start()
         cluster.pushKv()
@@ -156,20 +158,29 @@ class OneAfterTheOther(unittest.TestCase):
         def arrivals():
             return len(re.findall("snapshot at [0-9]+ is here", cluster.log(THIRD)))
 
+        def begins():
+            members = {one["host"]: one for one in cluster.show(GROUP, via=[1, 2])["members"]}
+            return members[cluster.leader(GROUP)]["firstIndex"]
+
         first = some(KEYS, VALUE_BYTES)
         cluster.putAll(GROUP, first, via=[1, 2])
         cluster.ask("group", "snapshot", GROUP)
+        end = cluster.show(GROUP, via=[1, 2])["members"][0]["applied"]
+        before = way.bytes
+        way.hold(before + (1 << 20))
         cluster.spawn(THIRD)
+        waitFor(lambda: way.bytes > before + (1 << 20), 30, "a snapshot on its way")
         later = {}
 
         def goneOnTo():
             later.update(some(20, 30_000))
             cluster.putAll(GROUP, later, via=[1, 2])
-            for host in (1, 2):
-                self.assertTrue(cluster.alive(host), f"host {host} has ended")
-            return arrivals() >= 2
-        waitFor(goneOnTo, 40, "a snapshot sent after another")
+            return begins() > end + 1
+        waitFor(goneOnTo, 30, "a log that begins behind what is being sent")
+        way.release()
+        waitFor(lambda: arrivals() >= 2, 40, "a snapshot sent after another")
         for host in (1, 2):
+            self.assertTrue(cluster.alive(host), f"host {host} has ended")
             self.assertNotIn("did not arrive", cluster.log(host))
         waitFor(lambda: len({one["applied"] for one in cluster.show(GROUP, via=[1, 2])["members"]}) == 1,
                 60, "the third host caught up")
