@@ -25,7 +25,6 @@ constexpr kj::Duration kLookAgain = 100 * kj::MILLISECONDS;
 constexpr kj::Duration kFindTime = 1 * kj::SECONDS;
 constexpr kj::Duration kFileTime = 10 * kj::SECONDS;  // for a plugin's file to come here
 constexpr runtime::GroupRef kCatalogGroup{0, 1};
-constexpr std::string_view kCatalogName = "catalog";  // what status and logs call it
 
 // The result of a catalog's command, or its fault thrown.
 template <typename Results, typename Use>
@@ -78,8 +77,7 @@ kj::Promise<CreatedGroup> CatalogCommands::createGroup(schema::GroupSpec::Reader
   kj::TimePoint deadline = deadlineOf(timeoutMs);
   catalog::SpecRecord asked = catalog::read(spec);
   if (auto sound = catalog::checkSpec(asked); !sound) return exceptionOf(sound.fault());
-  // Not a rule of the machine's, which must judge as other versions of it do.
-  if (asked.name == kCatalogName) {
+  if (asked.name == catalog::kOwnName) {
     return exceptionOf(ErrorCode::badRequest,
                        "group catalog: the name of the cluster's own group; give another");
   }

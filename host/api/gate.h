@@ -33,9 +33,8 @@ struct House {
 //
 // Owner:  the connection, as its bootstrap; one each. `house` outlives it.
 // Thread: the loop's.
-// Errors: `denied` for a wrong token; after kWrongMax of them every token is wrong. `badRequest`
-// for
-//         a second login.
+// Errors: `denied` for a wrong token; after kWrongMax of them every token is wrong. A second login
+//         is a `badRequest`.
 class Gate final : public schema::Gate::Server {
 public:
   static constexpr int kWrongMax = 5;

@@ -2,10 +2,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "host/catalog/view.h"
 
 namespace flotilla::catalog {
+
+// Of group 0, and of no other; checkSpec does not know it, for its verdicts are those of all
+// versions.
+inline constexpr std::string_view kOwnName = "catalog";
 
 inline constexpr size_t kVotersMax = 7;
 inline constexpr size_t kLearnersMax = 16;

@@ -49,8 +49,8 @@ public:
   void beginRemoval(GroupRecord& group);  // its name is free from here on
   void forget(const GroupRecord& group);
 
-  // Oldest first, `limit` records; all there is where `after` is too long ago to tell the
-  // difference.
+  // Oldest first, at most `limit` records and about a MiB of them; from nothing where `after` is
+  // too long ago to tell the difference, unless it is where such a walk has come to (`walking`).
   void changesSince(uint64_t after, uint32_t limit, bool walking,
                     schema::CatalogChanges::Builder out) const;
 

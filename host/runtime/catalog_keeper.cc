@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "host/base/log.h"
+#include "host/catalog/spec.h"
 #include "host/group/entry.h"
 #include "host/net/refusal.h"
 #include "host/runtime/flat_words.h"
@@ -107,19 +108,13 @@ void CatalogKeeper::wake() {
   }
 }
 
-kj::Promise<void> CatalogKeeper::changed() {
-  auto paf = kj::newPromiseAndFulfiller<void>();
-  waiting_.push_back(kj::mv(paf.fulfiller));
-  return kj::mv(paf.promise);
-}
-
 kj::Promise<void> CatalogKeeper::run() {
   if (!parts_.replicas.find(kCatalogGroup)) {
     // The founding's record is safe, so group 0 may begin here: empty, once.
     StoredReplica record;
     record.key = {kCatalogGroup, parts_.config.hostId};
     record.incarnation = kCatalogIncarnation;
-    record.name = "catalog";
+    record.name = catalog::kOwnName;
     for (const auto& each : parts_.founding->hosts) {
       record.members.push_back({each.id, each.id, each.address});
       record.initialVoters.push_back(each.id);
@@ -155,13 +150,18 @@ kj::Promise<void> CatalogKeeper::run() {
 }
 
 kj::Promise<void> CatalogKeeper::pass() {
-  return refresh()
-      .then([this]() { return registerHost(); })
+  return reader_.read()
+      .then([this]() {
+        CatalogReader::News news = reader_.takeNews();
+        if (news.ofAll) lookAtAllFrom_ = parts_.timer.now();
+        changed_.merge(news.groups);
+        return registerHost();
+      })
       .then([this]() -> kj::Promise<void> {
-        if (!view_.complete()) return kj::READY_NOW;
+        if (!view().complete()) return kj::READY_NOW;
         return carryOut(compare());
       })
-      .then([this]() { return declared_.declare(view_); })
+      .then([this]() { return declared_.declare(view()); })
       .catch_([this](kj::Exception&& exception) {
         lookAtAllFrom_ = parts_.timer.now();
         base::logWarn(std::string("catalog: ") + exception.getDescription().cStr() +
@@ -186,7 +186,7 @@ catalog::Reconciled CatalogKeeper::compare() {
     if (const Replica* replica = parts_.replicas.find(group)) tellOfSwitch(*replica);
   }
   const std::set<uint64_t>* only = all ? nullptr : &changed;
-  catalog::Reconciled wanted = catalog::reconcile(view_, local(only), only);
+  catalog::Reconciled wanted = catalog::reconcile(view(), local(only), only);
   if (wanted.cut()) lookAtAllFrom_ = now;
   if (all && wanted.idle()) settled_ = true;
   passTook_ = (parts_.clock.monotonicUs() - began) * kj::MICROSECONDS;
@@ -196,62 +196,6 @@ catalog::Reconciled CatalogKeeper::compare() {
 void CatalogKeeper::groupChanged(uint64_t group) {
   changed_.insert(group);
   wake();
-}
-
-// Asks the replica here, whatever it has applied: no leader is needed.
-kj::Promise<void> CatalogKeeper::refresh() {
-  group::Call call;
-  call.interfaceId = capnp::typeId<Catalog>();
-  call.method = 5;
-  call.params = flatWords<Catalog::ChangesParams>([this](Catalog::ChangesParams::Builder params) {
-    params.setAfter(view_.revision());
-    params.setWalking(!view_.complete());
-  });
-  std::vector<group::Call> calls;
-  calls.push_back(std::move(call));
-  group::Freshness anyAge{group::Freshness::Kind::stale, 0};
-  return parts_.router.query({kCatalogGroup, kCatalogIncarnation}, std::move(calls), anyAge, false)
-      .then([this](Outcomes outcomes) -> kj::Promise<void> {
-        if (!outcomes.front().ok()) {
-          refreshFailed(outcomes.front());
-          return kj::READY_NOW;  // asked again soon
-        }
-        refreshTrouble_.clear();
-        FlatReader reader(outcomes.front().body);
-        auto changes = reader.root<Catalog::ChangesResults>().getChanges();
-        uint64_t before = view_.revision();
-        bool more = changes.getMore();
-        // Who is who, and which files there are, concerns all groups.
-        bool all = changes.getHosts().size() + changes.getPlugins().size() > 0;
-        if (all) lookAtAllFrom_ = parts_.timer.now();
-        std::vector<uint64_t> touched;
-        view_ = view_.with(changes, &touched);
-        parts_.entriesVersion = std::max(parts_.entriesVersion, view_.clusterVersion());
-        changed_.insert(touched.begin(), touched.end());
-        if (view_.revision() != before) {
-          learnAddresses();
-          for (auto& each : waiting_) each->fulfill();
-          waiting_.clear();
-        }
-        if (more) return refresh();
-        return kj::READY_NOW;
-      });
-}
-
-// A machine that is still loading is no news, and says so by `unavailable`.
-void CatalogKeeper::refreshFailed(const group::Outcome& outcome) {
-  if (outcome.code == ErrorCode::unavailable) return;
-  std::string why = std::string(nameOf(outcome.code)) + ": " + std::string(outcome.body.view());
-  if (refreshTrouble_ == why) return;
-  base::logError("catalog: it cannot be read here: " + why + "; tried again");
-  refreshTrouble_ = std::move(why);
-}
-
-// Peers may have moved since the founding.
-void CatalogKeeper::learnAddresses() {
-  KJ_IF_MAYBE (network, parts_.network) {
-    for (const auto& host : view_.hosts()) (*network)->setPeer(host->id, host->address);
-  }
 }
 
 kj::Promise<void> CatalogKeeper::registerHost() {
@@ -451,7 +395,7 @@ void CatalogKeeper::tellOfSwitch(const Replica& replica) {
   if (telling_ || replica.broken() || !replica.group().leads()) return;
   MachineLane::Switched switched = replica.lane().switched();
   if (switched.at == 0) return;
-  catalog::GroupPointer known = view_.group(replica.record().key.group);
+  catalog::GroupPointer known = view().group(replica.record().key.group);
   if (!known || known->switchedAt >= switched.at) return;
   auto params = flatWords<Catalog::SwitchGroupParams>([&](Catalog::SwitchGroupParams::Builder to) {
     to.setId(known->id);

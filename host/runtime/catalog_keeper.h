@@ -14,6 +14,7 @@
 #include "host/catalog/reconciler.h"
 #include "host/catalog/view.h"
 #include "host/group/ports.h"
+#include "host/runtime/catalog_reader.h"
 #include "host/runtime/declared_groups.h"
 #include "host/runtime/records.h"
 #include "host/runtime/replica.h"
@@ -33,7 +34,7 @@ struct HostParts;
 // Errors: an action that fails is logged and tried again at the next pass, a second later at most.
 class CatalogKeeper {
 public:
-  explicit CatalogKeeper(HostParts& parts) : parts_(parts), declared_(parts) {}
+  explicit CatalogKeeper(HostParts& parts) : parts_(parts), reader_(parts), declared_(parts) {}
 
   // Opens what meta/ remembers: every replica starts and serves without the catalog's quorum.
   Result<void> openStored();
@@ -43,15 +44,14 @@ public:
   void wake();
   void groupChanged(uint64_t group);  // of this one, here
 
-  const catalog::CatalogView& view() const { return view_; }
+  const catalog::CatalogView& view() const { return reader_.view(); }
   // Resolves once the view has moved on.
-  kj::Promise<void> changed();
+  kj::Promise<void> changed() { return reader_.moved(); }
   bool settled() const { return settled_; }  // the first pass found nothing to do
 
 private:
   kj::Promise<void> pass();
   catalog::Reconciled compare();
-  kj::Promise<void> refresh();
   kj::Promise<void> registerHost();
   kj::Promise<void> carryOut(catalog::Reconciled wanted);
   kj::Promise<void> start(std::vector<catalog::StartReplica> wanted);
@@ -67,12 +67,10 @@ private:
   catalog::LocalState local(const std::set<uint64_t>* only) const;
   void add(const Replica& replica, catalog::LocalState& to) const;
   Result<void> sweepSnapshots();
-  void learnAddresses();
-  void refreshFailed(const group::Outcome& outcome);
   void openReplica(StoredReplica record, Crowd crowd = {});
 
   HostParts& parts_;
-  catalog::CatalogView view_;
+  CatalogReader reader_;
   bool registered_ = false;
   bool reporting_ = false;
   bool telling_ = false;
@@ -88,13 +86,11 @@ private:
   DeclaredGroups declared_;
   std::set<std::string> fetched_;        // SHA-256 of plugins that came since the start
   std::set<group::ReplicaKey> retried_;  // began anew for one of them
-  std::map<std::string, std::string>
-      troubles_;                // what was logged of an action last, to say it once
-  std::string refreshTrouble_;  // why the last refresh came to nothing; once it is logged
+  // What was logged of an action last, to say it once.
+  std::map<std::string, std::string> troubles_;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wake_;
   bool woken_ = false;
   kj::Duration passTook_ = 0 * kj::SECONDS;  // the loop's time for the last one
-  std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
 };
 
 }  // namespace flotilla::runtime

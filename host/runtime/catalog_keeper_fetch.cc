@@ -52,7 +52,7 @@ void CatalogKeeper::retryFetched() {
   if (fetched_.empty()) return;
   for (const auto& [group, replica] : parts_.replicas.all()) {
     if (replica->broken()) continue;
-    catalog::GroupPointer known = view_.group(group);
+    catalog::GroupPointer known = view().group(group);
     bool wanted = fetched_.count(replica->record().pluginSha256) != 0 ||
                   (known && fetched_.count(known->pluginSha256) != 0);
     if (!wanted) continue;

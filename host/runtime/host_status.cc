@@ -336,17 +336,11 @@ kj::Promise<uint64_t> Host::upgrade(uint64_t group, std::string sha256, bool swi
     return net::refusal(ErrorCode::unavailable,
                         "group id:" + std::to_string(group) + ": no replica works here");
   }
-  // A peer's words: as they are they would become an entry, and a file's name.
-  bool hex = sha256.size() == 64 && sha256.find_first_not_of("0123456789abcdef") == sha256.npos;
-  if (!hex) {
-    return net::refusal(
-        ErrorCode::badRequest,
-        "upgrade: \"" + sha256.substr(0, 80) + "\" is no SHA-256; it has 64 digits of 0-9 and a-f");
-  }
-  if (switches) return switchPlugin(*replica, sha256);
+  // A peer's words, which are to become an entry: what is here is a plugin.
   if (!hasPlugin(sha256)) {
     return net::refusal(ErrorCode::unavailable, "the plugin's file has not come here yet");
   }
+  if (switches) return switchPlugin(*replica, sha256);
   return tryPlugin(*replica, std::move(sha256)).then([]() { return uint64_t{0}; });
 }
 

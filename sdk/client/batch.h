@@ -24,7 +24,7 @@ struct Call {
   kj::Function<void(Outcome&&)> done;
   uint64_t session = 0;  // its stamp; 0: not stamped
   uint64_t sequence = 0;
-  uint32_t faultCount = 0;  // how often its machine faulted
+  uint32_t faultCount = 0;  // how often its machine faulted, or its leader's disk was full
   bool sent = false;        // at least once
   bool doubted = false;     // sent, and it is not known what became of it
   bool ended = false;       // has its outcome

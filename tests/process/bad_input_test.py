@@ -272,6 +272,10 @@ class BadCalls(unittest.TestCase):
     def test_the_same_spec_again_is_no_error(self):
         self.assertEqual(0, self.cluster.run("group", "create", "g", "--plugin", "kv").code)
 
+    def test_the_name_of_the_clusters_own_group(self):
+        self.refused("badRequest", 1, r"group catalog: the name of the cluster's own group; give another",
+                     "group", "create", "catalog", "--plugin", "kv")
+
     def test_an_unknown_group(self):
         self.refused("noSuchGroup", 1, r"group nowhere: there is none of that name; create it first",
                      "call", "nowhere", "put", "key=a", "value=c")

@@ -7,6 +7,9 @@ from cluster import Cluster, waitFor
 
 MIB = 1 << 20
 
+# The ballast holds what a host has taken and not written when its disk is full: 200 puts of 20 kB here.
+TAIL = "[storage]\nballast_bytes = 8388608\ngeneration_bytes = 1048576\n"
+
 
 class FullDisk(unittest.TestCase):
     def mount(self, cluster, n):
@@ -28,8 +31,7 @@ class FullDisk(unittest.TestCase):
                 pass
 
     def test_read_only_while_full_and_back_when_there_is_room(self):
-        tail = "[storage]\nballast_bytes = 8388608\ngeneration_bytes = 1048576\n"
-        with Cluster(tail=tail) as cluster:
+        with Cluster(tail=TAIL) as cluster:
             for n in cluster.numbers:
                 self.mount(cluster, n)
             cluster.start()
@@ -70,8 +72,7 @@ class FullDisk(unittest.TestCase):
                 self.oneFull(leader)
 
     def oneFull(self, leader):
-        tail = "[storage]\nballast_bytes = 8388608\ngeneration_bytes = 1048576\n"
-        with Cluster(tail=tail) as cluster:
+        with Cluster(tail=TAIL) as cluster:
             self.mount(cluster, 3)
             cluster.start()
             cluster.pushKv()

@@ -247,101 +247,96 @@ TEST_CASE("store/log_volume: frames past the mark are taken, and written once mo
   CHECK(!std::filesystem::exists(dir / "log/generation-000001"));
 }
 
-TEST_CASE("store/log_volume: a full disk closes the volume, and room opens it with nothing lost") {
-  TempDirectory dir;
-  FaultyEnv env;
-  Reports reports;
-  std::atomic<uint64_t> room{0};
-  store::VolumeOptions options = volumeOptions(dir / "log", true);
-  options.env = &env;
-  options.ballastBytes = 1 << 20;
-  options.freeBytes = [&](const std::string&) { return Result<uint64_t>(room.load()); };
-  ReplicaModel model({7, 1});
-  ReplicaModel safe({7, 1});
-  {
-    auto volume = store::LogVolume::open(options, reports);
-    REQUIRE(volume.ok());
-    store::LogVolume& log = **volume;
-    log.start();
-    CHECK(std::filesystem::file_size(dir / "log/ballast") == 1 << 20);
-    log.write(model.key, model.append(3, 100));
-    CHECK(reports.waitPersisted(model.key, 1));
-    safe = model;
-    env.setFull(true);
-    for (int i = 0; i < 10; ++i) log.write(model.key, model.append(2, 100));
-    CHECK(reports.wait([](const Reports& it) { return it.fullCount == 1; }));
-    CHECK(!std::filesystem::exists(dir / "log/ballast"));
-    log.write(model.key, model.overwrite(15, 2, 100));
-    // Still readable, also what only waits; nothing of it is acknowledged.
-    CHECK(compareLog(log, reports, model) == "");
-    CHECK(log.status().state == store::VolumeState::full);
-    CHECK(reports.safe[model.key] == 1);
-    CHECK(log.queuedBytes() > 0);
-    // Room alone is not enough while writes still fail: it stays closed, and fails nothing.
-    room = 1 << 30;
-    env.setFull(false);
-    CHECK(reports.waitPersisted(model.key, model.lastWrite));
-    CHECK(reports.reopenedCount == 1);
-    CHECK(!reports.failure.has_value());
-    CHECK(std::filesystem::exists(dir / "log/ballast"));
-    log.write(model.key, model.append(1, 10));
-    CHECK(reports.waitPersisted(model.key, model.lastWrite));
-    CHECK(compareLog(log, reports, model) == "");
-    log.stop();
-    CHECK(log.queuedBytes() == 0);
-  }
-  env.cutPower(0);
-  options.create = false;
-  Reports later;
-  auto volume = store::LogVolume::open(options, later);
-  REQUIRE_MESSAGE(volume.ok(), (volume ? "" : volume.fault().text));
-  auto recovered = (*volume)->recovered();
-  (*volume)->start();
-  CHECK(compare(**volume, later, recovered, model) == "");
-}
+namespace {
 
-TEST_CASE("store/log_volume: what was taken before the disk was full goes where the ballast was") {
-  TempDirectory dir;
-  FaultyEnv env;
-  Reports reports;
-  std::atomic<uint64_t> room{0};
-  store::VolumeOptions options = volumeOptions(dir / "log", true);
-  options.env = &env;
-  options.ballastBytes = 1 << 20;
-  options.freeBytes = [&](const std::string&) { return Result<uint64_t>(room.load()); };
-  ReplicaModel model({7, 1});
-  {
-    auto volume = store::LogVolume::open(options, reports);
-    REQUIRE(volume.ok());
-    store::LogVolume& log = **volume;
-    log.start();
-    log.write(model.key, model.append(3, 100));
+// A volume on a disk of which the test says how much room it has.
+struct FullDisk {
+  FullDisk() : options(volumeOptions(dir / "log", true)) {
+    options.env = &env;
+    options.ballastBytes = 1 << 20;
+    options.freeBytes = [this](const std::string&) { return Result<uint64_t>(room.load()); };
+    auto opened = store::LogVolume::open(options, reports);
+    REQUIRE(opened.ok());
+    volume = std::move(*opened);
+    volume->start();
+    volume->write(model.key, model.append(3, 100));
     REQUIRE(reports.waitPersisted(model.key, 1));
-    env.setFullBeside(dir / "log/ballast");
-    for (int i = 0; i < 10; ++i) log.write(model.key, model.append(2, 100));
-    CHECK(reports.waitPersisted(model.key, model.lastWrite));
-    CHECK(reports.wait([](const Reports& it) { return it.fullCount == 1; }));
-    CHECK(log.status().state == store::VolumeState::full);
-    // And that is used up some time, too.
-    env.setFull(true);
-    log.write(model.key, model.append(1, 100));
-    CHECK(compareLog(log, reports, model) == "");
-    CHECK(reports.reopenedCount == 0);
+  }
+
+  void write(int count) {
+    for (int i = 0; i < count; ++i) volume->write(model.key, model.append(2, 100));
+  }
+  void makeRoom() {
     room = 1 << 30;
     env.setFullBeside("");
     env.setFull(false);
     CHECK(reports.waitPersisted(model.key, model.lastWrite));
     CHECK(reports.reopenedCount == 1);
-    log.stop();
+    CHECK(!reports.failure.has_value());
   }
-  env.cutPower(0);
-  options.create = false;
-  Reports later;
-  auto volume = store::LogVolume::open(options, later);
-  REQUIRE_MESSAGE(volume.ok(), (volume ? "" : volume.fault().text));
-  auto recovered = (*volume)->recovered();
-  (*volume)->start();
-  CHECK(compare(**volume, later, recovered, model) == "");
+  // And a power cut brings back what was acknowledged.
+  void cutPower() {
+    volume->stop();
+    CHECK(volume->queuedBytes() == 0);
+    volume.reset();
+    env.cutPower(0);
+    options.create = false;
+    Reports later;
+    auto again = store::LogVolume::open(options, later);
+    REQUIRE_MESSAGE(again.ok(), (again ? "" : again.fault().text));
+    auto recovered = (*again)->recovered();
+    (*again)->start();
+    CHECK(compare(**again, later, recovered, model) == "");
+  }
+
+  TempDirectory dir;
+  FaultyEnv env;
+  Reports reports;
+  std::atomic<uint64_t> room{0};
+  store::VolumeOptions options;
+  ReplicaModel model{{7, 1}};
+  std::unique_ptr<store::LogVolume> volume;
+};
+
+}  // namespace
+
+TEST_CASE("store/log_volume: a full disk closes the volume, and room opens it with nothing lost") {
+  FullDisk at;
+  CHECK(std::filesystem::file_size(at.dir / "log/ballast") == 1 << 20);
+  at.env.setFull(true);
+  at.write(10);
+  CHECK(at.reports.wait([](const Reports& it) { return it.fullCount == 1; }));
+  CHECK(!std::filesystem::exists(at.dir / "log/ballast"));
+  at.volume->write(at.model.key, at.model.overwrite(15, 2, 100));
+  // Still readable, also what only waits; nothing of it is acknowledged.
+  CHECK(compareLog(*at.volume, at.reports, at.model) == "");
+  CHECK(at.volume->status().state == store::VolumeState::full);
+  CHECK(at.reports.safe[at.model.key] == 1);
+  CHECK(at.volume->queuedBytes() > 0);
+  // Room alone is not enough while writes still fail: it stays closed, and fails nothing.
+  at.makeRoom();
+  CHECK(std::filesystem::exists(at.dir / "log/ballast"));
+  at.write(1);
+  CHECK(at.reports.waitPersisted(at.model.key, at.model.lastWrite));
+  CHECK(compareLog(*at.volume, at.reports, at.model) == "");
+  at.cutPower();
+}
+
+TEST_CASE("store/log_volume: what was taken before the disk was full goes where the ballast was") {
+  FullDisk at;
+  at.env.setFullBeside(at.dir / "log/ballast");
+  at.write(10);
+  CHECK(at.reports.waitPersisted(at.model.key, at.model.lastWrite));
+  CHECK(at.reports.wait([](const Reports& it) { return it.fullCount == 1; }));
+  // And that is used up some time, too.
+  at.env.setFull(true);
+  at.write(1);
+  CHECK(compareLog(*at.volume, at.reports, at.model) == "");
+  CHECK(at.volume->status().state == store::VolumeState::full);
+  CHECK(at.reports.safe[at.model.key] == at.model.lastWrite - 1);
+  CHECK(at.reports.reopenedCount == 0);
+  at.makeRoom();
+  at.cutPower();
 }
 
 TEST_CASE("store/log_volume: a host that starts on a full disk is read-only until there is room") {
