@@ -8,6 +8,10 @@ using Types = import "types.capnp";
 # A failed call's exception carries `flotilla/<code>[/<author's code>]: <text>`; its type is OVERLOADED for
 # `overloaded`, UNIMPLEMENTED for `noSuchMethod`, DISCONNECTED for a dead connection only, else FAILED.
 
+# A connection may have so much under way: 65,536 calls with 256 MiB of parameters, and 64 MiB of answers that have not left;
+# what is beyond is `overloaded`. While 16 MiB wait for a client that does not read, nothing more is read of it. Answers of what
+# is under way already come to 256 MiB at most, and then end as those do that a batch has no room for.
+
 interface Gate {
   # The door. It alone can be reached without a secret.
 
@@ -37,7 +41,8 @@ interface Host {
 
   findGroup @1 (name :Text) -> (group :Group, entry :GroupEntry);
   # `noSuchGroup` where there is none. The entry says who leads it, as this host last heard, and which incarnation
-  # `group` is bound to: what a client needs to go to the leader and to keep its sessions apart.
+  # `group` is bound to: what a client needs to go to the leader and to keep its sessions apart. A connection may have 1,024
+  # such questions under way.
 
   hasGroup @2 (name :Text) -> (has :Bool);
   listGroups @3 (after :Text, limit :UInt32) -> (groups :List(GroupEntry), more :Bool);
@@ -96,13 +101,16 @@ interface Group {
 
   service @0 () -> (service :Capability);
   # The plugin's own interface. A call of a command is replicated; if the connection breaks before the
-  # answer it may or may not have happened. Parameters must not carry capabilities.
+  # answer it may or may not have happened. Parameters must not carry capabilities, and are at most 4 MiB;
+  # an answer is at most 60.
 
   submit @1 (commands :List(Command)) -> (outcomes :List(Outcome));
-  # Runs each command once; answers when all have ended, in the order asked. At most 4 MiB a batch.
+  # Runs each command once; answers when all have ended, in the order asked. At most 4 MiB a batch. Its answers come to 32 MiB
+  # at most, or one alone to 60: a command whose answer has no room beside those before it is `unknown` with its position: it
+  # was carried out. With a stamp it may be asked again, for answers up to 64 KiB are kept.
 
   query @2 (questions :List(Question), freshness :Types.Freshness) -> (outcomes :List(Outcome));
-  # Asks without changing anything.
+  # Asks without changing anything. Bounds as with `submit`; a question whose answer has no room is `overloaded`: ask it again.
 
   openSession @3 () -> (session :UInt64);
   # A new session, replicated. One that is not used for an hour of log time expires.

@@ -8,11 +8,12 @@
 
 #include "flotilla/result.h"
 #include "host/api/session.h"
+#include "host/api/words.h"
 #include "schemas/client.capnp.h"
 
 namespace flotilla::api {
 
-inline constexpr size_t kBatchBytesMax = 4 << 20;
+inline constexpr size_t kBatchBytesMax = kParamsBytesMax;
 inline constexpr size_t kBatchCallsMax = 65'536;
 
 // The calls of a batch, their params in one aligned copy: the message they came in belongs to this

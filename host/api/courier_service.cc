@@ -27,7 +27,7 @@ class ParcelBatch final : public runtime::CallBatch {
 public:
   ParcelBatch(uint64_t number, size_t calls, runtime::Host& host, runtime::Replica& replica,
               kj::Own<ParcelAnswers> answers, Admission::Ticket ticket)
-      : CallBatch(calls),
+      : CallBatch(runtime::CallKind::commands, calls, ticket.share()),
         number_(number),
         host_(host),
         replica_(replica.shared_from_this()),
@@ -152,7 +152,7 @@ void CourierService::take(schema::Parcel::Reader parcel) {
                                                kj::addRef(*answers_), kj::mv(*ticket));
       return router.propose(*replica, std::move(calls), kj::mv(batch));
     }
-    tasks_.add(router.submit(group, std::move(calls), session_->forward())
+    tasks_.add(router.submit(group, std::move(calls), session_->forward(), ticket->share())
                    .then([number, answers = kj::addRef(*answers_),
                           ticket = kj::mv(*ticket)](runtime::Outcomes outcomes) mutable {
                      answers->add(number, std::move(outcomes), kj::mv(ticket));

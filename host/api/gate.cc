@@ -42,7 +42,7 @@ kj::Promise<void> Gate::login(LoginContext context) {
   Result<runtime::Access> access = house_.access(context.getParams().getToken());
   if (!access) {
     ++wrong_;
-    tellOfWrong(visitor_->address());
+    tellOfWrong((*visitor_)->address());
     return exceptionOf(access.fault());
   }
   // Each login has bounds of its own for what is under way.
@@ -51,13 +51,14 @@ kj::Promise<void> Gate::login(LoginContext context) {
                        "login: this connection has logged in already; open another for another "
                        "token");
   }
-  visitor_->loggedIn(access->role);
+  (*visitor_)->loggedIn(access->role);
   auto session = context.getResults().initSession();
   session.setRole(wire(access->role));
   if (access->role == Role::peer) {
     session.setPeer(house_.peer());
   } else {
-    session.setHost(house_.host(*access));
+    session.setHost(
+        house_.host(*access, [visitor = visitor_]() { return (*visitor)->unsentBytes(); }));
   }
   if (access->role == Role::operatorRole) session.setAdmin(house_.admin(*access));
   session.setHostId(house_.hostId);

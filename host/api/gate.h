@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,7 +17,9 @@ namespace flotilla::api {
 // What lies behind the door, so that the door itself needs no host.
 struct House {
   std::function<Result<runtime::Access>(kj::StringPtr token)> access;
-  std::function<schema::Host::Client(const runtime::Access&)> host;
+  // `unsentBytes`: of messages to that connection that have not left.
+  std::function<schema::Host::Client(const runtime::Access&, std::function<size_t()> unsentBytes)>
+      host;
   std::function<capnp::Capability::Client(const runtime::Access&)> admin;
   std::function<capnp::Capability::Client()> peer;
   std::function<std::vector<std::pair<uint64_t, std::string>>()> hosts;  // ids and addresses
@@ -40,14 +43,14 @@ public:
   static constexpr int kWrongMax = 5;
 
   Gate(const House& house, kj::Own<runtime::Visitor> visitor)
-      : house_(house), visitor_(kj::mv(visitor)) {}
+      : house_(house), visitor_(std::make_shared<kj::Own<runtime::Visitor>>(kj::mv(visitor))) {}
 
 protected:
   kj::Promise<void> login(LoginContext context) override;
 
 private:
   const House& house_;
-  kj::Own<runtime::Visitor> visitor_;
+  const std::shared_ptr<kj::Own<runtime::Visitor>> visitor_;  // with calls that outlive this
   int wrong_ = 0;
   bool loggedIn_ = false;
 };

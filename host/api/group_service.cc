@@ -25,6 +25,32 @@ group::Freshness freshnessOf(schema::Freshness::Reader from) {
   }
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+
+// A subscription at another host, which counts here, where it came in.
+//
+// Owner:  the connection that asked for it.
+// Thread: the loop's.
+// Errors: the other host's.
+class PassedOn final : public schema::Subscription::Server {
+public:
+  PassedOn(schema::Subscription::Client there, kj::Own<Session::Listening> listening)
+      : there_(kj::mv(there)), listening_(kj::mv(listening)) {}
+
+protected:
+  kj::Promise<void> wait(WaitContext context) override {
+    context.releaseParams();
+    return context.tailCall(there_.waitRequest());
+  }
+
+private:
+  schema::Subscription::Client there_;
+  kj::Own<Session::Listening> listening_;
+};
+
+#pragma GCC diagnostic pop
+
 }  // namespace
 
 GroupService::GroupService(kj::Own<Session> session, runtime::GroupRef group, std::string name)
@@ -42,7 +68,7 @@ kj::Promise<void> GroupService::submit(SubmitContext context) {
   KJ_IF_MAYBE (ticket, session_->admission().enter(calls.size(), bytesOf(calls))) {
     runtime::Host& host = session_->host();
     return host.router()
-        .submit(group_, std::move(calls), session_->forward())
+        .submit(group_, std::move(calls), session_->forward(), ticket->share())
         .then([context, &host](runtime::Outcomes outcomes) mutable {
           auto results = context.getResults(capnp::MessageSize{wordsOf(outcomes), 0});
           write(outcomes, results.initOutcomes(static_cast<unsigned>(outcomes.size())), host);
@@ -62,7 +88,7 @@ kj::Promise<void> GroupService::query(QueryContext context) {
   KJ_IF_MAYBE (ticket, session_->admission().enter(calls.size(), bytesOf(calls))) {
     runtime::Host& host = session_->host();
     return host.router()
-        .query(group_, std::move(calls), freshness, session_->forward())
+        .query(group_, std::move(calls), freshness, session_->forward(), ticket->share())
         .then([context, &host](runtime::Outcomes outcomes) mutable {
           auto results = context.getResults(capnp::MessageSize{wordsOf(outcomes), 0});
           write(outcomes, results.initOutcomes(static_cast<unsigned>(outcomes.size())), host);
@@ -113,16 +139,19 @@ kj::Promise<void> GroupService::subscribe(SubscribeContext context) {
   schema::EventSink::Client sink = params.getSink();
   context.releaseParams();
   runtime::Router& router = session_->host().router();
-  if (!router.hears(group_, after)) {
-    return router.listen(group_, {std::move(prefix), after, kj::mv(sink)}, session_->forward())
-        .then([context](schema::Subscription::Client subscription) mutable {
-          context.getResults().setSubscription(kj::mv(subscription));
-        });
-  }
   KJ_IF_MAYBE (listening, session_->listen()) {
-    context.getResults().setSubscription(kj::heap<Subscription>(
-        kj::addRef(*session_), kj::mv(*listening), group_, std::move(prefix), after, kj::mv(sink)));
-    return kj::READY_NOW;
+    if (router.hears(group_, after)) {
+      context.getResults().setSubscription(
+          kj::heap<Subscription>(kj::addRef(*session_), kj::mv(*listening), group_,
+                                 std::move(prefix), after, kj::mv(sink)));
+      return kj::READY_NOW;
+    }
+    return router.listen(group_, {std::move(prefix), after, kj::mv(sink)}, session_->forward())
+        .then([context,
+               listening = kj::mv(*listening)](schema::Subscription::Client elsewhere) mutable {
+          context.getResults().setSubscription(
+              kj::heap<PassedOn>(kj::mv(elsewhere), kj::mv(listening)));
+        });
   }
   return exceptionOf(ErrorCode::overloaded, "group " + name_ + ": this connection listens to " +
                                                 std::to_string(Session::kListeningMax) +

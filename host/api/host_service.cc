@@ -13,6 +13,14 @@ namespace {
 
 constexpr uint32_t kListUsual = 1'000;
 constexpr uint32_t kListMax = 10'000;
+// What looking for a group counts as among the calls under way: where it is not known here, the
+// catalog's leader is asked, and awaited. So 1,024 at a time.
+constexpr size_t kFindCalls = Admission::kCallsMax / 1'024;
+
+Fault tooMany() {
+  return Fault{ErrorCode::overloaded,
+               "findGroup: this connection has too much under way; wait for answers", ""};
+}
 
 }  // namespace
 
@@ -38,6 +46,10 @@ Fault HostService::denied(const std::string& name) const {
   return Fault{ErrorCode::denied, "group " + name + ": this token does not open it", ""};
 }
 
+kj::Maybe<Admission::Ticket> HostService::enterFind(const std::string& name) {
+  return session_->admission().enter(kFindCalls, name.size());
+}
+
 kj::Promise<void> HostService::createGroup(CreateGroupContext context) {
   if (!session_->isOperator()) {
     return exceptionOf(ErrorCode::denied,
@@ -52,27 +64,32 @@ kj::Promise<void> HostService::createGroup(CreateGroupContext context) {
 kj::Promise<void> HostService::findGroup(FindGroupContext context) {
   std::string name(viewOf(context.getParams().getName()));
   if (!session_->mayUse(name)) return exceptionOf(denied(name));
-  return commands_.find(name).then(
-      [this, context, name](catalog::GroupPointer group) mutable -> kj::Promise<void> {
-        if (!group) {
-          return exceptionOf(ErrorCode::noSuchGroup,
-                             "group " + name + ": there is none of that name; create it first");
-        }
-        // By its id a group could be reached past the patterns.
-        if (!session_->mayUse(group->spec.name)) return exceptionOf(denied(name));
-        auto results = context.getResults();
-        results.setGroup(bound(*group));
-        write(*group, results.initEntry());
-        return kj::READY_NOW;
-      });
+  kj::Maybe<Admission::Ticket> ticket = enterFind(name);
+  if (ticket == nullptr) return exceptionOf(tooMany());
+  return commands_.find(name).then([this, context, name, ticket = kj::mv(ticket)](
+                                       catalog::GroupPointer group) mutable -> kj::Promise<void> {
+    if (!group) {
+      return exceptionOf(ErrorCode::noSuchGroup,
+                         "group " + name + ": there is none of that name; create it first");
+    }
+    // By its id a group could be reached past the patterns.
+    if (!session_->mayUse(group->spec.name)) return exceptionOf(denied(name));
+    auto results = context.getResults();
+    results.setGroup(bound(*group));
+    write(*group, results.initEntry());
+    return kj::READY_NOW;
+  });
 }
 
 kj::Promise<void> HostService::hasGroup(HasGroupContext context) {
   std::string name(viewOf(context.getParams().getName()));
   if (!session_->mayUse(name)) return exceptionOf(denied(name));
-  return commands_.find(name).then([context](catalog::GroupPointer group) mutable {
-    context.getResults().setHas(group != nullptr);
-  });
+  kj::Maybe<Admission::Ticket> ticket = enterFind(name);
+  if (ticket == nullptr) return exceptionOf(tooMany());
+  return commands_.find(name).then(
+      [context, ticket = kj::mv(ticket)](catalog::GroupPointer group) mutable {
+        context.getResults().setHas(group != nullptr);
+      });
 }
 
 kj::Promise<void> HostService::listGroups(ListGroupsContext context) {

@@ -35,6 +35,7 @@ private:
   schema::Group::Client bound(const catalog::GroupRecord& group);
   void write(const catalog::GroupRecord& group, schema::GroupEntry::Builder to) const;
   Fault denied(const std::string& name) const;
+  kj::Maybe<Admission::Ticket> enterFind(const std::string& name);
 
   kj::Own<Session> session_;
   CatalogCommands& commands_;

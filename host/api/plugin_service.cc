@@ -3,6 +3,9 @@
 
 #include <vector>
 
+#include <kj/debug.h>
+
+#include "host/api/batches.h"
 #include "host/api/faults.h"
 #include "host/api/words.h"
 #include "host/runtime/flat_words.h"
@@ -49,21 +52,18 @@ kj::Promise<void> PluginService::call(uint64_t interfaceId, uint16_t methodId, C
   Result<Bytes> params = flatten(context.getParams());
   context.releaseParams();
   if (!params) return exceptionOf(params.fault());
-  auto ticket = session_->admission().enter(1, params->size());
-  if (ticket == nullptr) {
-    return exceptionOf(
-        ErrorCode::overloaded,
-        "group " + name_ + ": this connection has too much under way; wait for answers");
-  }
+  kj::Maybe<Admission::Ticket> ticket = session_->admission().enter(1, params->size());
+  if (ticket == nullptr) return exceptionOf(full(name_));
+  runtime::AnswerShare share = KJ_ASSERT_NONNULL(ticket).share();
   std::vector<group::Call> calls(1);
   calls[0].interfaceId = interfaceId;
   calls[0].method = methodId;
   calls[0].params = std::move(*params);
   runtime::Router& router = session_->host().router();
-  auto outcomes =
-      method->second == Kind::query
-          ? router.query(group_, std::move(calls), group::Freshness(), session_->forward())
-          : router.submit(group_, std::move(calls), session_->forward());
+  auto outcomes = method->second == Kind::query
+                      ? router.query(group_, std::move(calls), group::Freshness(),
+                                     session_->forward(), kj::mv(share))
+                      : router.submit(group_, std::move(calls), session_->forward(), kj::mv(share));
   return outcomes
       .then([context](runtime::Outcomes ended) mutable -> kj::Promise<void> {
         const group::Outcome& outcome = ended.front();

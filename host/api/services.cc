@@ -14,20 +14,21 @@ Services::Services(runtime::Host& host)
       commands_(host),
       rounds_(host),
       house_(house()),
-      peers_(
-          kj::refcounted<Session>(host, runtime::Access{runtime::Access::Role::peer, {}}, false)) {}
+      peers_(kj::refcounted<Session>(host)) {}
 
 House Services::house() {
-  auto session = [this](const runtime::Access& access) {
-    return kj::refcounted<Session>(host_, access, true);
+  auto session = [this](const runtime::Access& access, std::function<size_t()> unsentBytes) {
+    return kj::refcounted<Session>(host_, access, std::move(unsentBytes));
   };
   return House{
       .access = [this](kj::StringPtr token) { return host_.access(token); },
-      .host = [this, session](const runtime::Access& access) -> schema::Host::Client {
-        return kj::heap<HostService>(session(access), commands_);
+      .host = [this, session](const runtime::Access& access,
+                              std::function<size_t()> unsentBytes) -> schema::Host::Client {
+        return kj::heap<HostService>(session(access, std::move(unsentBytes)), commands_);
       },
       .admin = [this, session](const runtime::Access& access) -> capnp::Capability::Client {
-        return schema::Admin::Client(kj::heap<AdminService>(session(access), commands_, rounds_));
+        return schema::Admin::Client(
+            kj::heap<AdminService>(session(access, [] { return size_t{0}; }), commands_, rounds_));
       },
       .peer = [this]() -> capnp::Capability::Client { return host_.peerService(); },
       .hosts =

@@ -33,7 +33,7 @@ private:
   CatalogCommands commands_;
   StatusRounds rounds_;
   House house_;
-  kj::Own<Session> peers_;  // what other hosts forward; goes no further
+  kj::Own<Session> peers_;  // what other hosts have admitted and forward; goes no further
 };
 
 }  // namespace flotilla::api

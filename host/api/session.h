@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include <kj/function.h>
 #include <kj/memory.h>
 #include <kj/refcount.h>
 
@@ -19,12 +20,19 @@ namespace flotilla::api {
 // Errors: none.
 class Session final : public kj::Refcounted {
 public:
-  // `forward` is false for what comes from another host: there is never a second hop.
-  Session(runtime::Host& host, runtime::Access access, bool forward)
+  // Of a client or an operator. `unsentBytes`: of messages to it that have not left.
+  Session(runtime::Host& host, runtime::Access access, kj::Function<size_t()> unsentBytes)
       : host_(host),
         access_(std::move(access)),
-        admission_(kj::refcounted<Admission>()),
-        forward_(forward) {}
+        admission_(kj::refcounted<Admission>(kj::mv(unsentBytes))),
+        forward_(true) {}
+  // Of other hosts: there is never a second hop. What they forward counts where it came in; one
+  // bound for it here would let a single client shut out all others.
+  explicit Session(runtime::Host& host)
+      : host_(host),
+        access_{runtime::Access::Role::peer, {}},
+        admission_(kj::refcounted<Admission>(Admission::Boundless())),
+        forward_(false) {}
 
   runtime::Host& host() const { return host_; }
   bool isOperator() const { return access_.role == runtime::Access::Role::operatorRole; }
@@ -49,7 +57,7 @@ public:
     kj::Own<Session> session_;
   };
   kj::Maybe<kj::Own<Listening>> listen() {
-    if (listening_ >= kListeningMax) return nullptr;
+    if (forward_ && listening_ >= kListeningMax) return nullptr;
     return kj::heap<Listening>(kj::addRef(*this));
   }
 
@@ -57,7 +65,7 @@ private:
   runtime::Host& host_;
   runtime::Access access_;
   kj::Own<Admission> admission_;
-  bool forward_;
+  bool forward_;  // to another host, once
   size_t listening_ = 0;
 };
 

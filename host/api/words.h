@@ -10,7 +10,8 @@
 
 namespace flotilla::api {
 
-inline constexpr uint64_t kParamsBytesMax = 8 << 20;
+// Of one call, and of a batch of them: at another host a call arrives as a batch of one.
+inline constexpr uint64_t kParamsBytesMax = 4 << 20;
 
 // A copy of whatever `from` points to, as flat words. `badRequest` where it holds a capability:
 // there would be nothing behind it on another host; `tooLarge` past kParamsBytesMax.

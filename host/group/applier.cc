@@ -25,6 +25,17 @@ void growBy(std::vector<Applied::Answer>& answers, size_t more) {
   if (wanted > answers.capacity()) answers.reserve(std::max(wanted, 2 * answers.capacity()));
 }
 
+// What becomes of an answer that this host has no room for.
+Outcome noRoom(Position position, size_t bytes) {
+  Outcome outcome;
+  outcome.code = ErrorCode::unknown;
+  outcome.position = position;
+  outcome.body = Bytes::copyOf("applied, but its answer of " + std::to_string(bytes) +
+                               " bytes had no room beside the group's others on their way; send "
+                               "fewer at a time");
+  return outcome;
+}
+
 std::string nameOf(Position position) {
   return std::to_string(position.index) + "." + std::to_string(position.ordinal);
 }
@@ -80,15 +91,16 @@ private:
     outcome.code = code;
     outcome.appCode = appCode;
     outcome.position = applier_.run_[place].position;
-    if (pending.answer != kNoAnswer) {
+    bool goes = pending.answer != kNoAnswer && applier_.takeRoom(body.size());
+    if (goes) {
       outcome.body = applier_.page_.copy(body);
     } else {
       outcome.body = Bytes(nullptr, body);  // kept by copy, within settle
     }
     if (stamped) applier_.state_.sessions.settle(pending.stamp, outcome);
-    if (pending.answer != kNoAnswer) {
-      applied_.answers[pending.answer].outcome = std::move(outcome);
-    }
+    if (pending.answer == kNoAnswer) return;
+    if (!goes) outcome = noRoom(outcome.position, body.size());
+    applied_.answers[pending.answer].outcome = std::move(outcome);
   }
 
   void settleTimers(bool done) {
@@ -162,10 +174,12 @@ void Applier::rest() {
   entry_ = {};
 }
 
-Applied Applier::apply(const ApplyRequest& request) {
+Applied Applier::apply(const ApplyRequest& request, uint64_t answersBytesMax) {
   Applied applied;
   applied.generation = request.generation;
   answersWanted_ = request.answersWanted;
+  answersBytesMax_ = answersBytesMax;
+  answersBytes_ = 0;
   ASSERT(machine_ != nullptr);
   frozen_.reset();
   if (!fault_) {
@@ -263,6 +277,7 @@ bool Applier::judgeCommand(const CommandView& command, Position position, Applie
     carryOut(command, position, answer, applied);
   } else if (answer != kNoAnswer) {
     if (outcome.position.index == 0) outcome.position = position;
+    if (!takeRoom(outcome.body.size())) outcome = noRoom(outcome.position, outcome.body.size());
     applied.answers[answer].outcome = std::move(outcome);
   }
   return true;
@@ -376,6 +391,13 @@ size_t Applier::addAnswer(Position position, Applied& applied) const {
   if (!answersWanted_) return kNoAnswer;
   applied.answers.push_back({position, {}});
   return applied.answers.size() - 1;
+}
+
+// On the way to whoever waits.
+bool Applier::takeRoom(size_t bytes) {
+  if (bytes > answersBytesMax_ - answersBytes_) return false;
+  answersBytes_ += bytes;
+  return true;
 }
 
 bool Applier::stopAt(Position position, Fault fault) {

@@ -67,7 +67,10 @@ public:
   // file must stand there; nothing: wherever it stands.
   Result<raft::LogPoint> install(SnapshotSource& file, std::optional<raft::LogPoint> point);
 
-  Applied apply(const ApplyRequest& request);
+  // `answersBytesMax`: what this host has room for on their way to callers. It changes nothing that
+  // is kept: who finds no room is told that its command was applied.
+  Applied apply(const ApplyRequest& request, uint64_t answersBytesMax = UINT64_MAX);
+  uint64_t answersBytes() const { return answersBytes_; }  // of the last apply
   Queried query(const QueryRequest& request);
   // The query, on the state as it is now, to be carried out beside later applies; nothing where it
   // is none that its machine wants asked so: `query` then.
@@ -111,6 +114,7 @@ private:
   void carryOut(const CommandView& command, Position position, size_t answer, Applied& applied);
   bool applyRun(Applied& applied);
   size_t addAnswer(Position position, Applied& applied) const;
+  bool takeRoom(size_t bytes);
   bool stopAt(Position position, Fault fault);
   void endEntries(raft::LogPoint point);
 
@@ -127,6 +131,8 @@ private:
 
   // Of the request that is being applied.
   bool answersWanted_ = false;
+  uint64_t answersBytesMax_ = 0;
+  uint64_t answersBytes_ = 0;
   raft::Term term_ = 0;
   std::vector<MachineCommand> run_;
   std::vector<Pending> pending_;       // one for each command of run_

@@ -46,6 +46,7 @@ public:
     uint64_t machine = 0;  // Applier::machineNumber of the one that was asked
   };
   End run() const;
+  CallId call() const { return request_.call; }
 
 private:
   std::shared_ptr<const FrozenMachine> machine_;

@@ -30,9 +30,15 @@ void Caller::clientLoggedIn() {
 
 void Caller::peerLoggedIn() {
   loggedIn_ = true;
+  peer_ = true;
   KJ_IF_MAYBE (rpc, rpc_) {
     rpc->setFlowLimit(kj::maxValue);
   }
+}
+
+size_t Caller::unsentBytes() const {
+  KJ_IF_MAYBE (network, network_) return network->getCurrentQueueSize();
+  return 0;
 }
 
 // ---- one connection ----------------------------------------------------------------------------
@@ -50,6 +56,7 @@ struct Listener::Accepted {
   ~Accepted() noexcept(false) {
     connections.erase(this);
     caller->rpc_ = nullptr;
+    caller->network_ = nullptr;
   }
   KJ_DISALLOW_COPY(Accepted);
 
@@ -57,6 +64,7 @@ struct Listener::Accepted {
     auto& system = rpc.emplace(capnp::makeRpcServer(network, kj::mv(door)));
     system.setFlowLimit(flowBytesMax / sizeof(capnp::word));
     caller->rpc_ = system;
+    caller->network_ = network;
   }
 
   std::set<Accepted*>& connections;
@@ -160,7 +168,11 @@ kj::Promise<void> Listener::open(kj::AuthenticatedStream stream) {
 kj::Promise<void> Listener::serve(kj::Own<Caller> caller, kj::Own<kj::AsyncIoStream> stream) {
   Caller& visitor = *caller;
   auto slow = kj::heap<StrangerStream>(kj::mv(stream), visitor, limits_.strangerBytesMax);
-  auto accepted = kj::heap<Accepted>(connections_, kj::addRef(visitor), gathering(kj::mv(slow)));
+  auto gathered = kj::heap<GatheringStream>(kj::mv(slow));
+  gathered->readWhile([&visitor, most = limits_.clientUnsentBytesMax] {
+    return visitor.peer_ || visitor.unsentBytes() <= most;
+  });
+  auto accepted = kj::heap<Accepted>(connections_, kj::addRef(visitor), kj::mv(gathered));
   accepted->open(makeDoor_(kj::mv(caller)), limits_.clientFlowBytesMax);
   auto tooLate = timer_.afterDelay(limits_.loginMs * kj::MILLISECONDS)
                      .then([this, &visitor]() -> kj::Promise<void> {

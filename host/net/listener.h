@@ -32,8 +32,12 @@ public:
   bool encrypted() const { return encrypted_; }
   bool loggedIn() const { return loggedIn_; }
 
+  // Of messages to it that have not left; 0 once it has gone.
+  size_t unsentBytes() const;
+
   // The door must call one of these when a login succeeds; a connection without one is closed
-  // after ListenerLimits::loginMs. A peer is freed of the flow limit (see Connection).
+  // after ListenerLimits::loginMs. A peer is freed of the flow limit (see Connection), and is read
+  // whatever waits for it, for two hosts that wait for each other would do so for ever.
   void clientLoggedIn();
   void peerLoggedIn();
 
@@ -43,14 +47,17 @@ private:
   std::string certificateName_;
   bool encrypted_;
   bool loggedIn_ = false;
+  bool peer_ = false;
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>&> rpc_;  // while connected
+  kj::Maybe<capnp::TwoPartyVatNetwork&> network_;                  // likewise
 };
 
 struct ListenerLimits {
   size_t connectionsMax = 4096;
-  size_t strangersMax = 1024;                 // of them not logged in yet
-  uint64_t strangerBytesMax = 256ULL << 10;   // read of one of those
-  uint64_t clientFlowBytesMax = 64ULL << 20;  // a client's unanswered calls
+  size_t strangersMax = 1024;                   // of them not logged in yet
+  uint64_t strangerBytesMax = 256ULL << 10;     // read of one of those
+  uint64_t clientFlowBytesMax = 64ULL << 20;    // a client's unanswered calls
+  uint64_t clientUnsentBytesMax = 16ULL << 20;  // for it; beyond, it is not read until it reads
   int64_t loginMs = 10'000;
 };
 

@@ -8,19 +8,22 @@
 #include <kj/refcount.h>
 
 #include "host/group/ports.h"
+#include "host/runtime/answer_budget.h"
 
 namespace flotilla::runtime {
 
-// The calls of one request, which are answered together. No promise a call.
+// The calls of one request, which are answered together, within an AnswerBudget. No promise a call.
 //
 // Owner:  shared by the calls that still wait.
 // Thread: the loop's.
 // Errors: none.
 class CallBatch : public kj::Refcounted {
 public:
-  explicit CallBatch(std::size_t calls) : outcomes_(calls), waiting_(calls) {}
+  CallBatch(CallKind kind, std::size_t calls, AnswerShare share)
+      : outcomes_(calls), waiting_(calls), budget_(kind, calls, kj::mv(share)) {}
 
   void answer(uint32_t place, group::Outcome outcome) {
+    budget_.fit(outcome);
     outcomes_[place] = std::move(outcome);
     if (--waiting_ == 0) ended(std::move(outcomes_));
   }
@@ -31,6 +34,7 @@ private:
 
   std::vector<group::Outcome> outcomes_;
   std::size_t waiting_;
+  AnswerBudget budget_;
 };
 
 // One that a promise waits for.
@@ -40,8 +44,10 @@ private:
 // Errors: none; a promise that was dropped is not told.
 class AwaitedBatch final : public CallBatch {
 public:
-  AwaitedBatch(std::size_t calls, kj::Own<kj::PromiseFulfiller<std::vector<group::Outcome>>> end)
-      : CallBatch(calls), end_(kj::mv(end)) {}
+  AwaitedBatch(CallKind kind, std::size_t calls,
+               kj::Own<kj::PromiseFulfiller<std::vector<group::Outcome>>> end,
+               AnswerShare share = {})
+      : CallBatch(kind, calls, kj::mv(share)), end_(kj::mv(end)) {}
 
 private:
   void ended(std::vector<group::Outcome> outcomes) override { end_->fulfill(std::move(outcomes)); }

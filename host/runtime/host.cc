@@ -31,6 +31,7 @@ public:
   explicit NetVisitor(kj::Own<net::Caller> caller) : caller_(kj::mv(caller)) {}
   const std::string& address() const override { return caller_->address(); }
   const std::string& certificateName() const override { return caller_->certificateName(); }
+  size_t unsentBytes() const override { return caller_->unsentBytes(); }
   void loggedIn(Access::Role role) override {
     if (role == Access::Role::peer) {
       caller_->peerLoggedIn();

@@ -37,6 +37,8 @@ public:
   virtual ~Visitor() noexcept(false) = default;
   virtual const std::string& address() const = 0;
   virtual const std::string& certificateName() const = 0;  // "" without TLS
+  // Of messages to it that have not left.
+  virtual size_t unsentBytes() const = 0;
   // Must be called when a login succeeds; a connection without one is closed after 10 s.
   virtual void loggedIn(Access::Role role) = 0;
 };

@@ -317,7 +317,7 @@ kj::Promise<void> Host::tryPlugin(Replica& replica, std::string sha256) {
 
 kj::Promise<uint64_t> Host::switchPlugin(Replica& replica, const std::string& sha256) {
   auto paf = kj::newPromiseAndFulfiller<Outcomes>();
-  auto batch = kj::refcounted<AwaitedBatch>(1, kj::mv(paf.fulfiller));
+  auto batch = kj::refcounted<AwaitedBatch>(CallKind::commands, 1, kj::mv(paf.fulfiller));
   replica.group().switchPlugin(sha256, parts_->calls.add(kj::mv(batch), 0));
   replica.touch();
   return paf.promise.then([this](Outcomes outcomes) -> uint64_t {
@@ -346,7 +346,7 @@ kj::Promise<uint64_t> Host::upgrade(uint64_t group, std::string sha256, bool swi
 
 kj::Promise<uint64_t> Host::snapshotNow(Replica& replica) {
   auto paf = kj::newPromiseAndFulfiller<Outcomes>();
-  auto batch = kj::refcounted<AwaitedBatch>(1, kj::mv(paf.fulfiller));
+  auto batch = kj::refcounted<AwaitedBatch>(CallKind::commands, 1, kj::mv(paf.fulfiller));
   replica.group().requestSnapshot(parts_->calls.add(kj::mv(batch), 0));
   replica.touch();
   return paf.promise.then([](Outcomes outcomes) -> uint64_t {

@@ -131,7 +131,9 @@ void MachineLane::giveBack() {
 }
 
 void MachineLane::send(Answers answers, bool soon) {
-  auto take = [replica = replica_, answers = std::move(answers)]() mutable {
+  leaving_->fetch_add(answers.bytes);
+  auto take = [replica = replica_, leaving = leaving_, answers = std::move(answers)]() mutable {
+    leaving->fetch_sub(answers.bytes);
     std::shared_ptr<Replica> here = replica.lock();
     if (!here || here->broken()) return;
     group::Group& group = here->group();
@@ -172,7 +174,8 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                      unweighedBytes_ += entry.payload.size();
                    }
                    group::Position lastEvent = applier_->state().events.last();
-                   answers.applied.push_back(applier_->apply(request));
+                   answers.applied.push_back(applier_->apply(request, answersRoom(answers)));
+                   answers.bytes += applier_->answersBytes();
                    bool told = listened_ && applier_->state().events.last() != lastEvent;
                    soon_ = soon_ || request.endWanted || answers.applied.back().fault || told;
                    if (told) listened_ = false;
@@ -198,12 +201,29 @@ bool MachineLane::isLong(const group::QueryRequest& request) const {
          machine->isLong(request.question.interfaceId, request.question.method);
 }
 
+// How much more the answers of this work may come to.
+uint64_t MachineLane::answersRoom(const Answers& answers) const {
+  uint64_t taken = leaving_->load() + answers.bytes;
+  return taken < kAnswersBytesMax ? kAnswersBytesMax - taken : 0;
+}
+
+group::Outcome MachineLane::crowded() const {
+  group::Outcome outcome;
+  outcome.code = ErrorCode::overloaded;
+  outcome.body = Bytes::copyOf("group " + order_.record->name + ": answers of " +
+                               std::to_string(kAnswersBytesMax) +
+                               " bytes are on their way; ask again, or for less at a time");
+  return outcome;
+}
+
 void MachineLane::carryOutQuery(const group::QueryRequest& request, Answers& answers) {
   if (dead_) {
     group::Outcome outcome;
     outcome.code = ErrorCode::faulted;
     outcome.body = Bytes::copyOf(dead_->text);
     answers.queried.push_back({request.call, std::move(outcome)});
+  } else if (answersRoom(answers) == 0) {
+    answers.queried.push_back({request.call, crowded()});
   } else if (asides.load() >= kAsidesMax && isLong(request)) {
     group::Outcome outcome;
     outcome.code = ErrorCode::overloaded;
@@ -214,18 +234,24 @@ void MachineLane::carryOutQuery(const group::QueryRequest& request, Answers& ans
     around_.queries.schedule(std::make_shared<AsideLane>(shared_from_this(), std::move(*aside)));
   } else {
     answers.queried.push_back(applier_->query(request));
+    answers.bytes += answers.queried.back().outcome.body.size();
   }
 }
 
 void MachineLane::workAside(const group::AsideQuery& query) {
   if (closed_.load()) return;
+  Answers answers;
+  if (answersRoom(answers) == 0) {
+    answers.queried.push_back({query.call(), crowded()});
+    return send(std::move(answers), true);
+  }
   int64_t beganUs = nowUs();
   group::AsideQuery::End end = query.run();
   workedUs_.fetch_add(nowUs() - beganUs, std::memory_order_relaxed);
   if (closed_.load()) return;
   if (end.fault) push(Stop{std::move(*end.fault), end.faultAt, end.machine});
-  Answers answers;
   answers.queried.push_back(std::move(end.queried));
+  answers.bytes = answers.queried.back().outcome.body.size();
   send(std::move(answers), true);
 }
 

@@ -48,6 +48,9 @@ struct LaneOrder {
 // whichever worker comes. Answers go to the inbox in batches and reach the Replica if it is still
 // there.
 //
+// Answers that the loop has not taken are bounded by kAnswersBytesMax: beyond it commands are
+// applied and queries not asked, and both are told so.
+//
 // Owner:  shared by its Replica and the worker inside.
 // Thread: group::Machines' functions on the loop, work() on a worker; `descriptor`, `memoryBytes`,
 //         `workedUs` and `digest` from any.
@@ -56,6 +59,8 @@ class MachineLane final : public Lane,
                           public group::Machines,
                           public std::enable_shared_from_this<MachineLane> {
 public:
+  static constexpr uint64_t kAnswersBytesMax = 64 << 20;
+
   struct Around {
     ApplyPool& pool;
     ApplyPool& queries;
@@ -130,6 +135,7 @@ private:
     std::vector<group::InstallEnd> installed;
     std::vector<EventsSeen> seen;
     std::optional<group::Position> lastEvent;  // where its history ends after all of it
+    uint64_t bytes = 0;                        // of what callers are answered
     bool empty() const {
       return applied.empty() && queried.empty() && saved.empty() && installed.empty() &&
              seen.empty();
@@ -138,6 +144,8 @@ private:
 
   void push(Job job);
   void send(Answers answers, bool soon);
+  uint64_t answersRoom(const Answers& answers) const;
+  group::Outcome crowded() const;
   void carryOut(Job& job, Answers& answers);
   void carryOutBegin(Answers& answers);
   bool isLong(const group::QueryRequest& request) const;
@@ -157,6 +165,10 @@ private:
   const LaneOrder order_;
   Around around_;
   const std::weak_ptr<Replica> replica_;  // locked on the loop only
+
+  // Of answers that are on their way to the loop, which may take them when the lane has gone.
+  const std::shared_ptr<std::atomic<uint64_t>> leaving_ =
+      std::make_shared<std::atomic<uint64_t>>(0);
 
   mutable std::mutex mutex_;
   Switched switched_;

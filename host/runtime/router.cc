@@ -38,10 +38,14 @@ group::Outcome fromWire(schema::Outcome::Reader from) {
   return to;
 }
 
-Outcomes fromWire(capnp::List<schema::Outcome>::Reader from, std::size_t asked) {
+Outcomes fromWire(capnp::List<schema::Outcome>::Reader from, std::size_t asked,
+                  AnswerBudget& budget) {
   Outcomes to;
   to.reserve(asked);
-  for (auto each : from) to.push_back(fromWire(each));
+  for (auto each : from) {
+    to.push_back(fromWire(each));
+    budget.fit(to.back());
+  }
   // A peer that answers too few has not said what became of the rest.
   while (to.size() < asked)
     to.push_back(failed(ErrorCode::unknown, "router: a host answered too few"));
@@ -129,10 +133,11 @@ void Router::flushSoon(Replica& replica) {
 }
 
 kj::Promise<Outcomes> Router::ask(Replica& replica, std::vector<group::Call> calls,
-                                  group::Freshness freshness) {
+                                  group::Freshness freshness, AnswerShare share) {
   auto paf = kj::newPromiseAndFulfiller<Outcomes>();
   if (calls.empty()) return Outcomes{};
-  auto batch = kj::refcounted<AwaitedBatch>(calls.size(), kj::mv(paf.fulfiller));
+  auto batch = kj::refcounted<AwaitedBatch>(CallKind::queries, calls.size(), kj::mv(paf.fulfiller),
+                                            kj::mv(share));
   CallTable& table = host_.parts_->calls;
   replica.calls += calls.size();
   for (uint32_t place = 0; place < calls.size(); ++place) {
@@ -150,11 +155,13 @@ void Router::nameHosts(const Replica& replica, Outcomes& outcomes) const {
   }
 }
 
-kj::Promise<Outcomes> Router::submit(GroupRef group, std::vector<group::Call> calls, bool forward) {
+kj::Promise<Outcomes> Router::submit(GroupRef group, std::vector<group::Call> calls, bool forward,
+                                     AnswerShare share) {
   if (Replica* replica = carriesOut(group, forward)) {
     if (calls.empty()) return Outcomes{};
     auto paf = kj::newPromiseAndFulfiller<Outcomes>();
-    auto batch = kj::refcounted<AwaitedBatch>(calls.size(), kj::mv(paf.fulfiller));
+    auto batch = kj::refcounted<AwaitedBatch>(CallKind::commands, calls.size(),
+                                              kj::mv(paf.fulfiller), kj::mv(share));
     propose(*replica, std::move(calls), kj::mv(batch));
     return paf.promise.then([this, hold = replica->shared_from_this()](Outcomes outcomes) {
       nameHosts(*hold, outcomes);
@@ -163,30 +170,32 @@ kj::Promise<Outcomes> Router::submit(GroupRef group, std::vector<group::Call> ca
   }
   uint64_t host = leaderHost(group.id);
   if (!forward || host == 0 || host == host_.id()) return allFailed(calls.size(), refusal(group));
-  return forwardCalls(host, group, std::move(calls), true, {});
+  return forwardCalls(host, group, std::move(calls), CallKind::commands, {}, kj::mv(share));
 }
 
 kj::Promise<Outcomes> Router::query(GroupRef group, std::vector<group::Call> calls,
-                                    group::Freshness freshness, bool forward) {
+                                    group::Freshness freshness, bool forward, AnswerShare share) {
   Replica* replica = replicaOf(group);
   // Any replica that works answers a query: it asks its leader for the index to wait for.
   if (replica != nullptr && (!forward || replica->machineState() <= MachineState::running)) {
     auto hold = replica->shared_from_this();
     std::vector<group::Call> again = forward ? calls : std::vector<group::Call>{};
-    return ask(*replica, std::move(calls), freshness)
-        .then([this, hold, group, freshness, forward,
-               again = std::move(again)](Outcomes outcomes) mutable -> kj::Promise<Outcomes> {
+    AnswerShare same = share.get() == nullptr ? AnswerShare() : kj::addRef(*share);
+    return ask(*replica, std::move(calls), freshness, kj::mv(same))
+        .then([this, hold, group, freshness, forward, again = std::move(again),
+               share = kj::mv(share)](Outcomes outcomes) mutable -> kj::Promise<Outcomes> {
           nameHosts(*hold, outcomes);
           uint64_t host = leaderHost(group.id);
           bool elsewhereBetter = forward && !outcomes.empty() && elsewhere(outcomes.front()) &&
                                  host != 0 && host != host_.id();
           if (!elsewhereBetter) return kj::Promise<Outcomes>(std::move(outcomes));
-          return forwardCalls(host, group, std::move(again), false, freshness);
+          return forwardCalls(host, group, std::move(again), CallKind::queries, freshness,
+                              kj::mv(share));
         });
   }
   uint64_t host = leaderHost(group.id);
   if (!forward || host == 0 || host == host_.id()) return allFailed(calls.size(), refusal(group));
-  return forwardCalls(host, group, std::move(calls), false, freshness);
+  return forwardCalls(host, group, std::move(calls), CallKind::queries, freshness, kj::mv(share));
 }
 
 kj::Promise<schema::Group::Client> Router::remote(uint64_t host, GroupRef group) {
@@ -209,17 +218,19 @@ void Router::learn(uint64_t group, const Outcomes& outcomes) {
 }
 
 kj::Promise<Outcomes> Router::forwardCalls(uint64_t host, GroupRef group,
-                                           std::vector<group::Call> calls, bool commands,
-                                           group::Freshness freshness) {
+                                           std::vector<group::Call> calls, CallKind kind,
+                                           group::Freshness freshness, AnswerShare share) {
+  bool commands = kind == CallKind::commands;
   std::size_t asked = calls.size();
   auto sent = kj::heap<bool>(false);
   bool& bytesLeft = *sent;
   return remote(host, group)
-      .then([this, group, calls = std::move(calls), commands, freshness, asked,
-             &bytesLeft](schema::Group::Client remote) mutable -> kj::Promise<Outcomes> {
+      .then([this, group, calls = std::move(calls), kind, commands, freshness, asked, &bytesLeft,
+             share = kj::mv(share)](schema::Group::Client remote) mutable -> kj::Promise<Outcomes> {
         bytesLeft = true;
-        auto settle = [this, group, asked](capnp::List<schema::Outcome>::Reader from) {
-          Outcomes outcomes = fromWire(from, asked);
+        auto settle = [this, group, asked, budget = AnswerBudget(kind, asked, kj::mv(share))](
+                          capnp::List<schema::Outcome>::Reader from) mutable {
+          Outcomes outcomes = fromWire(from, asked, budget);
           learn(group.id, outcomes);
           return outcomes;
         };
@@ -235,8 +246,9 @@ kj::Promise<Outcomes> Router::forwardCalls(uint64_t host, GroupRef group,
             list[i].setMethod(calls[i].method);
             list[i].setParams(dataOf(calls[i].params));
           }
-          return request.send().then(
-              [settle](auto response) mutable { return settle(response.getOutcomes()); });
+          return request.send().then([settle = kj::mv(settle)](auto response) mutable {
+            return settle(response.getOutcomes());
+          });
         }
         auto request = remote.queryRequest(capnp::MessageSize{wordsOf(calls), 0});
         auto list = request.initQuestions(static_cast<unsigned>(calls.size()));
@@ -257,8 +269,9 @@ kj::Promise<Outcomes> Router::forwardCalls(uint64_t host, GroupRef group,
             fresh.setStaleMaxAgeMs(static_cast<uint32_t>(freshness.maxAgeUs / 1000));
             break;
         }
-        return request.send().then(
-            [settle](auto response) mutable { return settle(response.getOutcomes()); });
+        return request.send().then([settle = kj::mv(settle)](auto response) mutable {
+          return settle(response.getOutcomes());
+        });
       })
       .catch_([this, group, asked, host, commands,
                &bytesLeft](kj::Exception&& exception) -> Outcomes {
@@ -277,7 +290,7 @@ kj::Promise<Outcomes> Router::forwardCalls(uint64_t host, GroupRef group,
 kj::Promise<group::Outcome> Router::openSession(GroupRef group, bool forward) {
   if (Replica* replica = carriesOut(group, forward)) {
     auto paf = kj::newPromiseAndFulfiller<Outcomes>();
-    auto batch = kj::refcounted<AwaitedBatch>(1, kj::mv(paf.fulfiller));
+    auto batch = kj::refcounted<AwaitedBatch>(CallKind::commands, 1, kj::mv(paf.fulfiller));
     replica->group().openSession(host_.parts_->calls.add(kj::mv(batch), 0));
     replica->touch();
     auto hold = replica->shared_from_this();

@@ -11,6 +11,7 @@
 
 #include "host/group/events.h"
 #include "host/group/ports.h"
+#include "host/runtime/answer_budget.h"
 #include "schemas/peer.capnp.h"
 
 namespace flotilla::runtime {
@@ -43,9 +44,11 @@ class Router {
 public:
   explicit Router(Host& host) : host_(host) {}
 
-  kj::Promise<Outcomes> submit(GroupRef group, std::vector<group::Call> calls, bool forward);
+  // `share`: where the answers are counted; null: nowhere.
+  kj::Promise<Outcomes> submit(GroupRef group, std::vector<group::Call> calls, bool forward,
+                               AnswerShare share = {});
   kj::Promise<Outcomes> query(GroupRef group, std::vector<group::Call> calls,
-                              group::Freshness freshness, bool forward);
+                              group::Freshness freshness, bool forward, AnswerShare share = {});
   // The same without a promise, where a replica here can carry commands out: `batch` is told,
   // perhaps at once. `nameHosts` is then for the caller to call.
   Replica* carriesOut(GroupRef group, bool forward) const;
@@ -76,10 +79,10 @@ public:
 private:
   Replica* replicaOf(GroupRef group) const;  // here, of that incarnation, and not broken
   kj::Promise<Outcomes> ask(Replica& replica, std::vector<group::Call> calls,
-                            group::Freshness freshness);
+                            group::Freshness freshness, AnswerShare share);
   static void flushSoon(Replica& replica);
   kj::Promise<Outcomes> forwardCalls(uint64_t host, GroupRef group, std::vector<group::Call> calls,
-                                     bool commands, group::Freshness freshness);
+                                     CallKind kind, group::Freshness freshness, AnswerShare share);
   void learn(uint64_t group, const Outcomes& outcomes);
   Replica* hearing(GroupRef group) const;
   kj::Promise<schema::Group::Client> remote(uint64_t host, GroupRef group);

@@ -2,6 +2,7 @@
 #include "sdk/client/batch.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace flotilla::client {
 namespace {
@@ -44,6 +45,22 @@ void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::Tim
 
 void Batch::dropEnded() {
   std::erase_if(calls, [](const Call& call) { return call.ended; });
+}
+
+Batch Batch::takeFirst(size_t count) {
+  Batch first;
+  first.freshness = freshness;
+  first.serial = serial;
+  serial += count;
+  auto end = calls.begin() + static_cast<std::ptrdiff_t>(count);
+  first.calls.assign(std::move_iterator(calls.begin()), std::move_iterator(end));
+  calls.erase(calls.begin(), end);
+  for (Call& call : first.calls) {
+    auto from = words.begin() + static_cast<std::ptrdiff_t>(call.firstWord);
+    call.firstWord = first.words.size();
+    first.words.insert(first.words.end(), from, from + static_cast<std::ptrdiff_t>(call.wordCount));
+  }
+  return first;
 }
 
 size_t Batch::wireWords() const {

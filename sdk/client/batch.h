@@ -27,6 +27,7 @@ struct Call {
   uint32_t faultCount = 0;  // how often its machine faulted, or its leader's disk was full
   bool sent = false;        // at least once
   bool doubted = false;     // sent, and it is not known what became of it
+  bool unheard = false;     // carried out for certain, and its answer did not come
   bool ended = false;       // has its outcome
 };
 
@@ -39,12 +40,13 @@ struct Batch {
   std::vector<Call> calls;
   std::vector<uint64_t> words;  // of all parameters, end to end
   Freshness freshness;          // of queries
-  uint64_t serial = 0;          // older ones are lower
+  uint64_t serial = 0;          // of its first call; older ones are lower
 
   bool empty() const { return calls.empty(); }
   void add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
            kj::Function<void(Outcome&&)> done);
-  void dropEnded();  // forgets the calls that have their outcomes
+  void dropEnded();               // forgets the calls that have their outcomes
+  Batch takeFirst(size_t count);  // so many calls, with what they carry
 
   size_t wireWords() const;  // of its commands in a message
   void write(capnp::List<schema::Command>::Builder to, uint64_t acknowledgedBelow) const;

@@ -55,6 +55,8 @@ public:
 
   // Leaves at the turn's end. The number is for `forget`.
   uint64_t add(Parcel parcel);
+  // Whether that one, or a later one, still waits for the turn's end.
+  bool holds(uint64_t number) const { return !ready_.empty() && number >= ready_.front(); }
   void forget(uint64_t number);
 
   Fault silence(uint64_t limitMs) const;  // what one is told whom the host has not answered

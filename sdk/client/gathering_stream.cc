@@ -20,17 +20,40 @@ void forget(std::vector<kj::byte>& bytes) {
 }  // namespace
 
 GatheringStream::GatheringStream(kj::Own<kj::AsyncIoStream> inner)
-    : inner_(kj::mv(inner)), flushTask_(kj::READY_NOW) {}
+    : inner_(kj::mv(inner)), flushTask_(kj::READY_NOW), readTask_(kj::READY_NOW) {}
 
 GatheringStream::~GatheringStream() noexcept(false) = default;
 
 // ---- reading ---------------------------------------------------------------------------------
 
 kj::Promise<size_t> GatheringStream::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  if (!mayRead()) {
+    auto waiting = kj::newPromiseAndFulfiller<void>();
+    readWanted_ = kj::mv(waiting.fulfiller);
+    return waiting.promise.then(
+        [this, buffer, minBytes, maxBytes] { return tryRead(buffer, minBytes, maxBytes); });
+  }
   auto* to = static_cast<kj::byte*>(buffer);
   size_t taken = takeBuffered(to, maxBytes);
   if (taken >= minBytes) return taken;
   return fill(to + taken, minBytes - taken, maxBytes - taken, taken);
+}
+
+bool GatheringStream::mayRead() {
+  KJ_IF_MAYBE (mayRead, mayRead_) {
+    return failed_ != nullptr || (*mayRead)();
+  }
+  return true;
+}
+
+// Whoever writes hears first that there is room.
+void GatheringStream::readSoon() {
+  if (readWanted_ == nullptr) return;
+  readTask_ = kj::evalLast([this] {
+                if (!mayRead()) return;
+                KJ_IF_MAYBE (wanted, readWanted_) (*wanted)->fulfill();
+                readWanted_ = nullptr;
+              }).eagerlyEvaluate(nullptr);
 }
 
 size_t GatheringStream::takeBuffered(kj::byte* to, size_t bytesMax) {
@@ -112,6 +135,7 @@ kj::Promise<void> GatheringStream::flush() {
 
 kj::Promise<void> GatheringStream::onFlushed() {
   forget(flying_);
+  readSoon();
   if (unsentBytes() <= kUnsentBytesMax / 2) {
     KJ_IF_MAYBE (wanted, roomWanted_) {
       (*wanted)->fulfill();
@@ -149,6 +173,7 @@ void GatheringStream::fail(kj::Exception&& exception) {
   }
   roomWanted_ = nullptr;
   failed_ = kj::mv(exception);
+  readSoon();
   inner_->abortRead();
 }
 

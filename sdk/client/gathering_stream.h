@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <kj/async-io.h>
+#include <kj/function.h>
 
 namespace flotilla::client {
 
@@ -18,7 +19,8 @@ inline constexpr size_t kUnsentBytesMax = 4 << 20;  // beyond it writes wait for
 // Cap'n Proto reads twice and writes once a message; this stream makes it one read and one write
 // for all messages of the moment, which more than halves the CPU of a call. Written bytes are
 // copied, answered at once, and leave when the loop has nothing else to do (kj::evalLast) or when
-// kFlushBytes wait.
+// kFlushBytes wait. A side that would hold ever more for one that does not read can cease to read
+// itself meanwhile (`readWhile`).
 //
 // Owner:  the connection. Bytes not yet sent are lost with it; shutdownWrite sends them first.
 // Thread: its loop's.
@@ -44,9 +46,14 @@ public:
   void getpeername(struct sockaddr* address, kj::uint* length) override;
   kj::Maybe<int> getFd() const override;
 
+  // Reads wait while this says no; it is asked again when something has been sent.
+  void readWhile(kj::Function<bool()> mayRead) { mayRead_ = kj::mv(mayRead); }
+
   size_t unsentBytes() const { return pending_.size() + flying_.size(); }
 
 private:
+  bool mayRead();
+  void readSoon();
   kj::Promise<size_t> fill(kj::byte* to, size_t minBytes, size_t maxBytes, size_t already);
   size_t takeBuffered(kj::byte* to, size_t bytesMax);
   kj::Promise<void> accept();
@@ -61,12 +68,15 @@ private:
   size_t readLimit_ = 0;
   std::vector<kj::byte> pending_;  // written to us, not yet handed to the inner stream
   std::vector<kj::byte> flying_;   // being written by the inner stream
+  kj::Maybe<kj::Function<bool()>> mayRead_;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> readWanted_;  // while it may not
   enum class Stage { idle, planned, flying };
   Stage stage_ = Stage::idle;
   bool shutdown_ = false;
   kj::Maybe<kj::Exception> failed_;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> roomWanted_;
   kj::Promise<void> flushTask_;
+  kj::Promise<void> readTask_;
 };
 #pragma GCC diagnostic pop
 

@@ -17,6 +17,12 @@ constexpr size_t kBatchCallsWorth = 64;
 // soon a small one leaves.
 constexpr size_t kBusyCalls = 256;
 
+// The answers of a batch have a bound at the host, 32 MiB, and so have those of a group that are on
+// their way, 64. What is beyond it is not answered, so batches are to stay far below: with answers
+// as long as the longest of late, and before any has come with such as this.
+constexpr size_t kAnswersWorth = 8 << 20;
+constexpr size_t kAnswerGuess = 1 << 20;
+
 // How many answers a group is made to keep for us: half of what it keeps for one session.
 constexpr uint64_t kAnswersKeptMax = 8'192;
 
@@ -42,6 +48,7 @@ Lane::Lane(Route& route, Kind kind)
       kind_(kind),
       options_(route.hosts().options()),
       timer_(route.hosts().timer()),
+      answerBytes_(kAnswerGuess),
       tasks_(*this) {}
 
 Lane::~Lane() noexcept(false) {
@@ -56,6 +63,22 @@ size_t Lane::batchCallsMax() const {
   size_t share = unanswered_ / std::max<size_t>(options_.batchesInFlightMax, 1);
   return std::clamp<size_t>(share, std::min<size_t>(kBatchCallsWorth, options_.batchCommandsMax),
                             std::max<size_t>(options_.batchCommandsMax, 1));
+}
+
+// So many calls are asked at once that there will be room for their answers.
+size_t Lane::answeredCallsMax() const {
+  return std::max<size_t>(kAnswersWorth / std::max<size_t>(answerBytes_, 1), 1);
+}
+
+// Long answers are expected at once, and their end is learned in steps.
+void Lane::learnSize(const std::vector<Outcome>& outcomes) {
+  size_t longest = 0;
+  bool any = false;
+  for (const Outcome& outcome : outcomes) {
+    any = any || outcome.ok();
+    longest = std::max(longest, outcome.answer.size());
+  }
+  if (any) answerBytes_ = std::max(longest, answerBytes_ / 2);
 }
 
 void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
@@ -106,13 +129,14 @@ void Lane::turnEnds() {
 // over many groups would else travel by ones and twos.
 bool Lane::mayLeave(const Batch& batch) const {
   if (flights_.size() >= std::max(options_.batchesInFlightMax, 1U)) return false;
-  bool small = batch.calls.size() < kBatchCallsWorth;
+  bool small = batch.calls.size() < kBatchCallsWorth && waiting_.size() < 2;
   return flights_.empty() || !small || route_.hosts().unanswered < kBusyCalls;
 }
 
 void Lane::close() {
   if (open_.empty()) return;
-  open_.serial = nextSerial_++;
+  open_.serial = nextSerial_;
+  nextSerial_ += open_.calls.size();
   waiting_.push_back(std::exchange(open_, Batch{}));
 }
 
@@ -140,8 +164,11 @@ bool Lane::sendFront(Target& target) {
       return false;
     }
   }
+  waiting_.front().dropEnded();
+  if (waiting_.front().calls.size() > answeredCallsMax()) {
+    waiting_.push_front(waiting_.front().takeFirst(answeredCallsMax()));
+  }
   Batch& front = waiting_.front();
-  front.dropEnded();
   if (!front.empty()) {
     if (stamped() && !stamp(front)) return false;
     send(target, std::move(front));
@@ -185,7 +212,8 @@ bool Lane::stamp(Batch& batch) {
   return true;
 }
 
-// A large batch gains nothing from company.
+// A large batch gains nothing from company, and goes at once, unless one before it still waits for
+// the turn's end, which it would overtake.
 void Lane::send(Target& target, Batch&& batch) {
   uint64_t id = nextFlight_++;
   Flight& flight = flights_
@@ -193,8 +221,11 @@ void Lane::send(Target& target, Batch&& batch) {
                                            kj::addRef(target.link->courier())})
                        .first->second;
   for (Call& call : flight.batch.calls) call.sent = true;
-  if (kind_ == Kind::queries || flight.batch.calls.size() >= kBatchCallsWorth) return sendAlone(id);
-  flight.parcel = flight.courier->add(
+  bool large = flight.batch.calls.size() >= kBatchCallsWorth;
+  if (kind_ == Kind::queries || (large && !flight.courier->holds(lastParcel_))) {
+    return sendAlone(id);
+  }
+  lastParcel_ = flight.parcel = flight.courier->add(
       {this, id, &flight.batch, target.groupId, target.incarnation, stamps_.acknowledgedBelow()});
 }
 
@@ -299,6 +330,7 @@ void Lane::landed(uint64_t id, std::vector<Outcome>&& outcomes) {
     Fault fault{ErrorCode::unknown, "host: answered another number of calls than it was asked", ""};
     outcomes.assign(calls.size(), Outcome::failed(std::move(fault)));
   }
+  learnSize(outcomes);
   bool answered = false;
   for (size_t i = 0; i < calls.size(); ++i) {
     if (calls[i].ended) continue;
@@ -328,6 +360,12 @@ void Lane::judge(Call& call, Outcome&& outcome, uint64_t turn) {
   Verdict verdict = verdictOn(code, repeatable());
   if (code == ErrorCode::faulted && ++call.faultCount >= kFaultsMax) verdict = Verdict::final;
   if (code == ErrorCode::diskFull && ++call.faultCount >= kFullDisksMax) verdict = Verdict::final;
+  if (kind_ == Kind::commands && code == ErrorCode::unknown && outcome.position.index != 0) {
+    // It stands there in the log, and there was no room for its answer: asked again, the group may
+    // have kept that, or not.
+    verdict = call.unheard || !repeatable() ? Verdict::final : Verdict::again;
+    call.unheard = true;
+  }
   if (!call.doubted && perhapsStale(code)) verdict = Verdict::elsewhere;
   if (verdict == Verdict::reopen && (call.doubted || !stamped())) verdict = Verdict::final;
   if (code == ErrorCode::groupRemoved || code == ErrorCode::noSuchGroup) route_.lost(turn, false);

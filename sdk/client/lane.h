@@ -53,6 +53,7 @@ private:
   bool stamped() const { return kind_ == Kind::commands && options_.sessions; }
   bool repeatable() const { return kind_ == Kind::queries || options_.sessions; }
   size_t batchCallsMax() const;
+  size_t answeredCallsMax() const;
 
   // On the way out.
   void gather();  // pumps at the end of this turn of the loop
@@ -73,6 +74,7 @@ private:
   // On the way back.
   void landed(uint64_t flight, std::vector<Outcome>&& outcomes) override;
   void broke(uint64_t flight, const kj::Exception& exception) override;
+  void learnSize(const std::vector<Outcome>& outcomes);
   void judge(Call& call, Outcome&& outcome, uint64_t turn);
   void renewStamp(Call& call);
   void again(Batch&& batch);
@@ -100,8 +102,10 @@ private:
   std::map<uint64_t, Flight> flights_;
   uint64_t nextSerial_ = 1;
   uint64_t nextFlight_ = 1;
+  uint64_t lastParcel_ = 0;  // the number that a courier gave it
   size_t unanswered_ = 0;
   size_t unansweredBytes_ = 0;
+  size_t answerBytes_;  // how long an answer may be, by those that came lately
 
   bool gathering_ = false;
   bool seeking_ = false;

@@ -29,6 +29,7 @@ public:
   explicit FakeVisitor(Seen& seen) : seen_(seen) {}
   const std::string& address() const override { return address_; }
   const std::string& certificateName() const override { return nobody_; }
+  size_t unsentBytes() const override { return 7; }
   void loggedIn(Role role) override {
     ++seen_.loggedIn;
     seen_.role = role;
@@ -59,7 +60,9 @@ struct Door {
           if (token == "peer") return runtime::Access{Role::peer, {}};
           return Fault{ErrorCode::denied, "login: wrong token", ""};
         },
-        .host = [](const runtime::Access&) -> schema::Host::Client {
+        .host = [](const runtime::Access&,
+                   const std::function<size_t()>& unsentBytes) -> schema::Host::Client {
+          CHECK(unsentBytes() == 7);
           return kj::heap<NobodysHost>();
         },
         .admin = [](const runtime::Access&) -> capnp::Capability::Client {

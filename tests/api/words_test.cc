@@ -58,7 +58,7 @@ TEST_CASE("api/words: what is over the limit is refused with both numbers") {
   Result<Bytes> flat = flatten(message.getRoot<capnp::AnyPointer>().asReader());
   REQUIRE_FALSE(flat);
   CHECK(flat.fault().code == ErrorCode::tooLarge);
-  CHECK(flat.fault().text.ends_with(" bytes; at most 8388608"));
+  CHECK(flat.fault().text.ends_with(" bytes; at most 4194304"));
 }
 
 TEST_CASE("api/words: damaged words are refused, not read") {

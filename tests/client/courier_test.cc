@@ -70,6 +70,9 @@ TEST_CASE("client/courier: the batch of one group goes by itself") {
 
 TEST_CASE("client/courier: a large batch goes by itself") {
   Crowd crowd;
+  // By then it knows that answers are short.
+  for (uint64_t i = 0; i < 3; ++i) CHECK(crowd.wait(crowd.put(i, nameOf(0))).ok());
+  crowd.at(0).batches.clear();
   auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(64 + kGroups - 1);
   for (uint64_t i = 0; i < 64; ++i) promises.add(crowd.put(i, nameOf(0)));
   for (uint64_t i = 1; i < kGroups; ++i) promises.add(crowd.put(i, nameOf(i)));

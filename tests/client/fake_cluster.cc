@@ -137,6 +137,7 @@ private:
     if (!it.faults.empty()) {
       fillFault(outcome.initFault(), it.faults.front());
       it.faults.erase(it.faults.begin());
+      outcome.initPosition().setIndex(it.faultsIndex);
       return;
     }
     auto stamp = command.getStamp();

@@ -64,6 +64,7 @@ struct FakeGroup {
 
   // The fault that the next commands get, each once.
   std::vector<Fault> faults;
+  uint64_t faultsIndex = 0;  // the position that they bear
 };
 
 // Hosts 1…N at "h1:1"…; each connection is a pipe with a Gate at its far end.

@@ -30,18 +30,18 @@ private:
 TEST_CASE("client/lane: calls of one turn travel as one batch and are stamped in order") {
   World world;
   world.start();
-  auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(10);
-  for (uint64_t i = 0; i < 10; ++i) promises.add(world.put(i));
+  auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(8);
+  for (uint64_t i = 0; i < 8; ++i) promises.add(world.put(i));
   auto outcomes = world.wait(kj::joinPromises(promises.finish()));
   for (const Outcome& outcome : outcomes) CHECK(outcome.ok());
-  CHECK(world.group().batches == std::vector<size_t>{10});
-  REQUIRE(world.group().applied.size() == 10);
-  for (uint64_t i = 0; i < 10; ++i) {
+  CHECK(world.group().batches == std::vector<size_t>{8});
+  REQUIRE(world.group().applied.size() == 8);
+  for (uint64_t i = 0; i < 8; ++i) {
     CHECK(world.group().applied[i].session == 100);
     CHECK(world.group().applied[i].sequence == i + 1);
   }
-  CHECK(world.wait(world.put(11)).ok());
-  CHECK(world.group().applied.back().acknowledgedBelow == 11);
+  CHECK(world.wait(world.put(9)).ok());
+  CHECK(world.group().applied.back().acknowledgedBelow == 9);
 }
 
 TEST_CASE("client/lane: an answer that is lost with its connection is asked for again, once done") {
@@ -345,6 +345,41 @@ TEST_CASE("client/lane: large loads travel as several batches that overlap, a bo
   CHECK(world.group().batchesUnderWayMax == 3);
   for (size_t size : world.group().batches) CHECK(size <= 100);
   CHECK(world.group().applied.size() == 2'001);
+}
+
+TEST_CASE("client/lane: batches of long answers are so small that a host has room for them") {
+  World world;
+  world.start();
+  world.group().answer = [](uint16_t, std::string_view) { return std::string(1 << 20, 'x'); };
+  auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(150);
+  for (uint64_t i = 0; i < 150; ++i) promises.add(world.put(i));
+  for (const Outcome& it : world.wait(kj::joinPromises(promises.finish()))) CHECK(it.ok());
+  for (size_t size : world.group().batches) CHECK(size <= 8);
+  for (size_t i = 0; i < 150; ++i) CHECK(world.group().applied[i].sequence == i + 1);
+
+  // Short ones again: it learns that too.
+  world.group().answer = nullptr;
+  world.group().batches.clear();
+  for (int round = 0; round < 8; ++round) {
+    auto more = kj::heapArrayBuilder<kj::Promise<Outcome>>(1'000);
+    for (uint64_t i = 0; i < 1'000; ++i) more.add(world.put(i));
+    for (const Outcome& it : world.wait(kj::joinPromises(more.finish()))) CHECK(it.ok());
+  }
+  CHECK(world.group().batches.back() > 64);
+}
+
+TEST_CASE("client/lane: a command whose answer had no room is asked once more, and then given up") {
+  World world;
+  world.start();
+  world.group().faultsIndex = 5;
+  Fault noRoom{ErrorCode::unknown, "applied, but its answer had no room", ""};
+  world.group().faults = {noRoom};
+  CHECK(world.wait(world.put(1), 1'000).ok());
+  world.group().faults = {noRoom, noRoom};
+  Outcome outcome = world.wait(world.put(2), 1'000);
+  CHECK(codeOf(outcome) == "unknown");
+  CHECK(outcome.fault->text == noRoom.text);
+  CHECK(world.group().faults.empty());
 }
 
 TEST_CASE("client/lane: queries are answered by position and repeated after a lost connection") {

@@ -111,6 +111,34 @@ TEST_CASE("group/applier: a stamp is applied once, within a run, later, and afte
   CHECK(other.applier.state().configuration.configuration.voters.size() == 3);
 }
 
+TEST_CASE("group/applier: what has no room on its way is kept all the same, and equal everywhere") {
+  Bench bench;
+  Bench other;
+  for (Bench* it : {&bench, &other}) it->apply({it->add(encodeOpenSession(1000, 1))});
+  std::vector<Call> calls = {mapCall(0, "a=1", {1, 1, 1}), mapCall(0, "b=2", {1, 2, 1}),
+                             mapCall(0, "c=3")};
+  size_t bytes = other.apply({other.commands(calls)}).answers[0].outcome.body.size();
+  Applied applied = bench.applier.apply({3, {bench.commands(calls)}, true}, bytes);
+  CHECK(bench.applier.answersBytes() == bytes);
+  REQUIRE(applied.answers.size() == 3);
+  CHECK(textOf(applied.answers[0].outcome) == "0");
+  for (size_t i = 1; i < 3; ++i) {
+    CHECK(applied.answers[i].outcome.code == ErrorCode::unknown);
+    CHECK(applied.answers[i].outcome.position == Position{2, static_cast<uint32_t>(i)});
+    CHECK(textOf(applied.answers[i].outcome).starts_with("applied, but its answer of "));
+  }
+  CHECK(bench.machine().values == other.machine().values);
+  CHECK(bench.applier.state().digest() == other.applier.state().digest());
+  CHECK(bench.applier.state().encode().view() == other.applier.state().encode().view());
+
+  Applied again = bench.apply({bench.commands({calls[1]})});
+  CHECK(textOf(again.answers[0].outcome) == "1");
+  Applied repeats = bench.applier.apply({3, {bench.commands({calls[1], calls[1]})}, true}, bytes);
+  CHECK(repeats.answers[0].outcome.ok());
+  CHECK(repeats.answers[1].outcome.code == ErrorCode::unknown);
+  CHECK(bench.machine().commands == 3);
+}
+
 // Found by flotilla-sim, seed 2: a log that begins with a snapshot knows its configuration by the
 // snapshot's index, and wrote that into the next one.
 TEST_CASE("group/applier: a replica that began with a snapshot saves what the others save") {

@@ -205,6 +205,45 @@ TEST_CASE("net/gathering_stream: a failed write fails the next ones and ends rea
   CHECK(ends.near->whenWriteDisconnected().poll(ends.loop.scope));
 }
 
+TEST_CASE("net/gathering_stream: one that may not read waits until enough has been sent") {
+  Ends ends;
+  size_t unread = 3;
+  ends.near->readWhile([&unread] { return unread < 2; });
+  char byte = 0;
+  auto read = ends.near->tryRead(&byte, 1, 1);
+  ends.far->write("x", 1).detach([](kj::Exception&&) {});
+  CHECK_FALSE(read.poll(ends.loop.scope));
+  char there = 0;
+  auto send = [&] {
+    ends.write("y");
+    CHECK(ends.far->tryRead(&there, 1, 1).wait(ends.loop.scope) == 1);
+  };
+  send();
+  CHECK_FALSE(read.poll(ends.loop.scope));
+  unread = 2;
+  send();
+  CHECK_FALSE(read.poll(ends.loop.scope));
+  unread = 1;
+  send();
+  REQUIRE(read.poll(ends.loop.scope));
+  CHECK(read.wait(ends.loop.scope) == 1);
+  CHECK(byte == 'x');
+}
+
+TEST_CASE("net/gathering_stream: one that may not read learns that the wire is cut") {
+  Ends ends;
+  ends.near->readWhile([] { return false; });
+  char byte = 0;
+  auto read = ends.near->tryRead(&byte, 1, 1);
+  CHECK_FALSE(read.poll(ends.loop.scope));
+  ends.below.failing = net::gone("the wire is cut");
+  ends.write("answered before it fails");
+  bool ended = false;
+  read.then([&](size_t got) { ended = got == 0; }, [&](kj::Exception&&) { ended = true; })
+      .wait(ends.loop.scope);
+  CHECK(ended);
+}
+
 TEST_CASE("net/gathering_stream: a writer that waits for room learns of the failure") {
   Ends ends;
   ends.below.failing = net::gone("the wire is cut");
