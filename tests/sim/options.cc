@@ -105,6 +105,12 @@ void drawEvents(Options& to) {
   if (dice.chance(600)) to.keepEvents = 1 + dice.below(dice.chance(500) ? 8 : 100);
 }
 
+// The same again.
+void drawCrowds(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 7);
+  if (dice.chance(500)) to.everyCrowded = 2 + dice.below(100);
+}
+
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
 // From dice of its own, as sleep.
@@ -174,6 +180,7 @@ Options optionsOf(uint64_t seed) {
   drawSoundness(to);
   drawUpgrades(to);
   drawEvents(to);
+  drawCrowds(to);
   return to;
 }
 
@@ -208,6 +215,7 @@ std::string describe(const Options& o) {
   add("digestEveryEntries", o.digestEveryEntries), add("digestEveryUs", o.digestEveryUs);
   add("everyStray", o.everyStray), add("everyRebuild", o.everyRebuild);
   add("everyUpgrade", o.everyUpgrade), add("keepEvents", o.keepEvents);
+  add("everyCrowded", o.everyCrowded);
   add("clients", o.clients), add("lanes", o.lanes), add("stamped", o.stamped);
   add("reads", o.reads), add("staleReads", o.staleReads), add("leases", o.leases);
   add("valueBytesMax", o.valueBytesMax), add("thinkUsMax", o.thinkUsMax);

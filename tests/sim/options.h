@@ -41,6 +41,7 @@ struct Options {
   uint64_t digestEveryEntries = 0;
   int64_t digestEveryUs = 0;
   uint64_t keepEvents = 16'384;
+  uint64_t everyCrowded = 0;  // entry, whose host has no room for answers on their way
 
   uint32_t rateMin = 1000;  // of the hosts' clocks, permille of the world's
   uint32_t rateMax = 1000;

@@ -35,6 +35,7 @@ enum class Count : size_t {
   fetches,
   retries,  // of stamped commands
   unknowns,
+  answersWithoutRoom,  // of commands that were carried out
   sessions,
   wipes,    // of removed replicas
   joints,   // joint configurations that were committed
@@ -85,6 +86,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "fetches",
     "retries",
     "unknowns",
+    "answersWithoutRoom",
     "sessions",
     "wipes",
     "joints",

@@ -14,6 +14,13 @@ namespace {
 
 constexpr int64_t kAsideTimes = 10;  // as long as an apply
 
+// By the entry and not by dice, so that a command that is asked again finds room.
+uint64_t answersRoom(const group::ApplyRequest& request, uint64_t everyCrowded) {
+  bool crowded = everyCrowded != 0 && !request.entries.empty() &&
+                 request.entries.back().index % everyCrowded == 0;
+  return crowded ? 1 : UINT64_MAX;
+}
+
 struct FileSink final : group::SnapshotSink {
   std::string bytes;
   Result<void> write(std::string_view piece) override {
@@ -126,7 +133,12 @@ Result<void> SimLane::loadFrom(raft::LogPoint point) {
 void SimLane::doApply(const group::ApplyRequest& request) {
   if (dead_) return answerDead();
   around_.judge.applies(key_, request);
-  group::Applied applied = applier_.apply(request);
+  group::Applied applied =
+      applier_.apply(request, answersRoom(request, around_.options.everyCrowded));
+  for (const group::Applied::Answer& each : applied.answers) {
+    bool unheard = each.outcome.code == ErrorCode::unknown;
+    if (unheard) ++around_.report[Count::answersWithoutRoom];
+  }
   around_.judge.applied(key_, applier_);
   if (applied.fault) around_.judge.faulted(key_, applied);
   bool wanted = request.endWanted || applied.fault;
