@@ -23,6 +23,7 @@ Json memberJson(schema::GroupStatus::Member::Reader member) {
   out["firstIndex"] = member.getFirstIndex();
   out["lastIndex"] = member.getLastIndex();
   out["snapshotIndex"] = member.getSnapshotIndex();
+  if (member.getOnDisk()) out["durableIndex"] = member.getDurableIndex();
   out["applyLagMs"] = member.getApplyLagMs();
   out["logBytes"] = member.getLogBytes();
   out["memoryBytes"] = member.getMemoryBytes();

@@ -139,6 +139,8 @@ struct GroupStatus {
     refuses @26 :Text;     # what they have this replica refuse now; empty: nothing
     snapshotSent @27 :UInt64;   # bytes of the leader's snapshot that are over there, while one is on its way
     snapshotTotal @28 :UInt64;  # 0: none is
+    onDisk @29 :Bool;        # its machine keeps its state on disk ...
+    durableIndex @30 :UInt64;  # ... and a start goes on from there
   }
 }
 

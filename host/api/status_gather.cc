@@ -77,6 +77,8 @@ void writeMember(const catalog::GroupRecord& group, const catalog::ReplicaRecord
       to.setMemoryBytesMax(from.getMemoryBytesMax());
       to.setApplyTimePercentMax(from.getApplyTimePercentMax());
       to.setRefuses(from.getRefuses());
+      to.setOnDisk(from.getOnDisk());
+      to.setDurableIndex(from.getDurableIndex());
     }
     to.setReachable(true);
   }

@@ -120,20 +120,29 @@ private:
   Applied& applied_;
 };
 
-Applier::Applier(ReplicaKey key, MachineFactory makeMachine, EventBounds events)
-    : key_(key), makeMachine_(std::move(makeMachine)), eventBounds_(events) {}
+Applier::Applier(ReplicaKey key, MachineFactory makeMachine, StoreFactory makeStore,
+                 EventBounds events)
+    : key_(key),
+      makeMachine_(std::move(makeMachine)),
+      makeStore_(std::move(makeStore)),
+      eventBounds_(events) {}
 
 Result<void> Applier::begin() {
   auto fresh = makeMachine_({});
   if (!fresh) return fresh.fault();
-  machine_ = std::move(*fresh);
+  if (auto opened = openFresh(**fresh); !opened) return opened;
+  takeOver(std::move(*fresh), GroupState{});
+  return {};
+}
+
+void Applier::takeOver(std::unique_ptr<Machine> machine, GroupState state) {
+  machine_ = std::move(machine);
   ++machineNumber_;
   frozen_.reset();
-  state_ = GroupState{};
+  state_ = std::move(state);
   state_.events.bound(eventBounds_);
   fault_.reset();
   faultAt_ = {};
-  return {};
 }
 
 Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft::LogPoint> point) {
@@ -155,15 +164,13 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
   }
   auto machine = makeMachine_(fresh.plugin);
   if (!machine) return machine.fault();
+  if (auto opened = openFresh(**machine); !opened) return opened.fault();
   if (auto loaded = (*machine)->load(reader); !loaded) return loaded.fault();
   if (auto rest = reader.finish(); !rest) return rest.fault();
-  machine_ = std::move(*machine);
-  ++machineNumber_;
-  frozen_.reset();
-  state_ = std::move(fresh);
-  state_.events.bound(eventBounds_);
-  fault_.reset();
-  faultAt_ = {};
+  if (auto store = (*machine)->store()) {
+    if (auto kept = store->sync(fresh.at, *section); !kept) return kept.fault();
+  }
+  takeOver(std::move(*machine), std::move(fresh));
   return state_.at;
 }
 
@@ -196,7 +203,9 @@ Applied Applier::apply(const ApplyRequest& request, uint64_t answersBytesMax) {
       state_.at = {last.index, last.term};
     }
   }
+  if (!fault_) syncIfMuch();
   applied.unchecked = state_.unchecked;
+  applied.durable = durable();
   applied.index = fault_ ? wholeUpTo_ : state_.at.index;
   applied.fault = fault_;
   applied.faultAt = faultAt_;
@@ -457,28 +466,45 @@ std::optional<AsideQuery> Applier::aside(const QueryRequest& request) {
 }
 
 Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& shape) {
+  if (fault_ && durable()) return captureKept(shape);
   if (fault_) return *fault_;
   if (machine_ == nullptr || state_.at.index == 0) {
     return Fault{ErrorCode::unavailable, "snapshot: nothing has been applied yet", {}};
   }
-  ASSERT(shape.base().index <= state_.at.index);
-  ASSERT(state_.at.index <= shape.lastIndex());
-  // A log that begins with a snapshot has forgotten which entry brought its configuration, and
-  // equal states are to give equal files: what was applied knows better, where it knows.
-  const raft::ConfigurationAt& inForce = shape.configurationAt(state_.at.index);
-  if (state_.configuration.configuration != inForce.configuration) state_.configuration = inForce;
-  // One who joined and reads the log from its first entry learns who the members are only on the
-  // way; nobody could begin with a snapshot that does not say.
-  if (inForce.configuration.voters.empty()) {
-    return Fault{ErrorCode::unavailable, "snapshot: the members there are not known yet", {}};
+  if (!within(shape, state_.at)) {
+    ASSERT(machine_->onDisk());  // whose place and log may have been damaged apart
+    return Fault{ErrorCode::unavailable,
+                 "snapshot: the machine stands at " + std::to_string(state_.at.index) +
+                     ", where the log here has nothing",
+                 {}};
+  }
+  if (auto known = learnMembers(shape, state_); !known) return known.fault();
+  if (machine_->onDisk()) {
+    if (auto synced = sync(); !synced) return synced.fault();
   }
   auto machine = machine_->capture();
   if (!machine) {
     stopAt({state_.at.index + 1, 0}, machine.fault());
     return machine.fault();
   }
-  SnapshotHead head{key_.group, state_.at, state_.configuration.configuration, 0};
-  return std::make_unique<StateCapture>(std::move(head), state_.encode(), std::move(*machine));
+  return captureOf(state_, std::move(*machine));
+}
+
+// A log that begins with a snapshot has forgotten which entry brought its configuration, and equal
+// states are to give equal files: what was applied knows better, where it knows.
+Result<void> Applier::learnMembers(const raft::LogShape& shape, GroupState& state) {
+  const raft::ConfigurationAt& inForce = shape.configurationAt(state.at.index);
+  if (state.configuration.configuration != inForce.configuration) state.configuration = inForce;
+  // One who joined and reads the log from its first entry learns who the members are only on the
+  // way; nobody could begin with a snapshot that does not say.
+  if (!inForce.configuration.voters.empty()) return {};
+  return Fault{ErrorCode::unavailable, "snapshot: the members there are not known yet", {}};
+}
+
+std::unique_ptr<StateCapture> Applier::captureOf(const GroupState& state,
+                                                 std::unique_ptr<Capture> machine) const {
+  SnapshotHead head{key_.group, state.at, state.configuration.configuration, 0};
+  return std::make_unique<StateCapture>(std::move(head), state.encode(), std::move(machine));
 }
 
 }  // namespace flotilla::group

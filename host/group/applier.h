@@ -12,6 +12,7 @@
 #include "host/group/aside_query.h"
 #include "host/group/entry.h"
 #include "host/group/group_state.h"
+#include "host/group/machine_store.h"
 #include "host/group/ports.h"
 #include "host/group/snapshot.h"
 
@@ -19,6 +20,13 @@ namespace flotilla::group {
 
 // Commands handed to a machine at once. One run may span entries.
 constexpr size_t kRunCommandsMax = 1024;
+
+// What a machine on disk has changed and not yet written is written once it takes so much memory,
+// or as much as the group state beside it, up to the second figure. Where the disk has no room it
+// may grow to the third; then the replica stops.
+constexpr uint64_t kSyncBytes = 4 << 20;
+constexpr uint64_t kSyncBytesMax = 32 << 20;
+constexpr uint64_t kUnsyncedBytesMax = 64 << 20;
 
 // The group state and the machine's capture at one boundary, ready to be saved.
 //
@@ -57,12 +65,19 @@ public:
   // machine that refuses the group's settings is `badRequest`, as everywhere; any other fault is of
   // this host alone.
   using MachineFactory = std::function<Result<std::unique_ptr<Machine>>(const std::string& sha256)>;
+  // A fresh place for a machine on disk.
+  using StoreFactory = std::function<Result<std::shared_ptr<MachineStore>>()>;
 
-  // `events`: equal on all replicas of the group.
-  Applier(ReplicaKey key, MachineFactory makeMachine, EventBounds events = {});
+  // `makeStore`: may be empty where no machine is on disk. `events`: equal on all replicas of the
+  // group.
+  Applier(ReplicaKey key, MachineFactory makeMachine, StoreFactory makeStore = {},
+          EventBounds events = {});
 
-  // A fresh, empty machine before the first entry. Needed before anything else, unless `install`.
+  // A fresh, empty machine before the first entry. Needed before anything else, unless `install` or
+  // `resume`.
   Result<void> begin();
+  // A machine on disk, as its last sync has left it: where it stands is what its store has kept.
+  Result<void> resume(std::shared_ptr<MachineStore> store);
   // Loads a snapshot file into a fresh machine and, if all of it held, switches to it. `point`: the
   // file must stand there; nothing: wherever it stands.
   Result<raft::LogPoint> install(SnapshotSource& file, std::optional<raft::LogPoint> point);
@@ -76,8 +91,17 @@ public:
   // is none that its machine wants asked so: `query` then.
   std::optional<AsideQuery> aside(const QueryRequest& request);
   uint64_t machineNumber() const { return machineNumber_; }  // rises with each that takes over
-  // `shape` gives the configuration at the boundary; it must cover it.
+  // `shape` gives the configuration at the boundary; it must cover it, but where a machine on disk
+  // and its log were damaged apart: a fault then, which stops nothing. A machine on disk is synced
+  // first; one that has stopped gives what it has kept.
   Result<std::unique_ptr<StateCapture>> capture(const raft::LogShape& shape);
+  // Makes a machine on disk durable where it stands. Without room on the disk it goes on as before;
+  // any other fault stops it.
+  Result<void> sync();
+  // Whether a machine of that kind could take over from this one by its layout: see applySwitch.
+  Result<void> fits(bool onDisk, uint32_t stateVersion) const;
+  // Up to where it is; nothing: it is none on disk.
+  std::optional<raft::LogPoint> durable() const;
 
   // Gives memory back that is kept for the next request.
   void rest();
@@ -111,6 +135,17 @@ private:
   bool applyDigestCheck(raft::Index index, Applied& applied);
   bool applySwitch(Position position, Applied& applied);
   Result<void> moveTo(Machine& next);
+  Result<void> moveOnDisk(Machine& next);
+  void syncIfMuch();
+  Result<void> openFresh(Machine& machine);
+  void takeOver(std::unique_ptr<Machine> machine, GroupState state);
+  static bool within(const raft::LogShape& shape, raft::LogPoint at) {
+    return shape.base().index <= at.index && at.index <= shape.lastIndex();
+  }
+  static Result<void> learnMembers(const raft::LogShape& shape, GroupState& state);
+  Result<std::unique_ptr<StateCapture>> captureKept(const raft::LogShape& shape) const;
+  std::unique_ptr<StateCapture> captureOf(const GroupState& state,
+                                          std::unique_ptr<Capture> machine) const;
   void carryOut(const CommandView& command, Position position, size_t answer, Applied& applied);
   bool applyRun(Applied& applied);
   size_t addAnswer(Position position, Applied& applied) const;
@@ -120,6 +155,7 @@ private:
 
   ReplicaKey key_;
   MachineFactory makeMachine_;
+  StoreFactory makeStore_;
   const EventBounds eventBounds_;
   std::unique_ptr<Machine> machine_;
   uint64_t machineNumber_ = 0;

@@ -53,6 +53,8 @@ bool Applier::applySwitch(Position position, Applied& applied) {
       state_.plugin = entry_.sha256;
       state_.switchedAt = position.index;
       state_.unchecked += kCheckNow;
+    } else if (machine_->onDisk() && moved.fault().code != ErrorCode::badRequest) {
+      return stopAt(position, moved.fault());  // this host's disk
     } else {
       outcome.code = ErrorCode::badRequest;
       outcome.body = Bytes::copyOf("the plugin before goes on: " + moved.fault().text);
@@ -62,10 +64,36 @@ bool Applier::applySwitch(Position position, Applied& applied) {
   return true;
 }
 
+// The rows stay where they are, and the other machine goes on over them; with the next sync the
+// group state on disk says whose they are. Nothing could take back what a machine of another layout
+// had changed there before it refused.
+Result<void> Applier::moveOnDisk(Machine& next) {
+  if (auto fit = fits(next.onDisk(), next.stateVersion()); !fit) return fit;
+  if (auto settled = machine_->settle(); !settled) return settled;
+  return next.open(machine_->store());
+}
+
+Result<void> Applier::fits(bool onDisk, uint32_t stateVersion) const {
+  if (machine_->onDisk() != onDisk) {
+    return Fault{ErrorCode::badRequest,
+                 "one keeps its state on disk and the other in memory; make a new group",
+                 {}};
+  }
+  if (onDisk && machine_->stateVersion() != stateVersion) {
+    return Fault{ErrorCode::badRequest,
+                 "its state version is " + std::to_string(stateVersion) +
+                     ", the state on disk has " + std::to_string(machine_->stateVersion()) +
+                     "; what is on disk is not migrated",
+                 {}};
+  }
+  return {};
+}
+
 Result<void> Applier::moveTo(Machine& next) {
   if (state_.timers.size() != 0 && !next.wakes()) {
     return Fault{ErrorCode::badRequest, std::string(kTimersPending), {}};
   }
+  if (machine_->onDisk() || next.onDisk()) return moveOnDisk(next);
   auto capture = machine_->capture();
   if (!capture) return capture.fault();
   Passage passage;

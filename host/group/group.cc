@@ -41,8 +41,9 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
       questions_(ports_.callers, ports_.machines),
       appends_({options_.limits.appendFetchesMax, options_.core.appendBytesMax}),
       feed_(recovered.machineAt.index),
-      snapshot_(recovered.machineAt),
-      snapshotOnDisk_(recovered.machineAt.index),
+      snapshot_(recovered.onDisk ? recovered.snapshot : recovered.machineAt),
+      snapshotOnDisk_(snapshot_.index),
+      generationOnDisk_(recovered.state.generation),
       generation_(recovered.state.generation),
       lastGeneration_(recovered.state.generation),
       muteBelow_(lostUpTo(recovered)),
@@ -55,6 +56,7 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
   checkedUs_ = ports_.clock.monotonicUs();
   logEnd_ = core_.shape().lastIndex();
   logTime_.heard(recovered.state.logTimeUs, ports_.clock.monotonicUs());
+  if (recovered.onDisk) durable_ = recovered.machineAt;
   if (recovered.soundness != Soundness::sound) {
     ASSERT(recovered.machineAt.index == 0);
     if (recovered.soundness == Soundness::rebuilding) {
@@ -66,19 +68,26 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
     }
     return;
   }
+  if (recovered.machineFault) {
+    stopMachine(*recovered.machineFault, {recovered.machineAt.index + 1, 0});
+    return;
+  }
   raft::LogPoint at = recovered.machineAt;
   auto term = core_.shape().termAt(at.index);
   bool gap = at.index < core_.shape().base().index;
   if (gap || (at.index != 0 && term && *term != at.term)) {
-    stopMachine({ErrorCode::corrupt,
-                 "group " + std::to_string(options_.key.group) + ": the machine stands at " +
-                     std::to_string(at.index) + " of term " + std::to_string(at.term) +
-                     ", which the log after " + std::to_string(core_.shape().base().index) +
-                     " does not follow; rebuild this replica",
-                 {}},
-                {at.index + 1, 0});
+    stopMachine(behindLog(at), {at.index + 1, 0});
   }
   feed();
+}
+
+Fault Group::behindLog(raft::LogPoint at) const {
+  return {ErrorCode::corrupt,
+          "group " + std::to_string(options_.key.group) + ": the machine stands at " +
+              std::to_string(at.index) + " of term " + std::to_string(at.term) +
+              ", which the log after " + std::to_string(core_.shape().base().index) +
+              " does not follow; rebuild this replica",
+          {}};
 }
 
 // ---- calls -------------------------------------------------------------------------------------
@@ -356,9 +365,10 @@ void Group::proposeTimers() {
 // Something here counts in ticks, or is under way whose end may want the group awake.
 bool Group::isBusy() const {
   bool callers = waiting_.count() + questions_.count() + gatheredCalls_.size() +
-                     gatheredSessions_.size() + snapshotCallers_.size() + snapshotWanted_.size() >
+                     gatheredSessions_.size() + snapshotCallers_.size() + syncCallers_.size() +
+                     snapshotWanted_.size() >
                  0;
-  bool machine = saving_ || installing_ || applyFetch_ != 0 || feed_.requests() > 0 ||
+  bool machine = saving_ || syncing_ || installing_ || applyFetch_ != 0 || feed_.requests() > 0 ||
                  (!fault_ && !rebuilding_ && feed_.fed() < core_.applicable());
   bool handsOver = fault_ && leads() && (handOvers_ < kHandOversMax || quarantinedAt_ != 0);
   bool rebuilds = (rebuilding_ && !fault_) || !askers_.empty();
@@ -389,6 +399,8 @@ void Group::queried(Queried queried) {
 void Group::volumeFull(bool full) {
   volumeFull_ = full;
   if (full) handOverAt_ = ticks_ + kHandOverFullTicks;
+  // A machine that has stopped for want of room asks nobody to mend it.
+  if (!full && fault_ && fault_->code == ErrorCode::diskFull) retry();
 }
 
 // A group that slept when its disk filled up is handed over as soon as somebody wants it.
@@ -409,6 +421,7 @@ void Group::stop() {
   failCalls(failure(ErrorCode::unknown, "this replica stopped before the outcome was known"),
             refusal);
   answerSnapshotCallers(refusal);
+  answerSyncCallers(refusal);
 }
 
 void Group::failCalls(const Outcome& commands, const Outcome& queries) {
@@ -437,6 +450,8 @@ Status Group::status() const {
   status.lastIndex = shape.lastIndex();
   status.snapshotIndex = snapshot_.index;
   status.snapshotOnDisk = snapshotOnDisk_;
+  if (durable_) status.durable = durable_->index;
+  status.generationOnDisk = generationOnDisk_;
   status.generation = generation_;
   status.progress = core_.progress();
   status.fault = fault_;

@@ -67,7 +67,12 @@ enum class Soundness : uint8_t {
 struct Recovered {
   ReplicaState state;
   raft::LogPoint machineAt;  // where the machine at Machines stands already; index 0: empty
-  uint64_t logBytes = 0;     // of the log's entries, roughly
+  // That is what a machine on disk has kept, or it has kept nothing. Of one in memory it is its
+  // newest snapshot.
+  bool onDisk = false;
+  raft::LogPoint snapshot;  // of a machine on disk: the newest snapshot file; index 0: none
+  std::optional<Fault> machineFault;  // what it has kept cannot be opened
+  uint64_t logBytes = 0;              // of the log's entries, roughly
   // What the machine here held is not to be believed, and not begun with.
   Soundness soundness = Soundness::sound;
   raft::Index unsoundAt = 0;  // it differed from a majority there; 0: not that is known
@@ -107,7 +112,10 @@ struct Status {
   // Of the one that the record which would survive a crash now names, or that this start began
   // with: the next start may have no newer one to begin with, so its file must be there.
   raft::Index snapshotOnDisk = 0;
+  // Of a machine on disk, the last entry that a start needs not; nothing: it is in memory.
+  std::optional<raft::Index> durable;
   uint64_t generation = 0;
+  uint64_t generationOnDisk = 0;             // that a crash now would bring back
   std::vector<raft::PeerProgress> progress;  // where this replica leads
   std::optional<Fault> fault;  // why it has stopped: the machine's (it still votes) or the log's
   Position faultAt;
@@ -156,6 +164,8 @@ public:
   // it did.
   void switchPlugin(std::string_view sha256, CallId caller);
   void requestSnapshot(CallId caller);  // the outcome's position.index is the snapshot's
+  // A machine on disk is made durable as it is now: a start has nothing to replay then.
+  void requestSync(CallId caller);
   // Answered when the entry that begins the change is applied; the rest of a joint change follows.
   void changeMembership(std::vector<raft::ReplicaId> voters, std::vector<raft::ReplicaId> learners,
                         CallId caller);
@@ -171,6 +181,7 @@ public:
   void queried(Queried queried);
   void snapshotLost(raft::LogPoint point);  // its file is damaged: another is saved
   void snapshotSaved(SnapshotSaved saved);
+  void synced(Synced synced);
   void installEnd(InstallEnd end);
   void snapshotReceived(raft::Message head);  // its file is whole, verified and synced here
   // False while files of a machine that this one was built in place of go: with them would go
@@ -227,6 +238,7 @@ public:
   raft::ReplicaId leader() const { return core_.leader(); }
   // Ticks would change nothing: the owner may leave them out until the next call or event.
   bool idle() const { return core_.asleep() && !isBusy(); }
+  uint64_t generationOnDisk() const { return generationOnDisk_; }
   raft::Index appliedIndex() const { return feed_.applied(); }
   uint64_t logBytes() const { return logBytes_; }   // of entries in the log, roughly
   const raft::Core& core() const { return core_; }  // for the simulator's invariants
@@ -242,6 +254,7 @@ private:
     uint64_t generation = 0;
     raft::LogPoint point;
     bool asked = false;  // by the core; else by retry or rebuild
+    bool kept = false;   // goes back to what a machine on disk has kept
   };
   struct Offered {  // a snapshot's file that lies here, asked for by rebuild
     raft::LogPoint point;
@@ -278,8 +291,9 @@ private:
   raft::Message snapshotHead(raft::ReplicaId to) const;
   void stopForLog(Fault fault);
   bool isBusy() const;
-  // Where snapshots do not keep up, or the machine is stuck: what is committed alone, for the rest
-  // no snapshot takes in, and it may have to be written over.
+  Fault behindLog(raft::LogPoint at) const;  // why a machine that stands there cannot go on
+  // Where snapshots do not keep up, or the machine is stuck or stopped: what is committed alone,
+  // for the rest no snapshot takes in, and it may have to be written over.
   bool logReaches(uint64_t bytes) const;
   bool logIsLong() const { return logReaches(options_.logBytesMax / 2); }
   // One that is being rebuilt needs its log up to where the state stands that it is offered. One
@@ -295,11 +309,16 @@ private:
   void stopMachine(Fault fault, Position at);
   void considerSnapshot();
   void startSnapshot();
+  void startSync();
+  void cutBehindSyncs();
+  // What a start here begins with: what a machine on disk has kept, or the newest snapshot.
+  const raft::LogPoint& beginning() const { return durable_ ? *durable_ : snapshot_; }
   void startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked);
   void compact(raft::LogPoint snapshot);
   raft::Index keepAfter(raft::Index snapshot);
   raft::Index neededAfter(raft::Index snapshot);
   void answerSnapshotCallers(const Outcome& outcome);
+  void answerSyncCallers(const Outcome& outcome);
   void handOverIfUseless();
   void handOver();
   void refuseForSpace(CallId caller);
@@ -356,14 +375,20 @@ private:
   struct Naming {
     raft::WriteId write = 0;
     raft::Index snapshot = 0;
+    uint64_t generation = 0;
   };
-  std::vector<Naming> namings_;     // writes under way that name another snapshot than those before
+  // Writes under way that name another snapshot, or generation, than those before.
+  std::vector<Naming> namings_;
   raft::Index snapshotOnDisk_ = 0;  // what the last persisted one names
+  uint64_t generationOnDisk_ = 0;
   uint64_t generation_ = 0;
   uint64_t lastGeneration_ = 0;  // ever asked for
   std::optional<Installing> installing_;
-  int64_t nextTimerUs_ = kNoTimer;  // the machine's earliest, as far as it has applied
-  raft::LogPoint timersAt_;         // our last entry that fires timers
+  int64_t nextTimerUs_ = kNoTimer;         // the machine's earliest, as far as it has applied
+  raft::LogPoint timersAt_;                // our last entry that fires timers
+  std::optional<raft::LogPoint> durable_;  // of a machine on disk
+  bool syncing_ = false;
+  std::vector<CallId> syncCallers_;
   bool saving_ = false;
   bool crowded_ = false;        // no more log is kept behind the next snapshot than peers read now
   uint64_t saveNotBefore_ = 0;  // tick

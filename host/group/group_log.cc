@@ -66,6 +66,7 @@ void Group::persisted(raft::WriteId write) {
   auto under = namings_.begin();
   for (; under != namings_.end() && under->write <= write; ++under) {
     snapshotOnDisk_ = under->snapshot;
+    generationOnDisk_ = under->generation;
   }
   namings_.erase(namings_.begin(), under);
   persisted_ = std::max(persisted_, write);
@@ -188,7 +189,10 @@ void Group::hearTime(int64_t timeUs, bool rewritten) {
 
 void Group::nameSnapshot(raft::WriteId write) {
   raft::Index named = namings_.empty() ? snapshotOnDisk_ : namings_.back().snapshot;
-  if (named != snapshot_.index) namings_.push_back({write, snapshot_.index});
+  uint64_t generation = namings_.empty() ? generationOnDisk_ : namings_.back().generation;
+  if (named != snapshot_.index || generation != generation_) {
+    namings_.push_back({write, snapshot_.index, generation_});
+  }
 }
 
 LogEntry Group::entryAt(raft::Index index, const Brought& brought) {
@@ -265,6 +269,7 @@ void Group::stopForLog(Fault fault) {
   Outcome outcome = *refusalOfCalls();
   failCalls(outcome, outcome);
   answerSnapshotCallers(outcome);
+  answerSyncCallers(outcome);
 }
 
 bool Group::isMute() const {

@@ -85,6 +85,7 @@ void Group::applied(Applied applied) {
     waiting_.answer(applied, failure(ErrorCode::unknown, "applied, but its answer was lost"),
                     {meters_, nowUs});
   }
+  if (applied.durable) durable_ = applied.durable;
   if (applied.fault) return stopMachine(std::move(*applied.fault), applied.faultAt);
   tookDigests(applied.digests, applied.unchecked);
   considerSnapshot();
@@ -104,6 +105,7 @@ void Group::stopMachine(Fault fault, Position at) {
                                       std::to_string(at.ordinal) + ": " + fault_->text);
   failCalls(outcome, outcome);
   answerSnapshotCallers(outcome);
+  answerSyncCallers(outcome);
 }
 
 // A leader that cannot apply, or takes no commands for lack of space, is of no use to callers;
@@ -125,10 +127,11 @@ void Group::handOver() {
 void Group::retry() {
   if (!fault_ || logFault_ || installing_ || quarantinedAt_ != 0) return;
   if (rebuilding_) return rebuild();
-  if (snapshot_.index < core_.shape().base().index) return;  // nothing to begin anew from
+  raft::LogPoint point = beginning();
+  if (point.index < core_.shape().base().index) return;  // nothing to begin anew from
   fault_.reset();
   faultAt_ = {};
-  startInstall(snapshot_, core_.shape().configurationAt(snapshot_.index).configuration, false);
+  startInstall(point, core_.shape().configurationAt(point.index).configuration, false);
 }
 
 // ---- snapshots ---------------------------------------------------------------------------------
@@ -154,26 +157,77 @@ void Group::requestSnapshot(CallId caller) {
 void Group::makeRoom() {
   if (logFault_) return;
   crowded_ = true;
-  if (feed_.applied() > snapshot_.index) {
+  if (feed_.applied() > beginning().index) {
     considerSnapshot();
-  } else if (!saving_) {
-    compact(snapshot_);
+  } else if (!saving_ && !syncing_) {
+    compact(beginning());
   }
 }
 
+// The log is kept short by snapshots; with a machine on disk by its syncs, and then a snapshot is
+// made only for those who ask for one.
 void Group::considerSnapshot() {
-  if (saving_ || ticks_ < saveNotBefore_ || feed_.applied() <= snapshot_.index) return;
+  if (ticks_ < saveNotBefore_) return;
   bool asked = !snapshotWanted_.empty() || !askers_.empty();
+  if (asked && !saving_ && feed_.applied() > snapshot_.index) startSnapshot();
+  if (saving_ || syncing_) return;
+  raft::Index begun = beginning().index;
   bool byBytes =
       options_.snapshotEveryBytes != 0 && feed_.bytesSinceSnapshot() >= options_.snapshotEveryBytes;
+  if (feed_.applied() <= begun) {
+    if (durable_ && byBytes) cutBehindSyncs();
+    return;
+  }
   bool byEntries = options_.snapshotEveryEntries != 0 &&
-                   feed_.applied() - snapshot_.index >= options_.snapshotEveryEntries;
-  if (byBytes || byEntries || crowded_ || logIsLong() || asked) startSnapshot();
+                   feed_.applied() - begun >= options_.snapshotEveryEntries;
+  if (!byBytes && !byEntries && !crowded_ && !logIsLong()) return;
+  if (durable_) {
+    startSync();
+  } else {
+    startSnapshot();
+  }
+}
+
+// Where each request changes much, each is synced by itself, and never is there anything to ask
+// for.
+void Group::cutBehindSyncs() {
+  if (fault_ || installing_ || rebuilding_) return;
+  feed_.snapshotBegun();
+  compact(*durable_);
+}
+
+void Group::startSync() {
+  if (syncing_ || fault_ || installing_ || rebuilding_) return;
+  syncing_ = true;
+  feed_.snapshotBegun();
+  ports_.machines.sync({generation_});
+}
+
+void Group::requestSync(CallId caller) {
+  if (auto refusal = refusalOfCalls()) return answer(caller, *refusal);
+  if (!durable_ || installing_ || syncCallers_.size() >= kSnapshotCallersMax) {
+    return answer(caller, failure(ErrorCode::unavailable, "there is nothing to sync"));
+  }
+  syncCallers_.push_back(caller);
+  startSync();
+}
+
+void Group::synced(Synced synced) {
+  if (synced.generation != generation_ || logFault_) return;
+  syncing_ = false;
+  if (synced.fault) {
+    saveNotBefore_ = ticks_ + kSaveAgainTicks;
+    return answerSyncCallers(failure(ErrorCode::unavailable, synced.fault->text));
+  }
+  durable_ = synced.point;
+  answerSyncCallers({});
+  compact(synced.point);
 }
 
 void Group::startSnapshot() {
-  bool sound = soundness() == Soundness::sound;
-  if (saving_ || fault_ || installing_ || !sound || feed_.fed() == 0) return;
+  bool sound = soundness() == Soundness::sound && !logFault_;
+  bool stopped = fault_ && !durable_;  // one on disk gives what it has kept
+  if (saving_ || stopped || installing_ || !sound || feed_.fed() == 0) return;
   saving_ = true;
   feed_.snapshotBegun();
   ports_.machines.snapshot({generation_, core_.shape()});
@@ -193,6 +247,7 @@ void Group::snapshotSaved(SnapshotSaved saved) {
     return;
   }
   if (saved.point.index > snapshot_.index) snapshot_ = saved.point;
+  if (durable_ && saved.point.index > durable_->index) durable_ = saved.point;
   Outcome outcome;
   outcome.position.index = snapshot_.index;
   answerSnapshotCallers(outcome);
@@ -270,30 +325,43 @@ void Group::answerSnapshotCallers(const Outcome& outcome) {
   for (CallId caller : std::exchange(snapshotCallers_, {})) answer(caller, outcome);
 }
 
+void Group::answerSyncCallers(const Outcome& outcome) {
+  for (CallId caller : std::exchange(syncCallers_, {})) answer(caller, outcome);
+}
+
 // ---- installs ----------------------------------------------------------------------------------
 
 void Group::startInstall(raft::LogPoint point, const raft::Configuration& configuration,
                          bool asked) {
-  installing_ = Installing{++lastGeneration_, point, asked};
-  ports_.machines.install({lastGeneration_, point, configuration});
+  bool kept = !asked && !rebuilding_ && durable_ && point.index != 0;
+  installing_ = Installing{++lastGeneration_, point, asked, kept};
+  ports_.machines.install({lastGeneration_, point, configuration, kept});
 }
 
 void Group::installEnd(InstallEnd end) {
   if (!installing_ || end.generation != installing_->generation || logFault_) return;
   Installing installing = *std::exchange(installing_, std::nullopt);
+  raft::Index base = core_.shape().base().index;
+  if (installing.kept && !end.fault && end.point.index < base) {
+    end.fault = behindLog(end.point);
+    installing.point = end.point;
+  }
   bool ok = !end.fault;
   if (ok) {
     generation_ = installing.generation;
-    saving_ = false;
+    saving_ = syncing_ = false;
+    durable_ = end.durable;
+    answerSyncCallers(failure(ErrorCode::unavailable, "another state was installed"));
     answerSnapshotCallers(failure(ErrorCode::unavailable, "a newer snapshot was installed"));
     fault_.reset();
     faultAt_ = {};
     applyFetch_ = 0;
-    feed_.restart(installing.point.index);
+    const raft::LogPoint& point = installing.kept ? end.point : installing.point;
+    feed_.restart(point.index);
     nextTimerUs_ = end.nextTimerUs;
-    snapshot_ = installing.point;
+    if (!installing.kept) snapshot_ = installing.point;
     logTime_.heard(end.logTimeUs, ports_.clock.monotonicUs());
-    waiting_.passed(installing.point.index,
+    waiting_.passed(point.index,
                     failure(ErrorCode::unknown, "a snapshot took the place of its entry"));
     unchecked_ = 0;
   } else if (!installing.asked) {

@@ -162,11 +162,12 @@ void Group::rebuild() {
   askers_.clear();
   if (installing_ && !installing_->asked) installing_.reset();
   generation_ = ++lastGeneration_;
-  saving_ = false;
+  saving_ = syncing_ = false;
   applyFetch_ = 0;
   Outcome outcome = failure(ErrorCode::unavailable, kBeingRebuilt);
   failCalls(failure(ErrorCode::unknown, kBeingRebuilt), outcome);
   answerSnapshotCallers(outcome);
+  answerSyncCallers(outcome);
   wake();
   askForSnapshot();
 }

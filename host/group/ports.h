@@ -3,6 +3,8 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -243,7 +245,63 @@ public:
   virtual Result<void> query(const MachineCommand& question, Answers& answers) const = 0;
 };
 
-// One instance of a plugin's class, or a machine that is built in.
+// ---- a machine's own place on disk -----------------------------------------------------------
+
+// What one atomic write has made of an on-disk machine's place: the group state as it was at `at`,
+// where the keys and values beside it stand as well.
+struct Kept {
+  raft::LogPoint at;  // index 0: a place that is still being filled
+  Bytes groupState;
+};
+
+// Keys in order, from one on.
+//
+// Thread: its maker's.
+// Errors: a Fault from `next` ends it.
+class KeyWalk {
+public:
+  virtual ~KeyWalk() = default;
+  // False at the end. Both live until the next call.
+  virtual Result<bool> next(std::string_view& key, std::string_view& value) = 0;
+};
+
+// Keys and values held still, beside later writes.
+//
+// Thread: any one.
+// Errors: its walks'.
+class HeldKeys {
+public:
+  virtual ~HeldKeys() = default;
+  virtual std::unique_ptr<KeyWalk> walk(std::string_view from) const = 0;
+};
+
+// What is to be written to a place at once; no value: erase.
+using KeyChanges = std::map<std::string, std::optional<std::string>, std::less<>>;
+
+// One generation of one on-disk machine's state, as it lies on disk.
+//
+// Owner:  MachineStore.
+// Thread: one at a time; what `hold` gives is read beside it, on any.
+// Errors: diskFull: nothing was written, and the same may be tried again; anything else is for
+// good.
+class KeptKeys {
+public:
+  virtual ~KeptKeys() = default;
+  virtual const Kept& kept() const = 0;
+  virtual Result<bool> get(std::string_view key, std::string& value) = 0;
+  virtual std::unique_ptr<KeyWalk> walk(std::string_view from) = 0;
+  virtual std::shared_ptr<const HeldKeys> hold() = 0;
+  // All of it or nothing, and safe once it returns.
+  virtual Result<void> write(const KeyChanges& changes, Kept kept) = 0;
+  virtual Result<void> mend() { return {}; }  // after a fault: tries whether it still stands
+  virtual uint64_t memoryBytes() const = 0;
+};
+
+class MachineStore;
+
+// One instance of a plugin's class, or a machine that is built in. One on disk holds in memory only
+// what it has changed since its last sync: then all of it and the group state go to its store in
+// one atomic write, so that a start goes on from there.
 //
 // Owner:  Applier.
 // Thread: one apply worker at a time; captures are read beside.
@@ -263,7 +321,7 @@ public:
   virtual Result<std::unique_ptr<Capture>> capture() = 0;
   virtual Result<void> load(SnapshotSource& source) = 0;
   virtual std::optional<uint64_t> digest() = 0;  // nothing: the machine keeps none
-  virtual uint64_t memoryBytes() { return 0; }   // a rough figure, 0: unknown
+  virtual uint64_t memoryBytes() { return 0; }   // a rough figure, 0: unknown; its store's apart
   virtual bool wakes() const { return true; }    // it takes timers that have come due
   // A query that may take long, and is to be asked of a frozen machine.
   virtual bool isLong(uint64_t, uint16_t) const { return false; }
@@ -271,6 +329,15 @@ public:
   virtual Result<std::shared_ptr<const FrozenMachine>> freeze() {
     return Fault{ErrorCode::faulted, "machine: cannot be frozen", {}};
   }
+  // ---- on disk
+  virtual bool onDisk() const { return false; }
+  virtual uint32_t stateVersion() const { return 1; }
+  // Goes on from what is in the store: before anything else, and again for another plugin's machine
+  // where that is to take over. Then `load` fills the store, which must be empty.
+  virtual Result<void> open(std::shared_ptr<MachineStore>) { return {}; }
+  // All that it holds in memory of its state goes to its store, not yet to the disk.
+  virtual Result<void> settle() { return {}; }
+  virtual std::shared_ptr<MachineStore> store() const { return nullptr; }
   // Which kind the machine says (interface, method) is; nothing: it has no such method.
   enum class MethodKind : uint8_t { command, query };
   virtual std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const = 0;
@@ -302,6 +369,8 @@ struct Applied {
   // Entries that may have changed something, since the last of them; kCheckNow and more: something
   // has that is to be compared at once.
   uint64_t unchecked = 0;
+  std::optional<raft::LogPoint>
+      durable;  // of a machine on disk: a start needs no entry up to there
 };
 constexpr uint64_t kCheckNow = uint64_t{1} << 40;
 
@@ -325,9 +394,19 @@ struct SnapshotRequest {
 };
 struct SnapshotSaved {
   uint64_t generation = 0;
-  raft::LogPoint point;
+  raft::LogPoint point;  // a machine on disk is durable there
   uint64_t bytes = 0;
   std::optional<Fault> fault;
+};
+
+// A machine on disk is to become durable where it stands.
+struct SyncRequest {
+  uint64_t generation = 0;
+};
+struct Synced {
+  uint64_t generation = 0;
+  raft::LogPoint point;
+  std::optional<Fault> fault;  // not now: it goes on as before
 };
 
 // Load the received snapshot at `point` into a fresh machine; the old one stays until Installed has
@@ -336,17 +415,19 @@ struct InstallRequest {
   uint64_t generation = 0;  // the new one
   raft::LogPoint point;     // index 0: begin anew with an empty machine and the first entry
   raft::Configuration configuration;  // at `point`
+  bool kept = false;  // a machine on disk goes back to what it has kept, which is at `point`
 };
 struct InstallEnd {
   uint64_t generation = 0;
-  raft::LogPoint point;
+  raft::LogPoint point;  // where the machine stands
   std::optional<Fault> fault;
   int64_t logTimeUs = 0;  // there
   int64_t nextTimerUs = kNoTimer;
+  std::optional<raft::LogPoint> durable;  // as Applied's
 };
 
 // One replica's applier, reached by message: requests are done in order, one worker at a time, and
-// answered with Applied, Queried, SnapshotSaved and InstallEnd to the group.
+// answered with Applied, Queried, SnapshotSaved, Synced and InstallEnd to the group.
 //
 // Owner:  runtime; outlives the Group.
 // Thread: the group's loop.
@@ -357,6 +438,7 @@ public:
   virtual void apply(ApplyRequest request) = 0;
   virtual void query(QueryRequest request) = 0;
   virtual void snapshot(SnapshotRequest request) = 0;
+  virtual void sync(SyncRequest request) = 0;  // asked of machines on disk only
   virtual void install(InstallRequest request) = 0;
   // Nothing more is asked for a while: memory that is kept for the next request may go. Not
   // answered.

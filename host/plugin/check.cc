@@ -7,6 +7,7 @@
 #include <memory>
 #include <string_view>
 
+#include "host/group/memory_keys.h"
 #include "host/plugin/descriptor.h"
 #include "host/plugin/library.h"
 #include "host/plugin/machine.h"
@@ -77,6 +78,7 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
       !trial.settings && !machine && machine.fault().text.find("badConfig: ") != std::string::npos;
   if (wantsSettings) return {};
   if (!machine) return prefixed(file, machine.fault());
+  if (auto opened = group::openInMemory(**machine); !opened) return prefixed(file, opened.fault());
   if (!trial.stateFile.empty()) {
     stage("its machine loaded what the one before has saved");
     StateFile state(trial.stateFile);
@@ -96,6 +98,7 @@ Result<void> tryMachine(const std::string& file, const flotilla_descriptor* desc
   stage("its machine was loaded from a snapshot");
   auto twin = makeMachine(descriptor, given, nullptr, {});
   if (!twin) return prefixed(file, twin.fault());
+  if (auto opened = group::openInMemory(**twin); !opened) return prefixed(file, opened.fault());
   Result<void> loaded = (*twin)->load(memory);
   if (!loaded) {
     Fault fault = prefixed(file, loaded.fault());

@@ -95,15 +95,23 @@ std::string membersProblem(const flotilla_descriptor& d) {
   if (d.problem != nullptr) return d.problem;
   bool whole = d.create && d.destroy && d.apply && d.query;
   if (!whole) return "lacks create, destroy, apply or query; a machine needs all four";
+  if (isOnDisk(d)) {
+    if (d.size < offsetof(flotilla_descriptor, sync) + sizeof d.sync || !d.open || !d.sync) {
+      return "keeps its state on disk and lacks open or sync; give it both, or leave "
+             "FLOTILLA_ON_DISK out";
+    }
+    if ((d.abilities & FLOTILLA_CONCURRENT_QUERIES) != 0) {
+      return "keeps its state on disk and has freeze, which only machines in memory can have; "
+             "leave "
+             "FLOTILLA_CONCURRENT_QUERIES and FLOTILLA_BESIDE out";
+    }
+  }
   bool saves = d.capture && d.save && d.release && d.load;
-  if ((d.abilities & FLOTILLA_SNAPSHOT) == 0 || !saves) {
+  if (!isOnDisk(d) && ((d.abilities & FLOTILLA_SNAPSHOT) == 0 || !saves)) {
     return "cannot snapshot its machine; it needs capture, save, release and load";
   }
   if ((d.abilities & FLOTILLA_DIGEST) != 0 && !d.digest) {
     return "says it has a digest and has none; give it one, or leave FLOTILLA_DIGEST out";
-  }
-  if ((d.abilities & FLOTILLA_ON_DISK) != 0) {
-    return "keeps its state on disk, which ABI 1.1 does not know; leave FLOTILLA_ON_DISK out";
   }
   if (d.methodCount == 0 || d.methods == nullptr) return "has no method; a machine needs one";
   if (d.methodCount > kMethodsMax) {
@@ -167,6 +175,10 @@ decltype(flotilla_descriptor::freeze) freezeOf(const flotilla_descriptor& d) {
   bool says = (d.abilities & FLOTILLA_CONCURRENT_QUERIES) != 0;
   bool has = d.size >= offsetof(flotilla_descriptor, freeze) + sizeof d.freeze;
   return says && has ? d.freeze : nullptr;
+}
+
+bool isOnDisk(const flotilla_descriptor& d) {
+  return (d.abilities & FLOTILLA_ON_DISK) != 0;
 }
 
 std::vector<flotilla_method> methodRows(const flotilla_descriptor& d) {

@@ -24,6 +24,9 @@ decltype(flotilla_descriptor::freeze) freezeOf(const flotilla_descriptor& descri
 // The method table, whatever stride its rows have.
 std::vector<flotilla_method> methodRows(const flotilla_descriptor& descriptor);
 
+// Whether its machines keep their state in a storage.
+bool isOnDisk(const flotilla_descriptor& descriptor);
+
 // What clients are told. `descriptor` must have passed checkDescriptor.
 void describe(const flotilla_descriptor& descriptor, const std::string& sha256,
               schema::PluginDescription::Builder out);

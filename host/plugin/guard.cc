@@ -55,7 +55,7 @@ AnswerCheck::AnswerCheck(group::Answers& answers, size_t firstPlace, size_t coun
           }} {}
 
 bool AnswerCheck::inOrder(const char* what, uint64_t place) {
-  if (!problem_.empty()) return false;
+  if (!problem_.empty() || (expected_.stopped != nullptr && *expected_.stopped)) return false;
   if (place == next_ && next_ < count_ && !fault_) return true;
   problem_ = what + (" place " + std::to_string(place)) + " of a run of " + std::to_string(count_) +
              " where place " + std::to_string(next_) +

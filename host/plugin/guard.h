@@ -61,6 +61,9 @@ public:
   struct Expected {
     bool timers = false;  // the machine says that it sets some
     bool events = false;  // these are commands
+    // Once it holds a fault no answer is true any more, and none is taken; null: nothing can stop
+    // it.
+    const std::optional<Fault>* stopped = nullptr;
   };
   AnswerCheck(group::Answers& answers, size_t firstPlace, size_t count, Expected expected);
   AnswerCheck(const AnswerCheck&) = delete;

@@ -13,6 +13,7 @@
 #include "host/base/log.h"
 #include "host/plugin/descriptor.h"
 #include "host/plugin/guard.h"
+#include "host/plugin/storage.h"
 
 namespace flotilla::plugin {
 namespace {
@@ -250,8 +251,10 @@ public:
 
   Result<void> query(const group::MachineCommand& question, group::Answers& answers) override {
     if (broken_) return *broken_;
+    if (lacksStorage()) return breakWith(kNoStorage);
     std::string broke;
     auto asked = Questioned{*plugin_, machine_, marks_, replica_}.ask(question, answers, broke);
+    if (storageFault()) return breakAsStorage();
     if (!broke.empty()) return breakWith(broke);
     return asked;
   }
@@ -278,6 +281,7 @@ public:
 
   Result<std::unique_ptr<group::Capture>> capture() override {
     if (broken_) return *broken_;
+    if (onDisk()) return captureRows();
     Reason reason;
     CrashMarks::Scope scope(marks_, replica_, false, 0);
     void* capture = nullptr;
@@ -292,6 +296,7 @@ public:
   }
 
   Result<void> load(group::SnapshotSource& source) override {
+    if (onDisk()) return loadRows(source);
     struct Reading {
       group::SnapshotSource& source;
       std::optional<Fault> fault;
@@ -333,6 +338,36 @@ public:
     return bytes;
   }
 
+  // ---- on disk
+
+  bool onDisk() const override { return isOnDisk(*plugin_->descriptor); }
+  uint32_t stateVersion() const override { return plugin_->descriptor->stateVersion; }
+  std::shared_ptr<group::MachineStore> store() const override {
+    return storage_ == nullptr ? nullptr : storage_->store();
+  }
+
+  Result<void> open(std::shared_ptr<group::MachineStore> store) override {
+    storage_ = std::make_unique<PluginStorage>(std::move(store));
+    return openStorage();
+  }
+
+  Result<void> settle() override {
+    if (broken_) return *broken_;
+    if (!onDisk()) return {};
+    if (lacksStorage()) return breakWith(kNoStorage);
+    Reason reason;
+    CrashMarks::Scope scope(marks_, replica_, false, 0);
+    int code = 1;
+    storage_->setWritable(true);
+    std::string left =
+        guarded([&] { code = plugin_->descriptor->sync(machine_, reason.callback()); });
+    storage_->setWritable(false);
+    if (storageFault()) return breakAsStorage();
+    if (!left.empty()) return breakWith(left);
+    if (code != 0) return breakWith("sync: " + reason.text());
+    return {};
+  }
+
   bool wakes() const override { return setsTimers(); }
 
   std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const override {
@@ -352,10 +387,60 @@ private:
     if (!command.wakes) return noSuchMethod(command, "command");
     return "has a timer pending and no wake to be called; another version of it set the timer";
   }
+  static constexpr const char* kNoStorage = "its state lies on disk, and it was given no storage";
+
+  bool lacksStorage() const { return onDisk() && storage_ == nullptr; }
+  const std::optional<Fault>* storageFault() const {
+    return storage_ != nullptr && storage_->fault() ? &storage_->fault() : nullptr;
+  }
+  // The host's own words, whatever the plugin made of it.
+  Fault breakAsStorage() {
+    const Fault& why = **storageFault();
+    broken_ = Fault{why.code, plugin_->name + ": " + why.text, {}};
+    return *broken_;
+  }
+
+  Result<void> openStorage() {
+    Reason reason;
+    CrashMarks::Scope scope(marks_, replica_, false, 0);
+    int code = 1;
+    std::string left = guarded(
+        [&] { code = plugin_->descriptor->open(machine_, storage_->table(), reason.callback()); });
+    if (storageFault()) return breakAsStorage();
+    if (left.empty() && code == 0) return {};
+    Fault fault = breakWith(left.empty() ? "open: " + reason.text() : left);
+    fault.code = ErrorCode::badRequest;  // the same everywhere: what it was given is
+    return fault;
+  }
+
+  // The applier has synced it. Where there is none, and so no group state to be written along, what
+  // the machine holds in memory goes to the store by itself: a check captures what it likes.
+  Result<std::unique_ptr<group::Capture>> captureRows() {
+    if (lacksStorage()) return breakWith(kNoStorage);
+    group::MachineStore& store = *storage_->store();
+    if (store.kept().at.index == 0) {
+      if (auto settled = settle(); !settled) return settled.fault();
+      if (auto kept = store.sync({}, {}); !kept) return kept.fault();
+    }
+    if (store.gatheredBytes() != 0) return plugin_->fault("captured before it was synced");
+    return store.capture(stateVersion());
+  }
+
+  Result<void> loadRows(group::SnapshotSource& source) {
+    if (lacksStorage()) return breakWith(kNoStorage);
+    auto loaded = storage_->store()->load(source, stateVersion());
+    if (!loaded) {
+      broken_ = loaded.fault();
+      return loaded;
+    }
+    return openStorage();
+  }
+
   // At most kChunk commands; `first` is the place of the first within the caller's run.
   ApplyEnd applyChunk(std::span<const group::MachineCommand> run, size_t first,
                       group::Answers& answers) {
     if (broken_) return {0, broken_};
+    if (lacksStorage()) return {0, breakWith(kNoStorage)};
     std::array<flotilla_command, kChunk> commands;
     std::array<Bytes, kChunk> aligned;
     size_t known = 0;
@@ -366,12 +451,18 @@ private:
     }
     uint64_t applied = 0;
     if (known > 0) {
-      AnswerCheck check(answers, first, known, {.timers = setsTimers(), .events = true});
+      AnswerCheck check(answers, first, known,
+                        {.timers = setsTimers(),
+                         .events = true,
+                         .stopped = storage_ == nullptr ? nullptr : &storage_->fault()});
       CrashMarks::Scope scope(marks_, replica_, false, run[0].position.index);
+      if (storage_ != nullptr) storage_->setWritable(true);
       std::string left = guarded([&] {
         applied = plugin_->descriptor->apply(machine_, commands.data(), known, check.callback(),
                                              scope.cursor());
       });
+      if (storage_ != nullptr) storage_->setWritable(false);
+      if (storageFault()) return {check.answered(), breakAsStorage()};
       std::string problem = left.empty() ? check.problem(applied) : left;
       if (!problem.empty()) return {check.answered(), breakWith(problem)};
       if (applied < known) return {applied, plugin_->fault(check.fault())};
@@ -386,6 +477,7 @@ private:
   }
 
   std::shared_ptr<const Plugin> plugin_;
+  std::unique_ptr<PluginStorage> storage_;  // of a machine on disk, once it is opened; outlives it
   void* machine_;
   CrashMarks* marks_;
   group::ReplicaKey replica_;

@@ -18,6 +18,7 @@
 
 #include "flotilla/stored.h"
 #include "host/base/prng.h"
+#include "host/group/memory_keys.h"
 #include "host/group/timers.h"
 #include "host/plugin/library.h"
 #include "host/plugin/workload.h"
@@ -184,6 +185,7 @@ public:
     auto machine = makeMachine(&descriptor_, part_.settings, nullptr, {});
     if (!machine) return problem(machine.fault());
     machine_ = std::move(*machine);
+    if (auto opened = group::openInMemory(*machine_); !opened) return problem(opened.fault());
     if (!part_.loadFrom.empty()) {
       FileSource from(part_.loadFrom);
       Result<void> loaded = machine_->load(from);

@@ -74,6 +74,12 @@ Result<void> CatalogKeeper::sweepSnapshots() {
       if (parts_.replicas.find(key) != nullptr) continue;
       if (auto removed = room->snapshots().removeReplica(key); !removed) return removed;
     }
+    auto machines = room->machines().replicas();
+    if (!machines) return machines.fault();
+    for (group::ReplicaKey key : *machines) {
+      if (parts_.replicas.find(key) != nullptr) continue;
+      if (auto removed = room->machines().removeReplica(key); !removed) return removed;
+    }
   }
   return {};
 }
@@ -363,8 +369,10 @@ kj::Promise<void> CatalogKeeper::wipe(catalog::WipeReplica wanted) {
         return parts_.replicas.forgetLog(*room, record.key);
       })
       .then([this, record, room]() {
-        return parts_.files.run(
-            [room, key = record.key]() { return room->snapshots().removeReplica(key); });
+        return parts_.files.run([room, key = record.key]() -> Result<void> {
+          if (auto removed = room->snapshots().removeReplica(key); !removed) return removed;
+          return room->machines().removeReplica(key);
+        });
       })
       .then([this, record](Result<void> removed) {
         if (!removed) kj::throwFatalException(net::refusal(removed.fault()));

@@ -23,6 +23,10 @@
 #include "schemas/client.capnp.h"
 #include "schemas/peer.capnp.h"
 
+namespace flotilla::group {
+class Group;
+}
+
 namespace flotilla::runtime {
 
 struct HostParts;
@@ -191,6 +195,8 @@ private:
   void fail(const Fault& fault);
   kj::Promise<void> whileAlive(kj::Promise<void> loop);
   kj::Promise<uint64_t> snapshotNow(Replica& replica);
+  kj::Promise<uint64_t> syncNow(Replica& replica);
+  kj::Promise<uint64_t> askGroup(Replica& replica, void (group::Group::*ask)(group::CallId));
   kj::Promise<void> tryPlugin(Replica& replica, std::string sha256);
   kj::Promise<uint64_t> switchPlugin(Replica& replica, const std::string& sha256);
   kj::Promise<void> handOver(int64_t deadlineUs);

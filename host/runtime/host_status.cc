@@ -103,6 +103,8 @@ void fillRunning(const Replica& replica, const ReplicaSet& replicas,
   member.setFirstIndex(status.firstIndex);
   member.setLastIndex(status.lastIndex);
   member.setSnapshotIndex(status.snapshotIndex);
+  member.setOnDisk(status.durable.has_value());
+  member.setDurableIndex(status.durable.value_or(0));
   member.setApplyLagMs(static_cast<uint64_t>(status.applyLagUs) / 1000);
   member.setLogBytes(status.logBytes);
   member.setReady(status.ready && !status.stopping);
@@ -345,9 +347,17 @@ kj::Promise<uint64_t> Host::upgrade(uint64_t group, std::string sha256, bool swi
 }
 
 kj::Promise<uint64_t> Host::snapshotNow(Replica& replica) {
+  return askGroup(replica, &group::Group::requestSnapshot);
+}
+
+kj::Promise<uint64_t> Host::syncNow(Replica& replica) {
+  return askGroup(replica, &group::Group::requestSync);
+}
+
+kj::Promise<uint64_t> Host::askGroup(Replica& replica, void (group::Group::*ask)(group::CallId)) {
   auto paf = kj::newPromiseAndFulfiller<Outcomes>();
   auto batch = kj::refcounted<AwaitedBatch>(CallKind::commands, 1, kj::mv(paf.fulfiller));
-  replica.group().requestSnapshot(parts_->calls.add(kj::mv(batch), 0));
+  (replica.group().*ask)(parts_->calls.add(kj::mv(batch), 0));
   replica.touch();
   return paf.promise.then([](Outcomes outcomes) -> uint64_t {
     const group::Outcome& outcome = outcomes.front();

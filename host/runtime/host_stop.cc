@@ -60,11 +60,12 @@ kj::Promise<void> Host::saveSnapshots() {
   for (const auto& [group, replica] : parts_->replicas.all()) {
     if (replica->broken() || replica->machineState() != MachineState::running) continue;
     group::Status status = replica->group().status();
-    if (status.applied <= status.snapshotIndex) continue;
-    saves.add(snapshotNow(*replica).ignoreResult().catch_(
-        [name = replica->record().name](kj::Exception&& exception) {
+    if (status.applied <= status.durable.value_or(status.snapshotIndex)) continue;
+    auto save = status.durable ? syncNow(*replica) : snapshotNow(*replica);
+    saves.add(
+        save.ignoreResult().catch_([name = replica->record().name](kj::Exception&& exception) {
           base::logWarn("group " + name +
-                        ": no snapshot at the stop: " + exception.getDescription().cStr());
+                        ": not saved at the stop: " + exception.getDescription().cStr());
         }));
   }
   auto late = parts_->timer.afterDelay(kSnapshotsUs * kj::MICROSECONDS).then([]() {

@@ -6,6 +6,7 @@
 #include "host/base/log.h"
 #include "host/base/match.h"
 #include "host/catalog/machine.h"
+#include "host/plugin/descriptor.h"
 #include "host/plugin/machine.h"
 #include "host/runtime/inbox.h"
 #include "host/runtime/io_thread.h"
@@ -14,6 +15,7 @@
 #include "host/runtime/replica.h"
 #include "host/runtime/save_pace.h"
 #include "host/runtime/turn.h"
+#include "host/store/machine_places.h"
 #include "host/store/snapshot_files.h"
 
 namespace flotilla::runtime {
@@ -54,7 +56,10 @@ MachineLane::MachineLane(LaneOrder order, Around around, std::weak_ptr<Replica> 
     : order_(std::move(order)),
       around_(around),
       replica_(std::move(replica)),
-      generation_(order_.generation) {}
+      generation_(order_.generation),
+      fresh_(order_.generation) {
+  if (order_.place) place_.store(*order_.place);
+}
 
 MachineLane::~MachineLane() = default;
 
@@ -67,8 +72,9 @@ void MachineLane::begin() {
   push(Begin{});
 }
 
+// The machine ends on a worker: to close what it has on disk takes a while.
 void MachineLane::close() {
-  closed_.store(true);
+  if (!closed_.exchange(true)) around_.pool.schedule(shared_from_this());
 }
 
 void MachineLane::push(Job job) {
@@ -87,6 +93,9 @@ void MachineLane::query(group::QueryRequest request) {
 }
 void MachineLane::snapshot(group::SnapshotRequest request) {
   push(std::move(request));
+}
+void MachineLane::sync(group::SyncRequest request) {
+  push(request);
 }
 void MachineLane::install(group::InstallRequest request) {
   push(std::move(request));
@@ -112,19 +121,28 @@ void MachineLane::work() {
     carryOut(job, answers);
   }
   doing_.clear();
+  if (closed_.load()) {
+    applier_.reset();
+    order_.kept.reset();
+    return;
+  }
   ++unweighedWorks_;
   publish();
   workedUs_.fetch_add(nowUs() - beganUs - loadedUs_, std::memory_order_relaxed);
-  if (resting_) giveBack();
+  if (resting_) giveBack(answers);
   if (answers.empty() || closed_.load()) return;
   if (applier_) answers.lastEvent = applier_->state().events.last();
   send(std::move(answers), std::exchange(soon_, false));
 }
 
 // The group sleeps: what is kept for the next request is memory of thousands of lanes.
-void MachineLane::giveBack() {
+void MachineLane::giveBack(Answers& answers) {
   resting_ = false;
   if (applier_) applier_->rest();
+  if (applier_ && !dead_ && applier_->durable()) {
+    static_cast<void>(applier_->sync());
+    sayIfStopped(answers);
+  }
   doing_ = {};
   std::lock_guard lock(mutex_);
   if (jobs_.empty()) jobs_ = {};
@@ -146,6 +164,7 @@ void MachineLane::send(Answers answers, bool soon) {
     for (auto& each : answers.applied) group.applied(std::move(each));
     for (auto& each : answers.queried) group.queried(std::move(each));
     for (auto& each : answers.saved) here->snapshotSaved(std::move(each));
+    for (auto& each : answers.synced) group.synced(std::move(each));
     for (auto& each : answers.installed) group.installEnd(std::move(each));
     here->touch();
     if (here->onApplied && !(answers.applied.empty() && answers.installed.empty())) {
@@ -182,6 +201,7 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                  },
                  [&](group::QueryRequest& request) { carryOutQuery(request, answers); },
                  [&](group::SnapshotRequest& request) { carryOutSnapshot(request, answers); },
+                 [&](group::SyncRequest& request) { carryOutSync(request, answers); },
                  [&](group::InstallRequest& request) { carryOutInstall(request, answers); },
                  [&](Rest&) { resting_ = true; },
                  [&](Trial& trial) { carryOutTrial(trial); },
@@ -266,7 +286,14 @@ void MachineLane::faultAll(Fault fault, group::Position at, Answers& answers) {
   answers.applied.push_back(std::move(applied));
 }
 
-Result<const flotilla_descriptor*> MachineLane::descriptorOf(const std::string& sha256) {
+// A machine can also stop where nothing is applied: its disk may fail it.
+void MachineLane::sayIfStopped(Answers& answers) {
+  if (dead_ || !applier_->fault()) return;
+  soon_ = true;
+  faultAll(*applier_->fault(), applier_->faultAt(), answers);
+}
+
+Result<const flotilla_descriptor*> MachineLane::descriptorOf(const std::string& sha256) const {
   const std::string& wanted = sha256.empty() ? order_.record->pluginSha256 : sha256;
   if (wanted.empty()) return catalog::catalogDescriptor();
   auto found = around_.plugins.descriptor(wanted);
@@ -319,6 +346,17 @@ void MachineLane::carryOutTrial(Trial& trial) {
   if (applier_->state().timers.size() != 0 && !wakes) {
     return say(Fault{ErrorCode::badRequest, std::string(group::kTimersPending), ""});
   }
+  bool nextOnDisk = plugin::isOnDisk(**next);
+  if (auto fits = applier_->fits(nextOnDisk, (*next)->stateVersion); !fits) {
+    return say(fits.fault());
+  }
+  if (nextOnDisk) {  // its rows stay where they are: there is nothing to be loaded
+    around_.saves.post(
+        [this, self = shared_from_this(), say = std::move(say), sha256 = trial.sha256]() {
+          say(around_.plugins.trySettings(sha256, order_.record->config));
+        });
+    return;
+  }
   auto captured = machine->capture();
   if (!captured) return say(captured.fault());
   around_.saves.post([this, self = shared_from_this(), say = std::move(say), sha256 = trial.sha256,
@@ -331,19 +369,30 @@ void MachineLane::carryOutTrial(Trial& trial) {
 void MachineLane::carryOutBegin(Answers& answers) {
   applier_ = std::make_unique<group::Applier>(
       order_.record->key, [this](const std::string& sha256) { return makeMachine(sha256); },
-      order_.events);
+      [this]() { return makePlace(); }, order_.events);
+  if (!dead_ && order_.fault) {
+    diesAtStart(*order_.fault);
+  }
   if (!dead_ && !order_.waits) {
-    Result<void> begun =
-        order_.machineAt.index == 0 ? applier_->begin() : loadFrom(order_.machineAt);
-    if (!begun) {
-      dead_ = begun.fault();
-      deadAt_ = {order_.machineAt.index + 1, 0};
-      base::logError("group " + order_.record->name + ": " + dead_->text +
-                     "; its replica here is stopped, the others go on");
+    Result<void> begun = order_.kept ? applier_->resume(std::exchange(order_.kept, nullptr))
+                         : order_.machineAt.index == 0 ? applier_->begin()
+                                                       : loadFrom(order_.machineAt);
+    if (begun && freshMade_) place_.store(fresh_);
+    if (begun && order_.place) {
+      base::logInfo("group " + order_.record->name + ": its machine on disk stands at " +
+                    std::to_string(applier_->at().index) + ", and goes on from there");
     }
+    if (!begun) diesAtStart(lacking(begun.fault()));
   }
   if (dead_ && !order_.waits) faultAll(*dead_, deadAt_, answers);
   loaded_.store(true);
+}
+
+void MachineLane::diesAtStart(Fault fault) {
+  dead_ = std::move(fault);
+  deadAt_ = {order_.machineAt.index + 1, 0};
+  base::logError("group " + order_.record->name + ": " + dead_->text +
+                 "; its replica here is stopped, the others go on");
 }
 
 Result<void> MachineLane::loadFrom(raft::LogPoint point) {
@@ -409,10 +458,20 @@ void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers&
   group::InstallEnd end;
   end.generation = request.generation;
   end.point = request.point;
-  Result<void> loaded = request.point.index == 0 ? applier_->begin() : loadFrom(request.point);
+  fresh_ = request.generation;
+  freshMade_ = false;
+  Result<void> loaded = request.kept               ? goBack()
+                        : request.point.index == 0 ? applier_->begin()
+                                                   : loadFrom(request.point);
+  if (freshMade_ && loaded) place_.store(fresh_);
+  if (freshMade_ && !loaded) {
+    static_cast<void>(around_.machines.remove(order_.record->key, fresh_));
+  }
   if (loaded) {
     dead_.reset();
     generation_ = request.generation;
+    end.point = applier_->at();
+    end.durable = applier_->durable();
     end.logTimeUs = applier_->state().timeUs;
     end.nextTimerUs = applier_->state().timers.nextUs();
   } else {
@@ -429,8 +488,10 @@ void MachineLane::publish() {
   bool weigh = resting_ || memoryBytes() == 0 || weighOften_.load() ||
                unweighedWorks_ >= kWeighedWorks || unweighedBytes_ >= kWeighedBytes;
   if (weigh) {
-    memoryBytes_.store(applier_->machine()->memoryBytes() + applier_->state().events.bytes(),
-                       std::memory_order_relaxed);
+    uint64_t own = applier_->machine()->memoryBytes() + applier_->state().events.bytes();
+    auto store = applier_->machine()->store();
+    ownBytes_.store(own, std::memory_order_relaxed);
+    memoryBytes_.store(own + (store ? store->memoryBytes() : 0), std::memory_order_relaxed);
     unweighedWorks_ = 0;
     unweighedBytes_ = 0;
   }

@@ -20,8 +20,9 @@
 #include "host/runtime/event_reads.h"
 
 namespace flotilla::store {
+class MachinePlaces;
 class SnapshotFiles;
-}
+}  // namespace flotilla::store
 namespace flotilla::plugin {
 class CrashMarks;
 }
@@ -42,11 +43,16 @@ struct LaneOrder {
   uint64_t generation = 0;
   bool waits = false;  // for a peer's snapshot: no machine is made before it
   group::EventBounds events = {};
+  // Of a machine on disk: what it has kept, and the generation of its place; else why that cannot
+  // be opened.
+  std::shared_ptr<group::MachineStore> kept;
+  std::optional<uint64_t> place;
+  std::optional<Fault> fault;
 };
 
-// Opens the plugin, loads the newest snapshot, then carries out the group's requests in order, on
-// whichever worker comes. Answers go to the inbox in batches and reach the Replica if it is still
-// there.
+// Opens the plugin, loads the newest snapshot, or goes on from what a machine on disk has kept,
+// then carries out the group's requests in order, on whichever worker comes. Answers go to the
+// inbox in batches and reach the Replica if it is still there.
 //
 // Answers that the loop has not taken are bounded by kAnswersBytesMax: beyond it commands are
 // applied and queries not asked, and both are told so.
@@ -69,6 +75,7 @@ public:
     const SavePace& savePace;
     PluginRoom& plugins;
     store::SnapshotFiles& snapshots;
+    store::MachinePlaces& machines;
     plugin::CrashMarks* marks;
   };
 
@@ -78,11 +85,12 @@ public:
   // Before begin: a command here brought the process down, so nothing is applied.
   void crashedBefore(Fault fault, group::Position at);
   void begin();  // makes the machine and loads the snapshot, before anything that is asked
-  void close();  // nothing that is still queued is done, no answer comes any more
+  void close();  // nothing that is still queued is done, no answer comes any more; the machine goes
 
   void apply(group::ApplyRequest request) override;
   void query(group::QueryRequest request) override;
   void snapshot(group::SnapshotRequest request) override;
+  void sync(group::SyncRequest request) override;
   void install(group::InstallRequest request) override;
   void rest() override;
   // Whether that plugin's machine could take over from this one as it is now. `done` is called on
@@ -105,7 +113,13 @@ public:
   };
   Switched switched() const;
   bool loaded() const { return loaded_.load(); }
+  // The generation of the place of a machine on disk; kNoPlace: it has none.
+  static constexpr uint64_t kNoPlace = UINT64_MAX;
+  uint64_t place() const { return place_.load(); }
   uint64_t memoryBytes() const { return memoryBytes_.load(std::memory_order_relaxed); }
+  // Of that, what a quota counts: not what the host itself holds for a machine on disk, which has
+  // bounds of its own and which no command could free.
+  uint64_t ownBytes() const { return ownBytes_.load(std::memory_order_relaxed); }
   // Whether its memory is to be known after each work: it is about to be judged by it.
   void weighOften(bool often) { weighOften_.store(often, std::memory_order_relaxed); }
   // How long workers have been in here, loading snapshots apart.
@@ -125,20 +139,22 @@ private:
     std::string sha256;
     std::function<void(Result<void>)> done;
   };
-  using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
-                           group::InstallRequest, Rest, Trial, EventsLook, Stop>;
+  using Job =
+      std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
+                   group::SyncRequest, group::InstallRequest, Rest, Trial, EventsLook, Stop>;
   // What one stay of a worker brings home.
   struct Answers {
     std::vector<group::Applied> applied;
     std::vector<group::Queried> queried;
     std::vector<group::SnapshotSaved> saved;
+    std::vector<group::Synced> synced;
     std::vector<group::InstallEnd> installed;
     std::vector<EventsSeen> seen;
     std::optional<group::Position> lastEvent;  // where its history ends after all of it
     uint64_t bytes = 0;                        // of what callers are answered
     bool empty() const {
-      return applied.empty() && queried.empty() && saved.empty() && installed.empty() &&
-             seen.empty();
+      return applied.empty() && queried.empty() && saved.empty() && synced.empty() &&
+             installed.empty() && seen.empty();
     }
   };
 
@@ -152,17 +168,23 @@ private:
   void carryOutQuery(const group::QueryRequest& request, Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
   void carryOutLook(const EventsLook& look, Answers& answers);
+  void carryOutSync(const group::SyncRequest& request, Answers& answers);
   void carryOutInstall(const group::InstallRequest& request, Answers& answers);
-  Result<const flotilla_descriptor*> descriptorOf(const std::string& sha256);
+  Result<std::shared_ptr<group::MachineStore>> makePlace();
+  Result<void> goBack();
+  Result<const flotilla_descriptor*> descriptorOf(const std::string& sha256) const;
+  void diesAtStart(Fault fault);
+  Fault lacking(Fault fault) const;
   Result<std::unique_ptr<group::Machine>> makeMachine(const std::string& sha256);
   void carryOutTrial(Trial& trial);
   void followPlugin();
   Result<void> loadFrom(raft::LogPoint point);
   void publish();
-  void giveBack();
+  void giveBack(Answers& answers);
+  void sayIfStopped(Answers& answers);
   void faultAll(Fault fault, group::Position at, Answers& answers);
 
-  const LaneOrder order_;
+  LaneOrder order_;
   Around around_;
   const std::weak_ptr<Replica> replica_;  // locked on the loop only
 
@@ -187,10 +209,14 @@ private:
   std::optional<Fault> dead_;  // the machine could not be made or loaded
   group::Position deadAt_;
   uint64_t generation_ = 0;
+  uint64_t fresh_ = 0;      // generation of the next place that is made ...
+  bool freshMade_ = false;  // ... which was made
 
+  std::atomic<uint64_t> place_{kNoPlace};
   std::atomic<const flotilla_descriptor*> descriptor_{nullptr};
   std::atomic<bool> loaded_{false};
   std::atomic<uint64_t> memoryBytes_{0};
+  std::atomic<uint64_t> ownBytes_{0};
   std::atomic<int64_t> workedUs_{0};
   std::atomic<bool> weighOften_{false};
   std::atomic<uint64_t> digest_{0};

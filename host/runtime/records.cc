@@ -91,6 +91,10 @@ const FoundingRecord::Founder* FoundingRecord::find(uint64_t id) const {
   return nullptr;
 }
 
+std::string StoredReplica::rebuildCommand() const {
+  return "flotilla group rebuild " + name + " --on " + std::to_string(hostOf(key.replica));
+}
+
 uint64_t StoredReplica::hostOf(uint64_t replica) const {
   for (const Member& each : members) {
     if (each.replica == replica) return each.host;

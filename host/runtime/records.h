@@ -54,6 +54,8 @@ struct StoredReplica {
   uint64_t unsoundAt = 0;
   std::string unsoundBecause;
 
+  // What an operator types to have this replica made anew of a peer's snapshot.
+  std::string rebuildCommand() const;
   uint64_t hostOf(uint64_t replica) const;  // 0: a stranger
   uint64_t replicaOn(uint64_t host) const;  // 0: none there
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <vector>
 
 #include "host/base/log.h"
 #include "host/plugin/crash_mark.h"
@@ -145,19 +146,25 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
     state.state.shape = raft::LogShape({}, initialConfiguration(*record_));
   }
   bool sound = record_->soundness == group::Soundness::sound;
-  if (sound) state.machineAt = newestSnapshot(state.state.shape);
+  LaneOrder order;
+  order.record = record_;
+  order.waits = !sound;
+  order.events = {options_.keepEvents, options_.keepEventBytes};
+  findPlace(state, order);
+  if (sound && !state.onDisk) {
+    state.machineAt = newestSnapshot(state.state.shape).value_or(state.state.shape.base());
+  }
+  order.machineAt = state.machineAt;
+  order.generation = state.state.generation;
   state.soundness = record_->soundness;
   state.unsoundAt = record_->unsoundAt;
   state.unsoundBecause = record_->unsoundBecause;
 
   lane_ = std::make_shared<MachineLane>(
-      LaneOrder{record_,
-                state.machineAt,
-                state.state.generation,
-                !sound,
-                {options_.keepEvents, options_.keepEventBytes}},
+      std::move(order),
       MachineLane::Around{around_.pool, around_.queries, around_.inbox, around_.saves,
-                          around_.savePace, around_.plugins, room_.snapshots(), around_.marks},
+                          around_.savePace, around_.plugins, room_.snapshots(), room_.machines(),
+                          around_.marks},
       weak_from_this());
   std::string queriesRefused;
   if (around_.marks != nullptr) {
@@ -207,7 +214,7 @@ void Replica::setOptions(const catalog::GroupRecord& group) {
 void Replica::tellUsed() {
   if (!group_->isLimited()) return;
   int64_t worked = lane_->workedUs();
-  group_->used(lane_->memoryBytes(), worked - std::exchange(workedToldUs_, worked));
+  group_->used(lane_->ownBytes(), worked - std::exchange(workedToldUs_, worked));
   lane_->weighOften(group_->isOverMemory());
 }
 
@@ -220,19 +227,6 @@ void Replica::tellOfQuotas() {
                   (refuses.empty() ? "within its quotas again" : refuses));
   }
   refusesSaid_ = std::move(refuses);
-}
-
-// The newest snapshot file that the log goes on from. The record of one lags behind its file, so
-// the files are asked; whether its content is whole shows when it is loaded.
-raft::LogPoint Replica::newestSnapshot(const raft::LogShape& shape) const {
-  raft::LogPoint newest = shape.base();
-  auto files = room_.snapshots().list(record_->key);
-  if (!files) return newest;
-  for (const store::SnapshotFile& each : *files) {
-    bool fits = shape.termAt(each.point.index) == each.point.term;
-    if (fits && each.point.index >= newest.index) newest = each.point;
-  }
-  return newest;
 }
 
 void Replica::touch() {
@@ -263,6 +257,8 @@ void Replica::tick() {
     handOverIfUseless();
     sendListenersOn();
     tellOfQuotas();
+    tellOfSwitch();
+    sweepPlaces();
   }
   if (watch || seen() != before) touch();
 }
@@ -276,7 +272,7 @@ void Replica::flush() {
   recordChanges();
   if (hadLeader_ || group_->leader() == 0) return;
   hadLeader_ = true;
-  if (around_.leaderFound) around_.leaderFound(record_->key.group);
+  if (around_.changed) around_.changed(record_->key.group);
 }
 
 void Replica::tellOfDigests() {
@@ -288,6 +284,13 @@ void Replica::tellOfDigests() {
         " no majority of its replicas has equal digests; nobody can say which are right");
   }
   splitSaid_ = splitAt;
+}
+
+void Replica::tellOfSwitch() {
+  raft::Index at = lane_->switched().at;
+  if (at == switchedSaid_) return;
+  switchedSaid_ = at;
+  if (around_.changed) around_.changed(record_->key.group);
 }
 
 StoredReplica Replica::changedRecord(bool rebuilt) const {
@@ -316,10 +319,14 @@ void Replica::recordChanges() {
     base::logInfo("group " + record_->name + ": rebuilt from a peer's snapshot at " +
                   std::to_string(group_->status().snapshotIndex));
   }
-  auto work = [&meta = around_.meta, &snapshots = room_.snapshots(), next, rebuilt,
-               kept = group_->status().snapshotIndex]() -> Result<void> {
+  auto work = [&meta = around_.meta, &snapshots = room_.snapshots(), &places = room_.machines(),
+               next, rebuilt, kept = group_->status().snapshotIndex,
+               place = lane_->place()]() -> Result<void> {
     if (rebuilt) {
       if (auto removed = snapshots.removeOthers(next.key, kept); !removed) return removed;
+      if (place != MachineLane::kNoPlace) {
+        if (auto removed = places.removeBelow(next.key, place); !removed) return removed;
+      }
     }
     // One that is being removed has a tombstone by now, and nothing comes after that.
     auto before = meta.get(replicaKey(next.key));

@@ -30,6 +30,7 @@ class ApplyPool;
 class CallTable;
 class Inbox;
 class IoThread;
+struct LaneOrder;
 class MachineLane;
 class PluginRoom;
 class Replica;
@@ -54,9 +55,10 @@ struct Surroundings {
   group::StepRoom& steps;
   uint64_t boot;  // of this process: no two starts draw the same numbers
   store::MetaStore& meta;
-  const uint32_t& entriesVersion;                   // that every host of the cluster knows
-  std::function<void(uint64_t group)> leaderFound;  // its replica here has its first leader
-  std::function<void(Replica&)> turned;             // a replica's turn has ended
+  const uint32_t& entriesVersion;  // that every host of the cluster knows
+  // Its replica here has its first leader, or another plugin: the catalog may have to hear of it.
+  std::function<void(uint64_t group)> changed;
+  std::function<void(Replica&)> turned;  // a replica's turn has ended
 };
 
 // Of the replicas that a start of this host opens: so many, and so many before this one that are to
@@ -142,12 +144,15 @@ private:
   Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
           Surroundings& around, Crowd crowd);
   void start(std::optional<store::RecoveredReplica> recovered, uint32_t patienceTicks);
-  raft::LogPoint newestSnapshot(const raft::LogShape& shape) const;
+  std::optional<raft::LogPoint> newestSnapshot(const raft::LogShape& shape) const;
+  void findPlace(group::Recovered& state, LaneOrder& order);
+  void sweepPlaces();
   void campaignIfPreferred();
   void handOverIfUseless();
   void sendListenersOn();
   const flotilla_method* methodRow(uint64_t interfaceId, uint16_t method) const;
   void tellOfDigests();
+  void tellOfSwitch();
   void tellUsed();
   void tellOfQuotas();
   void recordChanges();
@@ -169,9 +174,11 @@ private:
   bool hadLeader_ = false;
   bool handedOver_ = false;  // leadership given up because the machine is stuck or faulted
   uint32_t ticks_ = 0;
-  bool recording_ = false;  // its record is being written
-  uint32_t recordAt_ = 0;   // not before this tick, after a write that failed
+  bool recording_ = false;   // its record is being written
+  uint32_t recordAt_ = 0;    // not before this tick, after a write that failed
+  uint64_t sweptBelow_ = 0;  // generations of its machine's places
   raft::Index splitSaid_ = 0;
+  raft::Index switchedSaid_ = 0;
   std::string refusesSaid_;
   int64_t workedToldUs_ = 0;  // of the lane's time
 

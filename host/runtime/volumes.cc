@@ -12,6 +12,9 @@ std::string logPath(const Volume& volume) {
 std::string snapshotPath(const Volume& volume) {
   return volume.path + "/snapshots";
 }
+std::string machinePath(const Volume& volume) {
+  return volume.path + "/machines";
+}
 
 }  // namespace
 
@@ -19,7 +22,8 @@ VolumeRoom::VolumeRoom(Volume volume, Inbox& inbox, DiskListener& listener)
     : volume_(std::move(volume)),
       inbox_(inbox),
       listener_(listener),
-      snapshots_(snapshotPath(volume_)) {}
+      snapshots_(snapshotPath(volume_)),
+      machines_(machinePath(volume_)) {}
 
 Result<void> VolumeRoom::open(const Config& config, bool create) {
   store::VolumeOptions options;
@@ -33,6 +37,7 @@ Result<void> VolumeRoom::open(const Config& config, bool create) {
   auto opened = store::LogVolume::open(std::move(options), *this);
   if (!opened) return opened.fault();
   log_ = std::move(*opened);
+  if (auto made = machines_.open(); !made) return made;
   return snapshots_.open();
 }
 

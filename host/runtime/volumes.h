@@ -12,6 +12,7 @@
 #include "host/runtime/config.h"
 #include "host/runtime/inbox.h"
 #include "host/store/log_volume.h"
+#include "host/store/machine_places.h"
 #include "host/store/snapshot_files.h"
 
 namespace flotilla::runtime {
@@ -37,7 +38,7 @@ public:
   virtual void diskFailed(Fault fault) = 0;
 };
 
-// One volume: its log, its snapshots.
+// One volume: its log, its snapshots, its machines on disk.
 //
 // Owner:  Volumes.
 // Thread: the loop's; the store's events come on the volume's own thread and go to the inbox.
@@ -55,6 +56,7 @@ public:
   bool isFull() const { return full_; }
   store::LogVolume& log() { return *log_; }
   store::SnapshotFiles& snapshots() { return snapshots_; }
+  store::MachinePlaces& machines() { return machines_; }
 
 private:
   void persisted(std::span<const std::pair<group::ReplicaKey, raft::WriteId>> writes) override;
@@ -70,6 +72,7 @@ private:
   Inbox& inbox_;
   DiskListener& listener_;
   store::SnapshotFiles snapshots_;
+  store::MachinePlaces machines_;
   std::unique_ptr<store::LogVolume> log_;
   bool full_ = false;
 };

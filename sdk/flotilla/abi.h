@@ -24,7 +24,7 @@ extern "C" {
 
 #define FLOTILLA_ABI_MAGIC UINT64_C(0x616c6c69746f6c66)  // "flotilla"
 #define FLOTILLA_ABI_MAJOR 1u      // another major: not one struct can be relied upon
-#define FLOTILLA_ABI_MINOR 2u      // a host takes its own minor and lower ones
+#define FLOTILLA_ABI_MINOR 3u      // a host takes its own minor and lower ones
 #define FLOTILLA_SDK_VERSION 100u  // major * 10000 + minor * 100 + patch: 0.1.0
 
 // Of what one event carries, and of what one command may emit, FLOTILLA_EVENT_COST for each counted
@@ -130,6 +130,30 @@ typedef struct flotilla_host {
   void (*log)(void* context, flotilla_bytes line);  // for people; never read back
 } flotilla_host;
 
+// Where a machine that says FLOTILLA_ON_DISK keeps its state: keys and values in order of their
+// bytes, of this machine alone. What is set or erased is seen by the next call and gathered in
+// memory; from time to time the host writes it all to disk in one atomic write, and says so by
+// `sync` before. To be used within calls of its machine only, and within `query` not to be changed.
+// Where a call gives -1 the host knows why: the machine returns with a fault. Since ABI 1.3.
+#define FLOTILLA_STORAGE_KEY_MAX 65536u  // bytes; more is a fault
+#define FLOTILLA_STORAGE_VALUE_MAX (16u * 1048576u)
+
+typedef struct flotilla_storage {
+  uint64_t size;
+  void* context;
+  // 1: `value` is there, until the next call; 0: no such key.
+  int (*get)(void* context, flotilla_bytes key, flotilla_bytes* value);
+  int (*set)(void* context, flotilla_bytes key, flotilla_bytes value);  // 0: done
+  int (*erase)(void* context, flotilla_bytes key);                      // 0: done, or not there
+  // Begins a walk at the first key that is not less than `from`; null as -1. What is changed while
+  // it goes on it sees where it has not yet been. It ends with the call of the machine at the
+  // latest.
+  void* (*walk)(void* context, flotilla_bytes from);
+  // 1: the next one, until the next call; 0: that was all.
+  int (*next)(void* walk, flotilla_bytes* key, flotilla_bytes* value);
+  void (*leave)(void* walk);
+} flotilla_storage;
+
 // One key of the group's configuration.
 typedef struct flotilla_setting {
   uint64_t size;
@@ -140,7 +164,7 @@ typedef struct flotilla_setting {
 enum {
   FLOTILLA_SNAPSHOT = 1,            // capture, save, release and load are there
   FLOTILLA_CONCURRENT_QUERIES = 2,  // freeze is there; since ABI 1.2, before it means nothing
-  FLOTILLA_ON_DISK = 4,             // keeps its own files; not in ABI 1.0
+  FLOTILLA_ON_DISK = 4,             // keeps its state in a storage; since ABI 1.3
   FLOTILLA_DIGEST = 8,              // digest is there
   FLOTILLA_TIMERS = 16              // apply takes commands of row FLOTILLA_WAKE; since ABI 1.1
 };
@@ -191,6 +215,15 @@ typedef struct flotilla_descriptor {
   // on any threads and several at once, beside later calls of the first one, which it may outlive,
   // and then destroyed. Short. Null, with a reason, where that is not possible.
   void* (*freeze)(void* machine, const flotilla_reason* reason);
+  // Since ABI 1.3, for machines that say FLOTILLA_ON_DISK. The host captures, saves and loads what
+  // is in their storage by itself: capture, save, release and load are not needed.
+  // 0: the machine goes on from what lies in `storage`, which is empty for a new one and outlives
+  // it. Comes before anything else, and again where the host has put another state there: then
+  // nothing that the machine knows of before counts. Must not change what lies there.
+  int (*open)(void* machine, const flotilla_storage* storage, const flotilla_reason* reason);
+  // 0: all of the state that the machine holds in memory is in the storage now. Comes before each
+  // write to disk, before a snapshot, and before another plugin's machine takes over.
+  int (*sync)(void* machine, const flotilla_reason* reason);
 } flotilla_descriptor;
 
 // The one symbol.

@@ -13,6 +13,7 @@
 #include <capnp/common.h>
 
 #include "flotilla/abi.h"
+#include "flotilla/disk_table.h"
 #include "flotilla/instance.h"
 #include "flotilla/schema_nodes.h"
 
@@ -84,6 +85,18 @@ struct Boundary {
     return guarded<void*>(nullptr, *reason,
                           [&] { return static_cast<const Held*>(machine)->freeze().release(); });
   }
+  static int open(void* machine, const flotilla_storage* storage, const flotilla_reason* reason) {
+    return guarded(1, *reason, [&] {
+      static_cast<Held*>(machine)->open(storage);
+      return 0;
+    });
+  }
+  static int sync(void* machine, const flotilla_reason* reason) {
+    return guarded(1, *reason, [&] {
+      static_cast<Held*>(machine)->sync();
+      return 0;
+    });
+  }
   static uint64_t digest(const void* machine) {
     return static_cast<const Held*>(machine)->digest();
   }
@@ -106,6 +119,8 @@ private:
       say(reason, error.code(), error.what());
     } catch (const SnapshotStopped&) {
       say(reason, {}, "stopped by the host");
+    } catch (const StorageStopped&) {
+      say(reason, {}, "stopped by the host, whose disk it needs");
     } catch (const kj::Exception& exception) {
       say(reason, {}, exception.getDescription().cStr());
     } catch (const std::exception& exception) {
@@ -139,6 +154,13 @@ public:
       problem(
           "calls entry.wakeAt, and its machine has no public "
           "void wake(const flotilla::Entry&, uint64_t token) to be called then");
+    }
+    onDisk_ = isOnDisk(alone);
+    if (onDisk_ && !longQueries().empty()) {
+      problem(
+          "names kLongQueries and keeps its state on disk; only what Tables hold can be held "
+          "still: "
+          "leave kLongQueries out, and answer such a query in parts");
     }
     schema_ = SchemaNodes::of(schema);
     if constexpr (TakesOptions<Machine>) {
@@ -204,6 +226,10 @@ private:
   void problem(std::string text) {
     if (problem_.empty()) problem_ = std::move(text);
   }
+  static bool isOnDisk(bool alone) {
+    if constexpr (requires { Machine::kOnDisk; }) return Machine::kOnDisk;
+    return alone && keepsOnDisk;
+  }
 
   void fill(const char* name, const char* version, uint64_t interfaceId) {
     using Calls = Boundary<Machine, &Description::handlers>;
@@ -225,7 +251,7 @@ private:
     d.methodCount = rows_.size();
     d.schema = {schema_.begin(), schema_.size() * sizeof(capnp::word)};
     d.configSchema = {configSchema_.begin(), configSchema_.size() * sizeof(capnp::word)};
-    d.abilities = FLOTILLA_SNAPSHOT;
+    d.abilities = onDisk_ ? FLOTILLA_ON_DISK : FLOTILLA_SNAPSHOT;
     if (Wakes<Machine>) d.abilities |= FLOTILLA_TIMERS;
     if (!CapturesItself<Machine> || DigestsItself<Machine>) d.abilities |= FLOTILLA_DIGEST;
     d.create = Calls::create;
@@ -242,6 +268,8 @@ private:
       d.abilities |= FLOTILLA_CONCURRENT_QUERIES;
       d.freeze = Calls::freeze;
     }
+    d.open = Calls::open;
+    d.sync = Calls::sync;
   }
 
   static const std::vector<Handler<Machine>>& handlers() { return handlers_; }
@@ -251,6 +279,7 @@ private:
   kj::Array<capnp::word> schema_;
   kj::Array<capnp::word> configSchema_;  // its first node is the struct of the machine's options
   std::string problem_;
+  bool onDisk_ = false;
   flotilla_descriptor descriptor_{};
 };
 

@@ -15,6 +15,7 @@
 
 #include "flotilla/describe.h"
 #include "flotilla/expect.h"
+#include "flotilla/memory_storage.h"
 
 namespace flotilla::testing {
 
@@ -73,7 +74,11 @@ public:
   using Settings = std::vector<std::pair<std::string, std::string>>;
 
   explicit Harness(std::initializer_list<Handler<Machine>> handlers, const Settings& settings = {})
-      : handlers_(handlers), settings_(settings), instance_(made()) {}
+      : handlers_(handlers), settings_(settings), instance_(made()) {
+    if (!instance_->onDisk()) return;
+    storage_ = std::make_unique<MemoryStorage>();
+    instance_->open(storage_->storage());
+  }
 
   // Carries out the handler's method: `fill` sets the parameters.
   template <auto Member, typename Fill>
@@ -115,6 +120,7 @@ public:
   // Pending, by the time when they are due: tokens.
   const std::multimap<int64_t, uint64_t>& timers() const { return timers_; }
 
+  // Of a machine on disk, the rows of its storage instead.
   std::string snapshot() const {
     std::string bytes;
     flotilla_writer writer{sizeof writer, &bytes, [](void* to, flotilla_bytes piece) {
@@ -123,7 +129,15 @@ public:
                              return 0;
                            }};
     SnapshotWriter out(writer);
-    instance_->capture()->save(out);
+    if (storage_ != nullptr) {
+      instance_->sync();
+      for (const auto& [key, value] : storage_->rows) {
+        out.string(key);
+        out.string(value);
+      }
+    } else {
+      instance_->capture()->save(out);
+    }
     out.flush();
     return bytes;
   }
@@ -136,10 +150,20 @@ public:
                              left.remove_prefix(part);
                              return static_cast<int64_t>(part);
                            }};
-    auto instance = made();
     SnapshotReader in(reader);
-    instance->load(in);
-    instance_ = std::move(instance);
+    if (storage_ != nullptr) {
+      auto storage = std::make_unique<MemoryStorage>();
+      while (!in.atEnd()) {
+        std::string key = in.string();
+        storage->rows[key] = in.string();
+      }
+      instance_ = made(*storage);
+      storage_ = std::move(storage);
+    } else {
+      auto instance = made();
+      instance->load(in);
+      instance_ = std::move(instance);
+    }
   }
   void restart() { restore(snapshot()); }
 
@@ -175,6 +199,11 @@ private:
     Config config;
     for (const auto& [key, value] : settings_) config.add(key, value);
     return std::make_unique<Instance<Machine>>(handlers_, config);
+  }
+  std::unique_ptr<Instance<Machine>> made(const MemoryStorage& storage) const {
+    auto instance = made();
+    instance->open(storage.storage());
+    return instance;
   }
   std::string_view flat(capnp::MallocMessageBuilder& message) {
     params_ = std::make_unique<capnp::MallocMessageBuilder>(
@@ -239,6 +268,7 @@ private:
 
   std::vector<Handler<Machine>> handlers_;
   Settings settings_;
+  std::unique_ptr<MemoryStorage> storage_;  // of a machine on disk; outlives it
   std::unique_ptr<Instance<Machine>> instance_;
   std::unique_ptr<capnp::MallocMessageBuilder> params_;
   uint64_t index_ = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "flotilla/replicated.h"
 #include "flotilla/run.h"
 #include "flotilla/snapshot_stream.h"
+#include "flotilla/storage.h"
 #include "flotilla/timers.h"
 
 namespace flotilla {
@@ -158,6 +160,50 @@ public:
     if (!in.atEnd()) throw Error("snapshotDamaged", "goes on after its end");
   }
 
+  // ---- of a machine on disk
+
+  bool onDisk() const { return members_.any(MemberHome::disk); }
+
+  // Goes on from what lies in the storage; empty: from the state of a new machine.
+  void open(const flotilla_storage* storage) {
+    storage_.emplace(storage);
+    members_.attach(&*storage_);
+    auto head = storage_->get(kHeadKey);
+    if (!head) return;
+    std::string bytes(*head);
+    std::string_view left = bytes;
+    flotilla_reader reader{sizeof reader, &left, [](void* from, void* to, uint64_t room) {
+                             auto& rest = *static_cast<std::string_view*>(from);
+                             size_t part = rest.copy(static_cast<char*>(to), room);
+                             rest.remove_prefix(part);
+                             return static_cast<int64_t>(part);
+                           }};
+    SnapshotReader in(reader);
+    if (in.number<uint64_t>() != kMagic) throw Error("storageDamaged", "its head is none");
+    auto version = in.number<uint32_t>();
+    if (version != stateVersionOf<Machine>()) {
+      throw Error("otherState", "the storage holds state version " + std::to_string(version) +
+                                    ", this plugin has " +
+                                    std::to_string(stateVersionOf<Machine>()));
+    }
+    members_.load(in);
+    if (!in.atEnd()) throw Error("storageDamaged", "its head goes on after its end");
+  }
+
+  // What the members hold in memory (sizes, digests, Singles) goes into the storage.
+  void sync() const {
+    std::string bytes;
+    flotilla_writer writer{sizeof writer, &bytes, [](void* to, flotilla_bytes piece) {
+                             static_cast<std::string*>(to)->append(
+                                 static_cast<const char*>(piece.start), piece.size);
+                             return 0;
+                           }};
+    SnapshotWriter out(writer);
+    MembersCapture(members_.capture()).save(out);
+    out.flush();
+    if (storage_->get(kHeadKey) != std::string_view(bytes)) storage_->set(kHeadKey, bytes);
+  }
+
   uint64_t digest() const {
     if constexpr (DigestsItself<Machine>) return machine_->digest();
     return members_.digest();
@@ -180,6 +226,7 @@ private:
   }
 
   static constexpr uint64_t kMagic = 0x70616e7361746c66ULL;  // "fltasnap"
+  static constexpr std::string_view kHeadKey = "m";          // before the tables' keys
   enum class End { done, error, fault };
 
   class MembersCapture final : public Captured {
@@ -245,6 +292,8 @@ private:
       return End::error;
     } catch (const std::exception& exception) {
       return fault(answers, exception.what());
+    } catch (const StorageStopped&) {
+      return fault(answers, "stopped by the host, whose disk it needs");
     } catch (...) {
       return fault(answers, "threw something that is no std::exception");
     }
@@ -275,6 +324,11 @@ private:
   // A plain member would be lost with the first snapshot, so a machine that is made of Tables is
   // made of nothing else.
   void refuseUncaptured() const {
+    if (members_.any(MemberHome::memory) && onDisk()) {
+      throw Error("uncaptured",
+                  "has a DiskTable and a Table, which would be written whole with every few of the "
+                  "other's changes; make all of them DiskTables");
+    }
     if constexpr (CapturesItself<Machine>) {
       if (!members_.empty()) {
         throw Error(
@@ -295,6 +349,7 @@ private:
   std::span<const Handler<Machine>> handlers_;
   const Config config_;
   Members members_;
+  std::optional<Storage> storage_;
   std::unique_ptr<Machine> machine_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "flotilla/describe.h"
+#include "flotilla/disk_table.h"
 #include "flotilla/entry.h"
 #include "flotilla/error.h"
 #include "flotilla/single.h"
@@ -17,14 +18,15 @@
 //
 // Where it sets timers (entry.wakeAt), `void wake(const flotilla::Entry&, uint64_t token)` is
 // called when one comes due; where it helps, `void prepare(Kv::PutParams::Reader) const` is called
-// ahead for each command of a run, so that Tables can prefetch. Its members are flotilla::Table,
-// Single and Fixed; then snapshots, digests and undoing a failed command come with it. A machine
-// that keeps its state otherwise has capture() and load() (instance.h). Commands that make it
-// smaller, named in `static constexpr std::string_view kFrees[] = {"remove"}`, are taken where the
-// group's quota of memory has the others refused. Queries that may take long, named in
-// `kLongQueries` likewise, are asked of a copy of the Tables (made in O(1)), on any thread, while
-// commands go on; they see all that they would have seen. Both lists are public. It is constructed
-// from nothing, from a `const flotilla::Config&`, or from its `Options`, a struct of its schema
+// ahead for each command of a run, so that Tables can prefetch. Its members are flotilla::Table, or
+// flotilla::DiskTable for a state on disk, Single and Fixed; then snapshots, digests and undoing a
+// failed command come with it. A machine that keeps its state otherwise has capture() and load()
+// (instance.h). Commands that make it smaller, named in `static constexpr std::string_view kFrees[]
+// = {"remove"}`, are taken where the group's quota of memory has the others refused. Queries that
+// may take long, named in `kLongQueries` likewise, are asked of a copy of the Tables (made in
+// O(1)), on any thread, while commands go on; they see all that they would have seen. Both lists
+// are public. It is constructed from nothing, from a `const flotilla::Config&`, or from its
+// `Options`, a struct of its schema
 // (options.h).
 //
 // FLOTILLA_PLUGIN(Machine, Interface, "1.0.0", put, get) ends the source and exports the one

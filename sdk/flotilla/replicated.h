@@ -20,8 +20,14 @@ public:
 };
 
 class Members;
+class Storage;
 
-// A member of a machine that takes care of its own snapshot, digest and undo: Table, Single, Fixed.
+// Where a member keeps what it holds: in memory and in whole snapshots, on disk, or little enough
+// to go with either.
+enum class MemberHome : uint8_t { memory, disk, either };
+
+// A member of a machine that takes care of its own snapshot, digest and undo: Table, DiskTable,
+// Single, Fixed.
 // It signs itself up with the machine that is being constructed on this thread, in the order of
 // declaration, which is also its place in snapshots. Outside of a machine it works alone and undoes
 // nothing.
@@ -44,6 +50,9 @@ public:
   virtual uint64_t digest() const = 0;
   virtual uint64_t memoryBytes() const = 0;
   virtual size_t bytesInMachine() const = 0;
+  virtual MemberHome home() const { return MemberHome::either; }
+  // Of a member on disk: its entries lie there, as those of the member with that number.
+  virtual void attach(const Storage*, uint16_t) {}
 
   bool changed() const { return changed_; }
 
@@ -86,6 +95,16 @@ public:
   // The machine stands: from here on commands change it, and can be undone.
   void startUndoing() { setUndoing(true); }
   bool empty() const { return members_.empty(); }
+  bool any(MemberHome home) const {
+    for (const Member* member : members_) {
+      if (member->home() == home) return true;
+    }
+    return false;
+  }
+  void attach(const Storage* storage) {
+    uint16_t number = 0;
+    for (Member* member : members_) member->attach(storage, number++);
+  }
 
   void keep() {
     for (Member* member : members_) {

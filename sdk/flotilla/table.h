@@ -200,6 +200,7 @@ public:
     return tree_.nodeBytes() + (seen == 0 ? 0 : bytes * tree_.size() / seen);
   }
   size_t bytesInMachine() const override { return sizeof *this; }
+  MemberHome home() const override { return MemberHome::memory; }
 
 private:
   using Slot = SlotOf<V>;

@@ -152,9 +152,21 @@ void Seat::snapshot(group::SnapshotRequest request) {
   });
 }
 
+void Seat::sync(group::SyncRequest request) {
+  work.push_back([this, request] {
+    group::Synced synced{request.generation, {}, {}};
+    auto done = applier->sync();
+    if (!done) synced.fault = done.fault();
+    synced.point = applier->durable().value_or(raft::LogPoint{});
+    group->synced(std::move(synced));
+  });
+}
+
 void Seat::install(group::InstallRequest request) {
   work.push_back([this, request = std::move(request)] {
-    group::InstallEnd end{request.generation, request.point, {}};
+    group::InstallEnd end;
+    end.generation = request.generation;
+    end.point = request.point;
     if (request.point.index == 0) {
       auto begun = applier->begin();
       if (!begun) end.fault = begun.fault();

@@ -31,6 +31,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   void apply(group::ApplyRequest request) override;
   void query(group::QueryRequest request) override;
   void snapshot(group::SnapshotRequest request) override;
+  void sync(group::SyncRequest request) override;
   void install(group::InstallRequest request) override;
   void rest() override { applier->rest(); }
   // Callers

@@ -118,7 +118,7 @@ TEST_CASE("plugin/probe: what is no plugin is refused in plain words") {
 
 TEST_CASE("plugin/probe: another build's plugin is refused with both versions") {
   CHECK(refusal(badFile("bad_abi")) ==
-        "built for ABI 2.2, this host has ABI 1.2; build it against this host's sdk/");
+        "built for ABI 2.3, this host has ABI 1.3; build it against this host's sdk/");
   CHECK(refusal(badFile("bad_magic")) ==
         "its descriptor is none of Flotilla's (wrong magic); build it with sdk/flotilla/abi.h");
   CHECK(refusal(badFile("bad_capnp")) ==
@@ -152,7 +152,7 @@ TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that 
   };
   for (const Case& one : {
            Case{"minor",
-                "built for ABI 1.99, this host has ABI 1.2; build it against this host's sdk/"},
+                "built for ABI 1.99, this host has ABI 1.3; build it against this host's sdk/"},
            Case{"size", "its descriptor has 16 bytes, ABI 1.0 has "},
            Case{"null", "flotilla_plugin gave null; it must give its descriptor"},
            Case{"name", "its name is \"Bad Name\"; needs [a-z0-9][a-z0-9._-]{0,62}"},
@@ -163,7 +163,21 @@ TEST_CASE("plugin/probe: a descriptor with one wrong member is refused for that 
            Case{"no_digest",
                 "says it has a digest and has none; give it one, or leave FLOTILLA_DIGEST out"},
            Case{"on_disk",
-                "keeps its state on disk, which ABI 1.1 does not know; leave FLOTILLA_ON_DISK out"},
+                "keeps its state on disk and lacks open or sync; give it both, or leave "
+                "FLOTILLA_ON_DISK out"},
+           Case{"disk_of_old",
+                "keeps its state on disk and lacks open or sync; give it both, or leave "
+                "FLOTILLA_ON_DISK out"},
+           Case{"disk_freeze",
+                "keeps its state on disk and has freeze, which only machines in memory can have; "
+                "leave FLOTILLA_CONCURRENT_QUERIES and FLOTILLA_BESIDE out"},
+           Case{"long_on_disk",
+                "names kLongQueries and keeps its state on disk; only what Tables hold can be held "
+                "still: leave kLongQueries out, and answer such a query in parts"},
+           Case{"two_homes",
+                "machine bad_two_homes 1.0.0: cannot be made: uncaptured: has a DiskTable and a "
+                "Table, which would be written whole with every few of the other's changes; make "
+                "all of them DiskTables"},
            Case{"no_methods", "has no method; a machine needs one"},
            Case{"many_methods",
                 "has 5000 methods; at most 4096 can be served, so split the interface"},
@@ -270,5 +284,5 @@ TEST_CASE("plugin/library: a refusal names the file also without a child") {
   REQUIRE_FALSE(library.ok());
   CHECK(library.fault().text ==
         "plugin " + badFile("bad_abi") +
-            ": built for ABI 2.2, this host has ABI 1.2; build it against this host's sdk/");
+            ": built for ABI 2.3, this host has ABI 1.3; build it against this host's sdk/");
 }

@@ -48,8 +48,9 @@ std::vector<std::string> importsOf(const std::string& file) {
 
 TEST_CASE("plugin/twins: sound plugins come to the same, whatever the seed") {
   for (uint64_t seed : {1, 2, 3}) {
-    for (const std::string& file : {test::pluginFile("kv"), test::pluginFile("counter"),
-                                    badFile("wavering_nothing"), badFile("alarms")}) {
+    for (const std::string& file :
+         {test::pluginFile("kv"), test::pluginFile("archive"), test::pluginFile("counter"),
+          badFile("wavering_nothing"), badFile("alarms"), badFile("ledger_disk")}) {
       CAPTURE(file);
       auto facts = twins(file, seed);
       CHECK_MESSAGE(facts.ok(), (facts ? "" : facts.fault().text));

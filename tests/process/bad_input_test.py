@@ -214,7 +214,7 @@ class BadPlugin(unittest.TestCase):
                 "  it.size = sizeof it; it.magic = FLOTILLA_ABI_MAGIC; it.abiMajor = FLOTILLA_ABI_MAJOR + 1;\n"
                 "  return &it;\n}\n")
         self.refused(self.compiled("abi", text),
-                     r": built for ABI 2\.0, this host has ABI 1\.2; build it against this host's sdk/")
+                     r": built for ABI 2\.0, this host has ABI 1\.3; build it against this host's sdk/")
 
     def test_another_capnp_version(self):
         self.refused(os.path.join(BUILD, "test-plugins", "bad_capnp.so"),

@@ -1,9 +1,12 @@
 # A full disk refuses writes, keeps reading, and takes writes again once there is room, without repair.
 import os
+import re
 import subprocess
 import unittest
 
-from cluster import Cluster, waitFor
+from cluster import BUILD, Cluster, waitFor
+
+ARCHIVE = os.path.join(BUILD, "plugins", "archive.so")  # kv with its state on disk
 
 MIB = 1 << 20
 
@@ -22,13 +25,18 @@ class FullDisk(unittest.TestCase):
             self.skipTest(f"no tmpfs can be mounted here: {done.stderr.strip()}")
         cluster.mounts.append(place)
 
-    def fill(self, cluster, n):
-        with open(cluster.state(n, "filler"), "wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(b"\0" * 65536)
-            except OSError:
-                pass
+    def fill(self, cluster, n, name="filler"):
+        with open(cluster.state(n, name), "wb", buffering=0) as file:
+            for piece in (65536, 4096):
+                try:
+                    while True:
+                        file.write(b"\0" * piece)
+                except OSError:
+                    pass
+
+    def createOnDisk(self, cluster):
+        cluster.ask("plugin", "push", ARCHIVE)
+        cluster.ask("group", "create", "d", "--plugin", "archive")
 
     def test_read_only_while_full_and_back_when_there_is_room(self):
         with Cluster(tail=TAIL) as cluster:
@@ -37,8 +45,11 @@ class FullDisk(unittest.TestCase):
             cluster.start()
             cluster.pushKv()
             cluster.create("g")
+            self.createOnDisk(cluster)
             held = {f"k{n}": f"v{n}" for n in range(100)}
+            onDisk = dict(held)
             cluster.putAll("g", held)
+            cluster.putAll("d", onDisk)
             for n in cluster.numbers:
                 self.fill(cluster, n)
 
@@ -55,16 +66,29 @@ class FullDisk(unittest.TestCase):
             self.assertEqual({"diskFull"}, seen)
             self.assertTrue(all(cluster.alive(n) for n in cluster.numbers), "a host stopped for lack of space")
             cluster.expectAll("g", held)
+            # Without what the ballast left, a machine on disk cannot write what it has gathered, and goes on with it.
+            for n in cluster.numbers:
+                self.fill(cluster, n, "more")
+            lacks = r"machine .*/machines/.*: (waits for 16 MiB of room|.*No space left)"
+            waitFor(lambda: re.search(lacks, cluster.run("group", "snapshot", "d", "--timeout-ms", 1000).err), 30,
+                    "the machine on disk without room")
+            cluster.expectAll("d", onDisk)
+            self.assertEqual([""] * 3, [one.get("fault") or "" for one in cluster.show("d")["members"]])
             for n in cluster.numbers:
                 os.remove(cluster.state(n, "filler"))
-            waitFor(lambda: cluster.run("call", "g", "put", "key=room", "value=again", "--timeout-ms", 3000).code == 0,
-                    30, "a put taken again")
-            held["room"] = "again"
-            cluster.expectAll("g", held)
+                os.remove(cluster.state(n, "more"))
+            for group, pairs in (("g", held), ("d", onDisk)):
+                waitFor(lambda: cluster.run("call", group, "put", "key=room", "value=again", "--timeout-ms", 3000).code == 0,
+                        30, f"a put to {group} taken again")
+                pairs["room"] = "again"
+                cluster.expectAll(group, pairs)
+            waitFor(lambda: cluster.run("group", "snapshot", "d").code == 0, 30, "the machine on disk written")
             for n in cluster.numbers:
                 cluster.kill(n)
             cluster.spawnAll()
             cluster.expectAll("g", held)
+            cluster.expectAll("d", onDisk)
+            self.assertTrue(any("d: its machine on disk stands at" in cluster.log(n) for n in cluster.numbers))
 
     def test_one_full_host_of_three_holds_nobody_up(self):
         for leader in (1, 3):
@@ -77,17 +101,21 @@ class FullDisk(unittest.TestCase):
             cluster.start()
             cluster.pushKv()
             cluster.create("g")
-            cluster.transfer("g", leader)
+            self.createOnDisk(cluster)
+            for group in ("g", "d"):
+                cluster.transfer(group, leader)
             self.fill(cluster, 3)
             held = {f"k{n}": "z" * 20000 for n in range(300)}
-            cluster.putAll("g", held)
-            cluster.expectAll("g", held)
+            for group in ("g", "d"):
+                cluster.putAll(group, held)
+                cluster.expectAll(group, held)
             os.remove(cluster.state(3, "filler"))
 
-            def level():
-                members = {one["host"]: one for one in cluster.show("g")["members"]}
+            def level(group):
+                members = {one["host"]: one for one in cluster.show(group)["members"]}
                 return members[3]["applied"] >= max(one["commit"] for one in members.values())
-            waitFor(level, 30, "host 3 caught up once it had room")
+            for group in ("g", "d"):
+                waitFor(lambda: level(group), 30, f"host 3 caught up with {group} once it had room")
 
 
 if __name__ == "__main__":

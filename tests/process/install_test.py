@@ -98,8 +98,9 @@ class Install(unittest.TestCase):
         """The worked example of the author's guide, as the guide writes it."""
         with open(f"{self.prefix}/share/doc/flotilla/plugins.md", encoding="utf-8") as file:
             blocks = re.findall(r"^```(capnp|cpp)\n(.*?)^```$", file.read(), re.M | re.S)
-        self.assertEqual(["capnp", "cpp", "cpp", "cpp", "cpp"], [kind for kind, _ in blocks])
-        interface, machine, _, test, clusterTest = (text for _, text in blocks)  # one shows timers in another machine
+        self.assertEqual(["capnp", "cpp", "cpp", "cpp", "cpp", "cpp"], [kind for kind, _ in blocks])
+        # Two show what other machines have: a state on disk, and timers.
+        interface, machine, _, _, test, clusterTest = (text for _, text in blocks)
         self.run_("flotilla", "plugin", "new", "stock")
         for name, begins, text in (("stock.capnp", "interface Stock", interface), ("stock.cc", "", machine),
                                    ("stock_test.cc", "int main()", test), ("stock_cluster_test.cc", "", clusterTest)):

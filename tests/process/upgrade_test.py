@@ -4,43 +4,12 @@ import random
 import threading
 import unittest
 
+from adder import Adder
 from cluster import BUILD, Cluster, waitFor
 
 PLUGINS = {version: os.path.join(BUILD, "test-plugins", f"{name}.so") for version, name in
            (("1.0.0", "ledger"), ("1.1.0", "ledger_moves"), ("1.2.0", "ledger_cannot"),
             ("1.3.0", "ledger_crashes"), ("1.4.0", "ledger_turns"))}
-
-
-class Adder:
-    """Adds 1 to a new key with each call, some 600 a second while the group answers, until told to end."""
-
-    BURST = 2
-    MANY = 10_000  # by then more go slowly: each is read back twice, and a busy machine takes its time
-
-    def __init__(self, cluster, group, name, inFlight=200):
-        self.pipe = cluster.pipe(group, "add", timeoutMs=60000)
-        self.name, self.inFlight, self.sent = name, inFlight, 0
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self.work, daemon=True)
-        self.thread.start()
-
-    def work(self):
-        while not self.ended.is_set():
-            self.ended.wait(0.003 if self.sent < self.MANY else 0.03)
-            if self.sent - len(self.pipe.answers) >= self.inFlight:
-                continue
-            for _ in range(self.BURST):
-                self.pipe.send({"key": f"{self.name}-{self.sent}", "by": 1})
-                self.sent += 1
-
-    def waitMore(self, count):
-        wanted = len(self.pipe.answers) + count
-        waitFor(lambda: len(self.pipe.answers) >= wanted, 60, f"{count} more answers of {self.name}")
-
-    def end(self):
-        self.ended.set()
-        self.thread.join()
-        self.pipe.end()
 
 
 class Upgrade(unittest.TestCase):

@@ -99,13 +99,14 @@ void Operators::repairLater() {
   });
 }
 
-// One step of it; true: nothing is left to do.
+// One step of it; true: nothing is left to do. A leader's own configuration is no answer while it
+// is not committed: the next leader may never hear of it, and the lost one is a voter as before.
 bool Operators::repair(LostReplica& lost) {
   uint64_t group = lost.key.group;
   SimHost* leader = world_.hostOfLeader(group);
   if (leader == nullptr || leader->paused()) return false;
   const raft::Configuration now = world_.leaderOf(group)->core().configuration();
-  if (now.joint()) return false;
+  if (now.joint() || now != world_.judge.facts(group).committedConfiguration()) return false;
   std::vector<raft::ReplicaId> voters = now.voters;
   std::vector<raft::ReplicaId> learners = now.learners;
   if (raft::isMember(now, lost.key.replica)) {

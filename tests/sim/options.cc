@@ -111,6 +111,12 @@ void drawCrowds(Options& to) {
   if (dice.chance(500)) to.everyCrowded = 2 + dice.below(100);
 }
 
+// No seed that had failed before has any of it, either.
+void drawPlaces(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 20);
+  to.onDisk = dice.chance(350);
+}
+
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
 // From dice of its own, as sleep.
@@ -181,6 +187,7 @@ Options optionsOf(uint64_t seed) {
   drawUpgrades(to);
   drawEvents(to);
   drawCrowds(to);
+  drawPlaces(to);
   return to;
 }
 
@@ -194,6 +201,7 @@ std::string describe(const Options& o) {
   add("heartbeatTicks", o.heartbeatTicks), add("preVote", o.preVote);
   add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads),
       add("lazyCommit", o.lazyCommit), add("makesRoom", o.makesRoom), add("mixed", o.mixed);
+  add("onDisk", o.onDisk);
   add("sleepTicks", o.sleepTicks);
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);
   add("uncommittedBytesMax", o.uncommittedBytesMax), add("promotionLagMax", o.promotionLagMax);

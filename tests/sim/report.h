@@ -56,6 +56,7 @@ enum class Count : size_t {
   quarantines,     // of replicas, once each start of theirs
   rebuilds,        // that have ended
   upgrades,        // switches that the leader's machine took
+  resumes,         // machines that went on from what they had kept on disk
   judged,          // operations in histories that were found linearizable
   count
 };
@@ -107,6 +108,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "quarantines",
     "rebuilds",
     "upgrades",
+    "resumes",
     "judged",
 };
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "host/group/machine_store.h"
+
 namespace flotilla::sim {
 
 std::optional<std::string> wrongWith(const Stored& stored) {
@@ -159,6 +161,17 @@ void SimDisk::lose() {
   written_.clear();
   shelves_.clear();
   parts_.clear();
+  places_.clear();
+}
+
+std::shared_ptr<group::MachineStore> SimDisk::storeAt(std::shared_ptr<group::MemoryPlace> place) {
+  auto refuses = [this]() -> Result<void> {
+    if (full_) return Fault{ErrorCode::diskFull, "machine: no space", {}};
+    if (failed_) return Fault{ErrorCode::io, "machine: its disk has failed", {}};
+    return {};
+  };
+  return std::make_shared<group::MachineStore>(
+      std::make_unique<group::MemoryKeys>(std::move(place), refuses));
 }
 
 void SimDisk::setFull(bool full) {
@@ -167,6 +180,11 @@ void SimDisk::setFull(bool full) {
   ballastSyncs_ = full ? dice_.below(4) : 0;
   listener_.volumeFull(full);
   startSync();
+}
+
+bool follows(const raft::LogShape& shape, raft::LogPoint point) {
+  return point.index != 0 && point.index >= shape.base().index &&
+         shape.termAt(point.index) == point.term;
 }
 
 const Stored* SimDisk::safe(group::ReplicaKey replica) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "host/base/prng.h"
+#include "host/group/memory_keys.h"
 #include "host/group/ports.h"
 #include "tests/sim/events.h"
 #include "tests/sim/options.h"
@@ -84,6 +85,10 @@ public:
     std::string bytes;
   };
   Part& part(group::ReplicaKey replica) { return parts_[replica]; }
+  // What machines on disk have kept, by generation. Each of their syncs is safe at once.
+  using Places = std::map<uint64_t, std::shared_ptr<group::MemoryPlace>>;
+  Places& places(group::ReplicaKey replica) { return places_[replica]; }
+  std::shared_ptr<group::MachineStore> storeAt(std::shared_ptr<group::MemoryPlace> place);
 
 private:
   struct Item {
@@ -105,6 +110,7 @@ private:
   Image written_;
   std::map<group::ReplicaKey, Shelf> shelves_;
   std::map<group::ReplicaKey, Part> parts_;
+  std::map<group::ReplicaKey, Places> places_;
   std::deque<Item> waiting_;
   std::deque<Item> syncing_;
   bool busy_ = false;  // a sync is under way
@@ -119,5 +125,7 @@ private:
 // As runtime's Replica::newestSnapshot: the newest file that the log goes on from; its base, where
 // none is newer.
 raft::LogPoint newestSnapshot(const SimDisk::Shelf& shelf, const raft::LogShape& shape);
+// Whether a log goes on from there.
+bool follows(const raft::LogShape& shape, raft::LogPoint point);
 
 }  // namespace flotilla::sim

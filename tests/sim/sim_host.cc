@@ -58,6 +58,7 @@ public:
   JudgedDisk(World& world, SimDisk& disk) : world_(world), disk_(disk) {}
   void write(group::ReplicaKey replica, group::DiskWrite write) override {
     world_.judge.writes(replica, write);
+    judgePlaces(replica, write.state.shape.base());
     disk_.write(replica, std::move(write));
   }
   void fetch(group::ReplicaKey replica, group::DiskFetch fetch) override {
@@ -66,6 +67,19 @@ public:
   }
 
 private:
+  // What a machine on disk has not yet made durable must stay in the log.
+  void judgePlaces(group::ReplicaKey replica, raft::LogPoint base) {
+    if (!world_.options.onDisk || base.index == 0) return;
+    raft::Index durable = 0;
+    for (const auto& [generation, place] : disk_.places(replica)) {
+      durable = std::max(durable, place->kept.at.index);
+    }
+    if (durable >= base.index) return;
+    world_.judge.fail(nameOf(replica), "cuts its log off at " + std::to_string(base.index) +
+                                           ", its machine on disk stands at " +
+                                           std::to_string(durable));
+  }
+
   World& world_;
   SimDisk& disk_;
 };
@@ -93,6 +107,7 @@ void SimHost::wipe(group::ReplicaKey key) {
   replicas_.erase(key);
   sleepers_.woke(key.group);
   disk_.forget(key);
+  disk_.places(key).clear();
   ++world_.report[Count::wipes];
 }
 
@@ -127,7 +142,14 @@ void SimHost::open(const ReplicaRecord& record) {
     recovered.state.shape = raft::LogShape({}, record.initial);
   }
   bool sound = record.soundness == group::Soundness::sound;
-  if (sound) {
+  auto place = findPlace(record.key, recovered);
+  if (!sound) place.reset();
+  recovered.onDisk = place.has_value();
+  if (sound && place) {
+    recovered.machineAt = disk_.places(record.key).at(*place)->kept.at;
+    recovered.snapshot = newestSnapshot(disk_.shelf(record.key), recovered.state.shape);
+    if (!disk_.shelf(record.key).contains(recovered.snapshot.index)) recovered.snapshot = {};
+  } else if (sound) {
     recovered.machineAt = newestSnapshot(disk_.shelf(record.key), recovered.state.shape);
   }
   recovered.soundness = record.soundness;
@@ -145,7 +167,7 @@ void SimHost::open(const ReplicaRecord& record) {
     });
   };
   replica.lane = std::make_unique<SimLane>(
-      record.key, recovered.machineAt, recovered.state.generation, !sound,
+      record.key, SimLane::Begins{recovered.machineAt, recovered.state.generation, !sound, place},
       SimLane::Around{world_.events, world_.dice, world_.options, world_.judge, world_.report,
                       disk_, onLoop,
                       [this, key = record.key]() { return world_.breaksNow(id_, key); },
@@ -296,6 +318,7 @@ void SimHost::flush() {
     replica->group->flush();
     world_.judge.look(key, *replica->group);
     recordSoundness(*replica);
+    sweepPlaces(*replica);
     bool sleeps = replica->group->core().asleep();
     if (sleeps && !replica->slept) ++world_.report[Count::sleeps];
     replica->slept = sleeps;

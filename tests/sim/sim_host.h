@@ -99,6 +99,9 @@ private:
   void touch(Replica& replica);
   void flush();
   void recordSoundness(Replica& replica);
+  std::optional<uint64_t> findPlace(group::ReplicaKey key, group::Recovered& recovered);
+  void sweepPlaces(const Replica& replica);
+  void forgetPlacesBelow(group::ReplicaKey key, uint64_t place);
   void tickLater();
   void tickAll();
   void tickSleepers();

@@ -7,5 +7,7 @@ namespace flotilla::sim {
 
 // Of one machine that is both, over the C boundary as every plugin's.
 const flotilla_descriptor* simDescriptor();
+// The same with its state on disk.
+const flotilla_descriptor* simDiskDescriptor();
 
 }  // namespace flotilla::sim

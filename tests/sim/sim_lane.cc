@@ -31,19 +31,79 @@ struct FileSink final : group::SnapshotSink {
 
 }  // namespace
 
-SimLane::SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation, bool waits,
-                 Around around)
+SimLane::SimLane(group::ReplicaKey key, Begins begins, Around around)
     : key_(key),
-      machineAt_(machineAt),
-      generation_(generation),
+      machineAt_(begins.machineAt),
+      generation_(begins.generation),
       around_(std::move(around)),
-      applier_(key,
-               [this](const std::string& sha256) {
-                 return makeSimMachine({key_, &around_.judge, around_.breaksNow, around_.straysNow},
-                                       sha256);
-               },
-               {.countMax = around_.options.keepEvents}) {
-  if (!waits) push(Begin{});
+      applier_(
+          key,
+          [this](const std::string& sha256) {
+            return makeSimMachine({key_, &around_.judge, around_.breaksNow, around_.straysNow,
+                                   around_.options.onDisk},
+                                  sha256);
+          },
+          [this]() { return makePlace(); }, {.countMax = around_.options.keepEvents}),
+      place_(begins.place),
+      fresh_(begins.generation) {
+  if (!begins.waits) push(Begin{});
+}
+
+Result<std::shared_ptr<group::MachineStore>> SimLane::makePlace() {
+  auto place = std::make_shared<group::MemoryPlace>();
+  around_.disk.places(key_)[fresh_] = place;
+  freshMade_ = true;
+  return around_.disk.storeAt(std::move(place));
+}
+
+// What was kept, in a machine of its own: nothing of the one before is left.
+Result<void> SimLane::resume() {
+  SimDisk::Places& places = around_.disk.places(key_);
+  auto found = place_ ? places.find(*place_) : places.end();
+  if (found == places.end()) return Fault{ErrorCode::corrupt, "its place is gone", {}};
+  auto resumed = applier_.resume(around_.disk.storeAt(found->second));
+  if (resumed) ++around_.report[Count::resumes];
+  return resumed;
+}
+
+// As runtime's: over the store of the machine that went wrong, with what that had gathered.
+Result<void> SimLane::goBack() {
+  group::Machine* machine = applier_.machine();
+  std::shared_ptr<group::MachineStore> store = machine == nullptr ? nullptr : machine->store();
+  if (store == nullptr) return resume();
+  auto resumed = applier_.resume(std::move(store));
+  if (resumed) ++around_.report[Count::resumes];
+  return resumed;
+}
+
+void SimLane::rest() {
+  applier_.rest();
+  if (dead_ || !applier_.durable()) return;
+  static_cast<void>(applier_.sync());
+  sayIfStopped();
+}
+
+void SimLane::sayIfStopped() {
+  if (dead_ || !applier_.fault()) return;
+  group::Applied applied;
+  applied.generation = generation_;
+  applied.index = machineAt_.index;
+  applied.fault = applier_.fault();
+  applied.faultAt = applier_.faultAt();
+  answer([applied](group::Group& group) { group.applied(applied); });
+}
+
+void SimLane::doSync(const group::SyncRequest& request) {
+  group::Synced synced;
+  synced.generation = request.generation;
+  Result<void> done = dead_ ? Result<void>(*dead_) : applier_.sync();
+  if (done) {
+    synced.point = applier_.durable().value_or(raft::LogPoint{});
+  } else {
+    synced.fault = done.fault();
+  }
+  answer([synced](group::Group& group) { group.synced(synced); });
+  sayIfStopped();
 }
 
 void SimLane::push(Job job) {
@@ -104,13 +164,17 @@ void SimLane::work(const Job& job) {
                          [this](const group::ApplyRequest& it) { doApply(it); },
                          [this](const group::QueryRequest& it) { doQuery(it); },
                          [this](const group::SnapshotRequest& it) { doSnapshot(it); },
+                         [this](const group::SyncRequest& it) { doSync(it); },
                          [this](const group::InstallRequest& it) { doInstall(it); }},
              job);
 }
 
 void SimLane::doBegin() {
-  Result<void> begun = machineAt_.index == 0 ? applier_.begin() : loadFrom(machineAt_);
-  if (begun) return;
+  Result<void> begun = place_                  ? resume()
+                       : machineAt_.index == 0 ? applier_.begin()
+                                               : loadFrom(machineAt_);
+  if (begun && freshMade_) place_ = fresh_;
+  if (begun) return around_.judge.applied(key_, applier_);
   dead_ = begun.fault();
   deadAt_ = {machineAt_.index + 1, 0};
   around_.judge.fail(nameOf(key_), "cannot begin after a start: " + dead_->text);
@@ -138,6 +202,13 @@ void SimLane::doApply(const group::ApplyRequest& request) {
   for (const group::Applied::Answer& each : applied.answers) {
     bool unheard = each.outcome.code == ErrorCode::unknown;
     if (unheard) ++around_.report[Count::answersWithoutRoom];
+  }
+  // As where much was changed.
+  if (applier_.durable() && !applied.fault && around_.dice.chance(40)) {
+    static_cast<void>(applier_.sync());
+    applied.durable = applier_.durable();
+    applied.fault = applier_.fault();
+    applied.faultAt = applier_.faultAt();
   }
   around_.judge.applied(key_, applier_);
   if (applied.fault) around_.judge.faulted(key_, applied);
@@ -237,10 +308,18 @@ void SimLane::doInstall(const group::InstallRequest& request) {
   group::InstallEnd end;
   end.generation = request.generation;
   end.point = request.point;
-  Result<void> loaded = request.point.index == 0 ? applier_.begin() : loadFrom(request.point);
+  fresh_ = request.generation;
+  freshMade_ = false;
+  Result<void> loaded = request.kept               ? goBack()
+                        : request.point.index == 0 ? applier_.begin()
+                                                   : loadFrom(request.point);
+  if (freshMade_ && loaded) place_ = fresh_;
+  if (freshMade_ && !loaded) around_.disk.places(key_).erase(fresh_);
   if (loaded) {
     dead_.reset();
     generation_ = request.generation;
+    end.point = applier_.at();
+    end.durable = applier_.durable();
     end.logTimeUs = applier_.state().timeUs;
     end.nextTimerUs = applier_.state().timers.nextUs();
     ++around_.report[Count::installs];

@@ -42,25 +42,33 @@ public:
     std::function<bool()> straysNow;
   };
 
-  // `waits`: for a peer's snapshot, so that no machine is made before it.
-  SimLane(group::ReplicaKey key, raft::LogPoint machineAt, uint64_t generation, bool waits,
-          Around around);
+  // Where it begins. `waits`: for a peer's snapshot, so that no machine is made before it. `place`:
+  // the generation of what a machine on disk has kept.
+  struct Begins {
+    raft::LogPoint machineAt;
+    uint64_t generation = 0;
+    bool waits = false;
+    std::optional<uint64_t> place;
+  };
+  SimLane(group::ReplicaKey key, Begins begins, Around around);
   SimLane(const SimLane&) = delete;
   SimLane& operator=(const SimLane&) = delete;
 
   void apply(group::ApplyRequest request) override { push(std::move(request)); }
   void query(group::QueryRequest request) override { push(std::move(request)); }
   void snapshot(group::SnapshotRequest request) override { push(std::move(request)); }
+  void sync(group::SyncRequest request) override { push(request); }
   void install(group::InstallRequest request) override { push(std::move(request)); }
-  void rest() override { applier_.rest(); }
+  void rest() override;
 
   group::Applier& applier() { return applier_; }
   bool dead() const { return dead_.has_value(); }
+  std::optional<uint64_t> place() const { return place_; }
 
 private:
   struct Begin {};
   using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
-                           group::InstallRequest>;
+                           group::SyncRequest, group::InstallRequest>;
 
   void push(Job job);
   void workLater();
@@ -71,6 +79,11 @@ private:
   std::optional<group::AsideQuery> asideOf(const group::QueryRequest& request);
   void askBeside(group::AsideQuery query);
   void doSnapshot(const group::SnapshotRequest& request);
+  void doSync(const group::SyncRequest& request);
+  Result<std::shared_ptr<group::MachineStore>> makePlace();
+  Result<void> resume();
+  Result<void> goBack();
+  void sayIfStopped();
   void doInstall(const group::InstallRequest& request);
   Result<void> loadFrom(raft::LogPoint point);
   void answer(std::function<void(group::Group&)> act);
@@ -83,6 +96,9 @@ private:
   uint64_t generation_;
   Around around_;
   group::Applier applier_;
+  std::optional<uint64_t> place_;
+  uint64_t fresh_ = 0;  // generation of the next place
+  bool freshMade_ = false;
   std::deque<Job> jobs_;
   bool busy_ = false;
   int64_t lastAnswerUs_ = 0;

@@ -6,6 +6,7 @@
 
 #include "flotilla/abi.h"
 #include "host/base/checksum.h"
+#include "host/group/machine_store.h"
 #include "host/plugin/machine.h"
 #include "tests/sim/kv_calls.h"
 #include "tests/sim/sim_kv.h"
@@ -119,12 +120,16 @@ public:
   }
   Result<std::unique_ptr<group::Capture>> capture() override {
     auto captured = machine_->capture();
-    if (!captured) return captured;
+    if (!captured || onDisk()) return captured;  // there its drift is one of the rows
     return std::unique_ptr<group::Capture>(
         std::make_unique<SimCapture>(drift_, std::move(*captured)));
   }
   Result<void> load(group::SnapshotSource& source) override {
     if (unwilling_) return Fault{ErrorCode::faulted, "this version loads nothing", {}};
+    if (onDisk()) {
+      auto loaded = machine_->load(source);
+      return loaded ? readDrift(*store()) : loaded;
+    }
     uint64_t drift = 0;
     for (size_t filled = 0; filled < sizeof drift;) {
       auto got = source.read(reinterpret_cast<char*>(&drift) + filled, sizeof drift - filled);
@@ -146,11 +151,36 @@ public:
     return digest ? std::optional<uint64_t>(*digest ^ version_) : digest;
   }
   uint64_t memoryBytes() override { return machine_->memoryBytes(); }
+
+  bool onDisk() const override { return machine_->onDisk(); }
+  uint32_t stateVersion() const override { return machine_->stateVersion(); }
+  std::shared_ptr<group::MachineStore> store() const override { return machine_->store(); }
+  Result<void> open(std::shared_ptr<group::MachineStore> store) override {
+    if (unwilling_) return Fault{ErrorCode::badRequest, "this version opens nothing", {}};
+    if (auto read = readDrift(*store); !read) return read;
+    return machine_->open(std::move(store));
+  }
+  Result<void> settle() override {
+    if (drift_ != 0) store()->set(kDriftKey, std::to_string(drift_));
+    return machine_->settle();
+  }
+
   std::optional<MethodKind> kindOf(uint64_t interfaceId, uint16_t method) const override {
     return machine_->kindOf(interfaceId, method);
   }
 
 private:
+  static constexpr const char* kDriftKey = "z";  // behind all of the machine's own
+
+  Result<void> readDrift(group::MachineStore& store) {
+    std::string drift;
+    auto found = store.get(kDriftKey, drift);
+    if (!found) return found.fault();
+    drift_ = *found ? std::stoull(drift) : 0;
+    if (drift_ != 0) place_.judge->tookDrift(place_.replica);
+    return {};
+  }
+
   static bool isPoison(const group::MachineCommand& command) {
     auto what = readCommand(command);
     return what && what->key == kPoisonKey;
@@ -176,7 +206,8 @@ std::optional<uint64_t> soundDigestOf(group::Machine& machine) {
 
 Result<std::unique_ptr<group::Machine>> makeSimMachine(MachinePlace place,
                                                        const std::string& sha256) {
-  auto machine = plugin::makeMachine(simDescriptor(), {}, nullptr, place.replica);
+  const flotilla_descriptor* descriptor = place.onDisk ? simDiskDescriptor() : simDescriptor();
+  auto machine = plugin::makeMachine(descriptor, {}, nullptr, place.replica);
   if (!machine) return machine.fault();
   return std::unique_ptr<group::Machine>(
       std::make_unique<SimMachine>(std::move(place), sha256, std::move(*machine)));

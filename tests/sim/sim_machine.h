@@ -19,6 +19,7 @@ struct MachinePlace {
   Judge* judge = nullptr;
   std::function<bool()> breaksNow;
   std::function<bool()> straysNow;
+  bool onDisk = false;  // it keeps its state in a store
 };
 
 // The shipped plugin over the C boundary, with shipped Tables, snapshots and digests.

@@ -105,9 +105,11 @@ void SimHost::recordSoundness(Replica& replica) {
   next.soundness = rebuilt ? group::Soundness::sound : its.soundness();
   next.unsoundAt = rebuilt ? 0 : std::max(its.quarantinedAt(), its.rebuildFrom());
   raft::Index kept = its.status().snapshotIndex;
+  auto place = replica.lane->place();
   int64_t us = 100 + static_cast<int64_t>(world_.dice.below(5'000));
-  world_.events.in(us, [this, next, rebuilt, kept, boot = boot_]() {
+  world_.events.in(us, [this, next, rebuilt, kept, place, boot = boot_]() {
     if (boot != boot_ || !records_.contains(next.key)) return;
+    if (rebuilt && place) forgetPlacesBelow(next.key, *place);
     if (rebuilt) {
       SimDisk::Shelf& shelf = disk_.shelf(next.key);
       std::erase_if(shelf, [kept](const auto& file) { return file.first != kept; });
@@ -116,7 +118,7 @@ void SimHost::recordSoundness(Replica& replica) {
       bool wholeLog = kept == 0 && (safe == nullptr || safe->state.shape.base().index == 0);
       bool follows = wholeLog || (safe != nullptr && shelf.contains(kept) &&
                                   safe->state.shape.termAt(kept) == shelf.at(kept).point.term);
-      if (!follows) {
+      if (!follows && !place) {  // else it is its place that the log goes on from
         world_.judge.fail(nameOf(next.key),
                           "forgets its former snapshots, and its log on the disk "
                           "does not go on from the new one");

@@ -104,8 +104,8 @@ const Stored* World::safeOf(group::ReplicaKey replica) const {
   return buried == buried_.end() ? nullptr : &buried->second;
 }
 
-// Raft bears the loss of a disk for good where all other voters hold what is committed, and no
-// change of members is on its way.
+// Raft bears the loss of a disk for good where all other voters are there and hold what is
+// committed, and no change of members is on its way.
 bool World::canLose(group::ReplicaKey replica) {
   for (const LostReplica& other : lost) {
     if (other.key.group == replica.group) return false;
@@ -115,6 +115,9 @@ bool World::canLose(group::ReplicaKey replica) {
   raft::Index since = known.configurations.rbegin()->first;
   if (members.joint() || members.voters.size() < 3) return false;
   raft::Index committed = known.committed.size();
+  for (raft::ReplicaId voter : members.voters) {
+    if (!place(replica.group).hosts.contains(voter)) return false;
+  }
   for (const auto& [other, hostId] : place(replica.group).hosts) {
     group::ReplicaKey key{replica.group, other};
     const Stored* safe = host(hostId).disk().safe(key);

@@ -14,9 +14,9 @@
 namespace flotilla::testing {
 namespace {
 
-ClusterOptions kvOptions() {
+ClusterOptions kvOptions(const std::string& plugin = "kv") {
   ClusterOptions options;
-  options.plugin = test::pluginFile("kv");
+  options.plugin = test::pluginFile(plugin);
   options.checker = test::built("bin/flotilla-plugin-check");
   return options;
 }
@@ -87,6 +87,27 @@ TEST_CASE("testing/cluster: nothing that was answered is lost by kills, stops an
   for (int i = 0; i < written; ++i) {
     REQUIRE(get(cluster, kv, "k" + std::to_string(i)) == std::string(500, 'v'));
   }
+}
+
+TEST_CASE(
+    "testing/cluster: a machine on disk goes on from there, and one that was away catches up") {
+  Cluster cluster(kvOptions("archive"));
+  auto kv = cluster.create<Kv>("g", {.options = {{"snapshotEveryBytes", "65536"}}});
+  uint64_t away = cluster.leader("g") % 3 + 1;
+  cluster.kill(away);
+  for (int i = 0; i < 200; ++i) put(cluster, kv, "k" + std::to_string(i), std::string(5000, 'v'));
+  cluster.restart(away);
+  cluster.agree("g");
+  CHECK(cluster.snapshot("g") > 0);
+  for (uint64_t host : cluster.hosts().ids()) cluster.kill(host);
+  for (uint64_t host : cluster.hosts().ids()) cluster.hosts().start(host);
+  cluster.agree("g");
+  for (auto member : cluster.show("g").getGroup().getMembers()) {
+    CHECK(member.getOnDisk());
+    CHECK(member.getDurableIndex() > 0);
+  }
+  CHECK(get(cluster, kv, "k0") == std::string(5000, 'v'));
+  CHECK(get(cluster, kv, "k199") == std::string(5000, 'v'));
 }
 
 TEST_CASE("testing/cluster: a leadership moves, a snapshot is saved, an error is the author's") {

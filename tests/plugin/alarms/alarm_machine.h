@@ -8,7 +8,9 @@
 
 namespace flotilla::test {
 
-class AlarmMachine {
+// `TableOf`: flotilla::Table or flotilla::DiskTable.
+template <template <typename, typename> typename TableOf>
+class AlarmMachineOf {
 public:
   static constexpr uint32_t kManyMax = 1000;
   static constexpr int64_t kInUsMax = 1'000'000'000'000;
@@ -37,8 +39,8 @@ public:
   }
 
   void wake(const flotilla::Entry& entry, uint64_t token) {
-    const Alarm* found = pending_.find(token);
-    if (found == nullptr) return twice_.set(*twice_ + 1);
+    auto found = pending_.find(token);
+    if (!found) return twice_.set(*twice_ + 1);
     Alarm alarm = *found;
     pending_.erase(token);
     rung_.set(*rung_ + 1);
@@ -82,11 +84,13 @@ private:
     entry.wakeAt(alarm.dueUs, name);
   }
 
-  flotilla::Table<uint64_t, Alarm> pending_;
+  TableOf<uint64_t, Alarm> pending_;
   flotilla::Single<uint64_t> rung_;
   flotilla::Single<uint64_t> twice_;
   flotilla::Single<uint64_t> early_;
   flotilla::Single<int64_t> lateUsMax_;
 };
+
+using AlarmMachine = AlarmMachineOf<flotilla::Table>;
 
 }  // namespace flotilla::test

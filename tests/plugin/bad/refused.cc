@@ -12,6 +12,9 @@ using flotilla::View;
 
 class Machine {
 public:
+#if defined(BAD_LONG_ON_DISK)
+  static constexpr std::string_view kLongQueries[] = {"get"};
+#endif
 #if defined(BAD_CREATE_THROWS)
   Machine() {
     throw std::runtime_error("no machine today");
@@ -39,7 +42,14 @@ public:
   void extra(const View&, Plain::GetParams::Reader, Plain::GetResults::Builder) const {}
 
 private:
+#if defined(BAD_LONG_ON_DISK)
+  flotilla::DiskTable<std::string, uint32_t> keys_;
+#else
   flotilla::Table<std::string, uint32_t> keys_;
+#endif
+#if defined(BAD_TWO_HOMES)
+  flotilla::DiskTable<std::string, uint32_t> more_;
+#endif
 #if defined(BAD_PLAIN_MEMBER)
   [[maybe_unused]] uint64_t forgotten_ = 0;
 #endif

@@ -1,4 +1,5 @@
 // Spoils one member of a sound descriptor: BAD_CHANGE is a statement that the build chooses.
+#include <cstddef>
 #include <flotilla/abi.h>
 
 extern const uint64_t kIdOfAStruct;

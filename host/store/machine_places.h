@@ -1,0 +1,49 @@
+// Where on-disk machines live: DIRECTORY/<group>-<replica>/<generation>/, each a LevelDB.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flotilla/result.h"
+#include "host/group/machine_store.h"
+#include "host/group/ports.h"
+#include "host/store/machine_keys.h"
+
+namespace flotilla::store {
+
+// All machines on disk of a volume. A replica has one generation, or for a while two: while a
+// snapshot is loaded into a fresh one, and until the log that goes on from it is safe.
+//
+// Owner:  runtime.
+// Thread: any for different replicas; of one replica one at a time. Calls wait for the disk.
+// Errors: diskFull, corrupt, io.
+class MachinePlaces {
+public:
+  static constexpr size_t kCacheBytes = 64 << 20;  // of blocks that were read, for all of them
+
+  explicit MachinePlaces(std::string directory, size_t cacheBytes = kCacheBytes);
+
+  Result<void> open();  // makes the directory
+
+  // Which there are, rising.
+  Result<std::vector<uint64_t>> generations(group::ReplicaKey replica);
+  // A fresh one; whatever lay there is removed. It counts once something was synced there.
+  Result<std::shared_ptr<group::MachineStore>> make(group::ReplicaKey replica, uint64_t generation);
+  Result<std::shared_ptr<group::MachineStore>> find(group::ReplicaKey replica, uint64_t generation);
+  Result<void> remove(group::ReplicaKey replica, uint64_t generation);
+  Result<void> removeBelow(group::ReplicaKey replica, uint64_t generation);
+  Result<void> removeReplica(group::ReplicaKey replica);
+  // Whose directories there are.
+  Result<std::vector<group::ReplicaKey>> replicas();
+
+private:
+  std::string pathOf(group::ReplicaKey replica) const;
+  std::string pathOf(group::ReplicaKey replica, uint64_t generation) const;
+
+  std::string directory_;
+  std::shared_ptr<MachineShared> shared_;
+};
+
+}  // namespace flotilla::store

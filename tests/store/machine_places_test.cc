@@ -1,0 +1,266 @@
+// Places of machines on disk: what was synced is there, what was torn is not, what is damaged is
+// said.
+#include "host/store/machine_places.h"
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "host/base/prng.h"
+#include "host/store/machine_keys.h"
+#include "tests/store/temp_directory.h"
+
+using namespace flotilla;
+using namespace flotilla::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr group::ReplicaKey kReplica{7, 2};
+using Model = std::map<std::string, std::string>;
+
+std::string textOf(group::MachineStore& store) {
+  std::string text;
+  auto walk = store.walk({});
+  std::string_view key;
+  std::string_view value;
+  while (true) {
+    auto more = walk->next(key, value);
+    if (!more) return more.fault().text;
+    if (!*more) return text;
+    text += std::string(key) + "=" + std::string(value) + " ";
+  }
+}
+
+std::string textOf(const Model& model) {
+  std::string text;
+  for (const auto& [key, value] : model) text += key + "=" + value + " ";
+  return text;
+}
+
+struct Bench {
+  Bench() { REQUIRE(places.open().ok()); }
+
+  std::shared_ptr<group::MachineStore> fresh(uint64_t generation = 0) {
+    auto made = places.make(kReplica, generation);
+    if (!made) FAIL(made.fault().text);
+    return *made;
+  }
+  Result<std::shared_ptr<group::MachineStore>> found(uint64_t generation = 0) {
+    return places.find(kReplica, generation);
+  }
+  // The newest journal of the place.
+  fs::path journal() const {
+    fs::path newest;
+    for (const auto& file : fs::directory_iterator(dir / "machines/7-2/0")) {
+      if (file.path().extension() == ".log" && file.path() > newest) newest = file.path();
+    }
+    return newest;
+  }
+
+  TempDirectory dir;
+  store::MachinePlaces places{dir / "machines"};
+};
+
+void putRows(group::MachineStore& store, uint64_t batch, size_t valueBytes = 10) {
+  for (int i = 0; i < 5; ++i) {
+    store.set("row " + std::to_string(batch) + "." + std::to_string(i),
+              std::string(valueBytes, 'v'));
+  }
+  REQUIRE(store.sync({batch, 1}, Bytes::copyOf("state " + std::to_string(batch))).ok());
+}
+
+void flip(const fs::path& path, uint64_t at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(at));
+  char byte = static_cast<char>(file.get() ^ 1);
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put(byte);
+}
+
+}  // namespace
+
+TEST_CASE("store/machine_places: rows and group state come back as the last sync left them") {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    Bench bench;
+    base::Prng dice(seed);
+    Model model;
+    Model kept;
+    auto store = bench.fresh();
+    CHECK(store->kept().at.index == 0);
+    uint64_t synced = 0;
+    for (uint64_t step = 1; step <= 400; ++step) {
+      std::string key = "k" + std::to_string(dice.below(80));
+      if (dice.chance(300)) {
+        store->erase(key);
+        model.erase(key);
+      } else {
+        model[key] = std::string(dice.below(2000), 'x');
+        store->set(key, model[key]);
+      }
+      if (dice.chance(100)) {
+        REQUIRE(store->sync({step, 3}, Bytes::copyOf("at " + std::to_string(step))).ok());
+        kept = model;
+        synced = step;
+      }
+      if (dice.chance(20)) {  // a new process
+        store.reset();
+        auto again = bench.found();
+        if (!again) FAIL(again.fault().text);
+        store = *again;
+        model = kept;
+        CHECK(store->kept().at.index == synced);
+        if (synced != 0) CHECK(store->kept().groupState.view() == "at " + std::to_string(synced));
+        CHECK(textOf(*store) == textOf(model));
+      }
+    }
+  }
+}
+
+TEST_CASE("store/machine_places: a torn end was never synced, and is left behind") {
+  Bench bench;
+  for (uint64_t cut : {1, 20, 60}) {
+    auto store = bench.fresh();
+    putRows(*store, 1);
+    putRows(*store, 2);
+    std::string before = textOf(*store);
+    uint64_t whole = fs::file_size(bench.journal());
+    putRows(*store, 3);
+    store.reset();
+    fs::resize_file(bench.journal(), fs::file_size(bench.journal()) - cut);
+    REQUIRE(fs::file_size(bench.journal()) > whole);
+    {
+      auto again = bench.found();
+      if (!again) FAIL(again.fault().text);
+      CHECK((*again)->kept().at.index == 2);
+      CHECK(textOf(**again) == before);
+      putRows(**again, 3);
+    }
+    CHECK((*bench.found())->kept().at.index == 3);
+  }
+}
+
+TEST_CASE("store/machine_places: a torn end of spoilt bytes is left behind, too") {
+  Bench bench;
+  auto store = bench.fresh();
+  putRows(*store, 1);
+  putRows(*store, 2);
+  store.reset();
+  flip(bench.journal(), fs::file_size(bench.journal()) - 3);
+  auto again = bench.found();
+  if (!again) FAIL(again.fault().text);
+  CHECK((*again)->kept().at.index == 1);
+}
+
+TEST_CASE("store/machine_places: a write that is lost in the middle is no torn end") {
+  Bench bench;
+  auto store = bench.fresh();
+  // LevelDB gives up a block of 32 KiB at a time and goes on with the next.
+  for (uint64_t batch = 1; batch <= 20; ++batch) putRows(*store, batch, 2000);
+  store.reset();
+  flip(bench.journal(), 40'000);
+  auto again = bench.found();
+  REQUIRE(!again.ok());
+  CHECK(again.fault().code == ErrorCode::corrupt);
+  CHECK(
+      again.fault().text.find("machines/7-2/0: a write in its middle is lost, before number 20") !=
+      std::string::npos);
+}
+
+TEST_CASE("store/machine_places: damaged tables are said where they are read") {
+  Bench bench;
+  auto store = bench.fresh();
+  for (uint64_t batch = 1; batch <= 20; ++batch) putRows(*store, batch, 2000);
+  store.reset();
+  REQUIRE(bench.found().ok());  // opening moves the journal into a table
+  for (const auto& file : fs::directory_iterator(bench.dir / "machines/7-2/0")) {
+    if (file.path().extension() == ".ldb") flip(file.path(), fs::file_size(file.path()) / 2);
+  }
+  auto again = bench.found();
+  std::string text = again ? textOf(**again) : again.fault().text;
+  CHECK(text.find("machines/7-2/0") != std::string::npos);
+  CHECK(text.find("Corruption") != std::string::npos);
+}
+
+TEST_CASE("store/machine_places: what is gone is told apart from what never was") {
+  auto benchWith = [](const std::string& ending) {
+    auto bench = std::make_unique<Bench>();
+    auto store = bench->fresh();
+    for (uint64_t batch = 1; batch <= 20; ++batch) putRows(*store, batch, 2000);
+    store.reset();
+    REQUIRE(bench->found().ok());  // opening moves the journal into a table
+    size_t gone = 0;
+    for (const auto& file : fs::directory_iterator(bench->dir / "machines/7-2/0")) {
+      if (!file.path().filename().string().ends_with(ending)) continue;
+      fs::remove(file.path());
+      ++gone;
+    }
+    CHECK(gone == 1);
+    return bench;
+  };
+  auto current = benchWith("CURRENT")->found();
+  CHECK(current.fault().code == ErrorCode::corrupt);
+  CHECK(current.fault().text.ends_with("machines/7-2/0: CURRENT is missing"));
+  auto table = benchWith(".ldb")->found();
+  CHECK(table.fault().code == ErrorCode::corrupt);
+  CHECK(table.fault().text.find("missing file") != std::string::npos);
+
+  // A whole journal that is gone is a state of long ago, never another one: an empty place says so.
+  Bench bench;
+  auto store = bench.fresh();
+  putRows(*store, 1);
+  store.reset();
+  fs::remove(bench.journal());
+  auto before = bench.found();
+  REQUIRE(before.ok());
+  CHECK((*before)->kept().at.index == 0);
+}
+
+// LevelDB hands on what a table's opening says as what it knows of the row.
+TEST_CASE("store/machine_places: a table that has gone is no row that never was") {
+  TempDirectory dir;
+  store::MachineShared shared(1 << 20);
+  leveldb::RandomAccessFile* file = nullptr;
+  leveldb::Status opened = shared.env.NewRandomAccessFile(dir / "000007.ldb", &file);
+  CHECK(!opened.ok());
+  CHECK(!opened.IsNotFound());
+  CHECK(opened.ToString().find("000007.ldb") != std::string::npos);
+}
+
+TEST_CASE("store/machine_places: what is held stays as it was beside later writes") {
+  Bench bench;
+  auto store = bench.fresh();
+  putRows(*store, 1);
+  struct Sink final : group::SnapshotSink {
+    std::string bytes;
+    Result<void> write(std::string_view piece) override {
+      bytes += piece;
+      return {};
+    }
+  } first, second;
+  auto capture = store->capture(1);
+  REQUIRE(capture->save(first).ok());
+  putRows(*store, 2);
+  store.reset();
+  REQUIRE(capture->save(second).ok());
+  CHECK(first.bytes == second.bytes);
+}
+
+TEST_CASE("store/machine_places: generations come and go, and a fresh one begins empty") {
+  Bench bench;
+  putRows(*bench.fresh(0), 1);
+  putRows(*bench.fresh(4), 2);
+  putRows(*bench.fresh(11), 3);
+  CHECK(*bench.places.generations(kReplica) == std::vector<uint64_t>{0, 4, 11});
+  CHECK(bench.places.removeBelow(kReplica, 11).ok());
+  CHECK(*bench.places.generations(kReplica) == std::vector<uint64_t>{11});
+  CHECK(textOf(*bench.fresh(11)).empty());
+  CHECK((*bench.found(11))->kept().at.index == 0);
+  CHECK(bench.found(4).fault().code == ErrorCode::unavailable);
+  CHECK(*bench.places.replicas() == std::vector<group::ReplicaKey>{kReplica});
+  CHECK(bench.places.removeReplica(kReplica).ok());
+  CHECK(bench.places.replicas()->empty());
+  CHECK(bench.places.generations(kReplica)->empty());
+}
