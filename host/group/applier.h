@@ -22,11 +22,13 @@ namespace flotilla::group {
 constexpr size_t kRunCommandsMax = 1024;
 
 // What a machine on disk has changed and not yet written is written once it takes so much memory,
-// or as much as the group state beside it, up to the second figure. Where the disk has no room it
-// may grow to the third; then the replica stops.
+// or as much as the group state beside it, up to the second figure; where the machines of a disk
+// together hold much, from the last one on. Where the disk has no room it may grow to the third;
+// then the replica stops.
 constexpr uint64_t kSyncBytes = 4 << 20;
 constexpr uint64_t kSyncBytesMax = 32 << 20;
 constexpr uint64_t kUnsyncedBytesMax = 64 << 20;
+constexpr uint64_t kSyncCrowdedBytes = 64 << 10;
 
 // The group state and the machine's capture at one boundary, ready to be saved.
 //

@@ -80,7 +80,8 @@ Result<void> Applier::sync() {
 void Applier::syncIfMuch() {
   if (machine_ == nullptr || !machine_->onDisk()) return;
   std::shared_ptr<MachineStore> store = machine_->store();
-  uint64_t worth = std::clamp<uint64_t>(store->kept().groupState.size(), kSyncBytes, kSyncBytesMax);
+  uint64_t least = store->isCrowded() ? kSyncCrowdedBytes : kSyncBytes;
+  uint64_t worth = std::clamp<uint64_t>(store->kept().groupState.size(), least, kSyncBytesMax);
   if (store->gatheredBytes() >= worth) static_cast<void>(sync());
 }
 

@@ -73,12 +73,14 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
     return;
   }
   raft::LogPoint at = recovered.machineAt;
-  auto term = core_.shape().termAt(at.index);
-  bool gap = at.index < core_.shape().base().index;
-  if (gap || (at.index != 0 && term && *term != at.term)) {
-    stopMachine(behindLog(at), {at.index + 1, 0});
-  }
+  if (!continuesFrom(at)) stopMachine(behindLog(at), {at.index + 1, 0});
   feed();
+}
+
+bool Group::continuesFrom(raft::LogPoint at) const {
+  if (at.index < core_.shape().base().index) return false;
+  auto term = core_.shape().termAt(at.index);
+  return at.index == 0 || !term || *term == at.term;
 }
 
 Fault Group::behindLog(raft::LogPoint at) const {
@@ -343,6 +345,7 @@ void Group::tick() {
   if (!isMute()) take(raft::Tick{isBusy()});
   proposeTimers();
   handOverIfUseless();
+  retryForRoom();
   tickSoundness();
   considerSnapshot();
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
@@ -373,7 +376,7 @@ bool Group::isBusy() const {
   bool handsOver = fault_ && leads() && (handOvers_ < kHandOversMax || quarantinedAt_ != 0);
   bool rebuilds = (rebuilding_ && !fault_) || !askers_.empty();
   bool timers = nextTimerUs_ != kNoTimer;
-  return callers || machine || handsOver || rebuilds || timers;
+  return callers || machine || handsOver || rebuilds || timers || waitsForRoom();
 }
 
 void Group::wake(raft::Wake wake) {
@@ -399,8 +402,7 @@ void Group::queried(Queried queried) {
 void Group::volumeFull(bool full) {
   volumeFull_ = full;
   if (full) handOverAt_ = ticks_ + kHandOverFullTicks;
-  // A machine that has stopped for want of room asks nobody to mend it.
-  if (!full && fault_ && fault_->code == ErrorCode::diskFull) retry();
+  if (!full && waitsForRoom()) retry();
 }
 
 // A group that slept when its disk filled up is handed over as soon as somebody wants it.

@@ -291,7 +291,13 @@ private:
   raft::Message snapshotHead(raft::ReplicaId to) const;
   void stopForLog(Fault fault);
   bool isBusy() const;
-  Fault behindLog(raft::LogPoint at) const;  // why a machine that stands there cannot go on
+  // Whether the log goes on from there, or is to be brought up to there; if not, why the machine
+  // cannot go on.
+  bool continuesFrom(raft::LogPoint at) const;
+  Fault behindLog(raft::LogPoint at) const;
+  // A machine that has stopped for want of room asks nobody to mend it.
+  bool waitsForRoom() const { return fault_ && fault_->code == ErrorCode::diskFull; }
+  void retryForRoom();
   // Where snapshots do not keep up, or the machine is stuck or stopped: what is committed alone,
   // for the rest no snapshot takes in, and it may have to be written over.
   bool logReaches(uint64_t bytes) const;
@@ -425,6 +431,7 @@ private:
   static constexpr uint32_t kHandOversMax = 3;  // of a leader whose machine has stopped
   uint32_t handOvers_ = 0;
   uint64_t handOverAt_ = 0;  // tick
+  uint64_t roomAt_ = 0;      // tick; of the next look whether a machine that lacked it has room
   bool stopping_ = false;
   bool volumeFull_ = false;
   std::string queriesRefused_;  // why

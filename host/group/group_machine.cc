@@ -12,6 +12,7 @@ constexpr uint64_t kHandOverEveryTicks = 50;
 constexpr uint64_t kSaveAgainTicks = 100;  // after a snapshot that was not saved
 constexpr size_t kSnapshotCallersMax = 1024;
 constexpr uint64_t kFollowUpSnapshots = 4;
+constexpr uint64_t kLookForRoomTicks = 200;
 
 }  // namespace
 
@@ -99,6 +100,7 @@ void Group::stopMachine(Fault fault, Position at) {
   nextTimerUs_ = kNoTimer;  // of a machine that is no more
   handOvers_ = 0;
   handOverAt_ = ticks_;
+  roomAt_ = ticks_ + kLookForRoomTicks;
   askers_.clear();
   Outcome outcome =
       failure(ErrorCode::faulted, "stopped at " + std::to_string(at.index) + "." +
@@ -132,6 +134,14 @@ void Group::retry() {
   fault_.reset();
   faultAt_ = {};
   startInstall(point, core_.shape().configurationAt(point.index).configuration, false);
+}
+
+// The log's volume may never have been full: it has laid out its journals ahead, and what a machine
+// lacks is more. So whether there is room by now shows when it tries.
+void Group::retryForRoom() {
+  if (!waitsForRoom() || volumeFull_ || ticks_ < roomAt_) return;
+  roomAt_ = ticks_ + kLookForRoomTicks;
+  retry();
 }
 
 // ---- snapshots ---------------------------------------------------------------------------------
@@ -341,8 +351,7 @@ void Group::startInstall(raft::LogPoint point, const raft::Configuration& config
 void Group::installEnd(InstallEnd end) {
   if (!installing_ || end.generation != installing_->generation || logFault_) return;
   Installing installing = *std::exchange(installing_, std::nullopt);
-  raft::Index base = core_.shape().base().index;
-  if (installing.kept && !end.fault && end.point.index < base) {
+  if (installing.kept && !end.fault && !continuesFrom(end.point)) {
     end.fault = behindLog(end.point);
     installing.point = end.point;
   }
@@ -357,6 +366,8 @@ void Group::installEnd(InstallEnd end) {
     faultAt_ = {};
     applyFetch_ = 0;
     const raft::LogPoint& point = installing.kept ? end.point : installing.point;
+    // It could not be opened at the start, and was further than the log, which has lost something.
+    if (installing.kept && point.index > core_.shape().lastIndex()) muteBelow_ = point.index;
     feed_.restart(point.index);
     nextTimerUs_ = end.nextTimerUs;
     if (!installing.kept) snapshot_ = installing.point;

@@ -24,8 +24,8 @@ void putNumber(std::string& to, uint64_t number, size_t size) {
 // Thread: any one. Errors: the sink's or the walk's.
 class RowsCapture final : public Capture {
 public:
-  RowsCapture(std::shared_ptr<const HeldKeys> keys, uint32_t stateVersion)
-      : keys_(std::move(keys)), stateVersion_(stateVersion) {}
+  RowsCapture(std::shared_ptr<const HeldKeys> keys, uint32_t stateVersion, uint64_t bytesMax)
+      : keys_(std::move(keys)), stateVersion_(stateVersion), bytesMax_(bytesMax) {}
 
   Result<void> save(SnapshotSink& sink) const override {
     std::string piece(kSectionMagic);
@@ -33,6 +33,7 @@ public:
     auto walk = keys_->walk({});
     std::string_view key;
     std::string_view value;
+    uint64_t bytes = 0;
     for (uint64_t rows = 0;; ++rows) {
       auto more = walk->next(key, value);
       if (!more) return more.fault();
@@ -45,6 +46,8 @@ public:
       putNumber(piece, value.size(), 4);
       piece += key;
       piece += value;
+      bytes += key.size() + value.size();
+      if (bytes > bytesMax_) return Fault{ErrorCode::tooLarge, "snapshot: too many rows", {}};
       if (piece.size() < kPieceBytes) continue;
       if (auto written = sink.write(piece); !written) return written;
       piece.clear();
@@ -54,6 +57,7 @@ public:
 private:
   std::shared_ptr<const HeldKeys> keys_;
   uint32_t stateVersion_;
+  uint64_t bytesMax_;
 };
 
 // Reads whole numbers and texts off a source.
@@ -204,10 +208,11 @@ void MachineStore::forget() {
   gathered_.clear();
   gatheredBytes_ = 0;
   ++changes_;
+  static_cast<void>(isCrowded());
 }
 
-std::unique_ptr<Capture> MachineStore::capture(uint32_t stateVersion) {
-  return std::make_unique<RowsCapture>(keys_->hold(), stateVersion);
+std::unique_ptr<Capture> MachineStore::capture(uint32_t stateVersion, uint64_t bytesMax) {
+  return std::make_unique<RowsCapture>(keys_->hold(), stateVersion, bytesMax);
 }
 
 Result<void> MachineStore::load(SnapshotSource& source, uint32_t stateVersion) {

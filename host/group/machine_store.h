@@ -44,12 +44,16 @@ public:
   // Forgets what was gathered: the state is what is kept once more. A fault: that cannot be read.
   Result<void> revert();
   // The rows as last synced, beside later changes; what is gathered is not among them.
-  std::unique_ptr<Capture> capture(uint32_t stateVersion);
+  // Saving it is refused as `tooLarge` where it comes to more than that.
+  std::unique_ptr<Capture> capture(uint32_t stateVersion, uint64_t bytesMax = UINT64_MAX);
   // Rows that such a capture has saved, into a store that is empty. What is on disk stays
   // unfinished until the next sync.
   Result<void> load(SnapshotSource& source, uint32_t stateVersion);
 
   uint64_t gatheredBytes() const { return gatheredBytes_; }
+  // Whether it is to be written soon, however little it is: all machines of this disk hold much.
+  bool isCrowded() { return keys_->gathered(gatheredBytes_); }
+  void rest() { keys_->rest(); }
   uint64_t memoryBytes() const { return gatheredBytes_ + keys_->memoryBytes(); }
 
 private:

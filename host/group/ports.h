@@ -294,6 +294,10 @@ public:
   // All of it or nothing, and safe once it returns.
   virtual Result<void> write(const KeyChanges& changes, Kept kept) = 0;
   virtual Result<void> mend() { return {}; }  // after a fault: tries whether it still stands
+  // So much is gathered for the next write. True: with all that share its room it is too much, and
+  // to be written soon.
+  virtual bool gathered(uint64_t) { return false; }
+  virtual void rest() {}  // nothing is written for a while: memory for it may go
   virtual uint64_t memoryBytes() const = 0;
 };
 

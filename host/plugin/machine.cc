@@ -253,7 +253,11 @@ public:
     if (broken_) return *broken_;
     if (lacksStorage()) return breakWith(kNoStorage);
     std::string broke;
-    auto asked = Questioned{*plugin_, machine_, marks_, replica_}.ask(question, answers, broke);
+    Result<void> asked;
+    {
+      PluginStorage::Use use(storage_.get(), PluginStorage::Use::May::read);
+      asked = Questioned{*plugin_, machine_, marks_, replica_}.ask(question, answers, broke);
+    }
     if (storageFault()) return breakAsStorage();
     if (!broke.empty()) return breakWith(broke);
     return asked;
@@ -358,10 +362,10 @@ public:
     Reason reason;
     CrashMarks::Scope scope(marks_, replica_, false, 0);
     int code = 1;
-    storage_->setWritable(true);
-    std::string left =
-        guarded([&] { code = plugin_->descriptor->sync(machine_, reason.callback()); });
-    storage_->setWritable(false);
+    std::string left = guarded([&] {
+      PluginStorage::Use use(storage_.get(), PluginStorage::Use::May::write);
+      code = plugin_->descriptor->sync(machine_, reason.callback());
+    });
     if (storageFault()) return breakAsStorage();
     if (!left.empty()) return breakWith(left);
     if (code != 0) return breakWith("sync: " + reason.text());
@@ -404,8 +408,10 @@ private:
     Reason reason;
     CrashMarks::Scope scope(marks_, replica_, false, 0);
     int code = 1;
-    std::string left = guarded(
-        [&] { code = plugin_->descriptor->open(machine_, storage_->table(), reason.callback()); });
+    std::string left = guarded([&] {
+      PluginStorage::Use use(storage_.get(), PluginStorage::Use::May::read);
+      code = plugin_->descriptor->open(machine_, storage_->table(), reason.callback());
+    });
     if (storageFault()) return breakAsStorage();
     if (left.empty() && code == 0) return {};
     Fault fault = breakWith(left.empty() ? "open: " + reason.text() : left);
@@ -456,12 +462,11 @@ private:
                          .events = true,
                          .stopped = storage_ == nullptr ? nullptr : &storage_->fault()});
       CrashMarks::Scope scope(marks_, replica_, false, run[0].position.index);
-      if (storage_ != nullptr) storage_->setWritable(true);
       std::string left = guarded([&] {
+        PluginStorage::Use use(storage_.get(), PluginStorage::Use::May::write);
         applied = plugin_->descriptor->apply(machine_, commands.data(), known, check.callback(),
                                              scope.cursor());
       });
-      if (storage_ != nullptr) storage_->setWritable(false);
       if (storageFault()) return {check.answered(), breakAsStorage()};
       std::string problem = left.empty() ? check.problem(applied) : left;
       if (!problem.empty()) return {check.answered(), breakWith(problem)};

@@ -60,6 +60,7 @@ PluginStorage::PluginStorage(std::shared_ptr<group::MachineStore> store)
                Walk* made = nullptr;
                self.guardedCall([&]() -> Result<bool> {
                  made = new Walk{self, self.store_->walk(viewOf(from))};
+                 self.walks_.push_back(made);
                  return false;
                });
                return made;
@@ -67,6 +68,7 @@ PluginStorage::PluginStorage(std::shared_ptr<group::MachineStore> store)
              [](void* walk, flotilla_bytes* key, flotilla_bytes* value) noexcept {
                auto& at = *static_cast<Walk*>(walk);
                return at.storage.guardedCall([&]() -> Result<bool> {
+                 if (at.walk == nullptr) return misused("a walk goes on after its call");
                  std::string_view itsKey;
                  std::string_view itsValue;
                  auto more = at.walk->next(itsKey, itsValue);
@@ -75,14 +77,30 @@ PluginStorage::PluginStorage(std::shared_ptr<group::MachineStore> store)
                  return more;
                });
              },
-             [](void* walk) noexcept { delete static_cast<Walk*>(walk); }} {}
+             [](void* walk) noexcept {
+               auto* left = static_cast<Walk*>(walk);
+               std::erase(left->storage.walks_, left);
+               delete left;
+             }} {}
+
+PluginStorage::~PluginStorage() {
+  for (Walk* each : walks_) delete each;
+}
+
+void PluginStorage::endUse() {
+  writable_ = false;
+  for (Walk* each : walks_) each->walk.reset();
+  if (walks_.empty() || fault_) return;
+  fault_ = misused("a walk was begun and not left; leave each before the call returns");
+}
 
 template <typename Call>
 int PluginStorage::guardedCall(Call&& call) noexcept {
   if (fault_) return -1;
   try {
     Result<bool> done = call();
-    if (!done) fault_ = Fault{done.fault().code, done.fault().text + kAdvice, {}};
+    if (!done) fault_ = done.fault();
+    if (fault_ && fault_->code != ErrorCode::faulted) fault_->text += kAdvice;
     if (!fault_) return *done ? 1 : 0;
   } catch (const std::exception& exception) {
     fault_ = misused(exception.what());

@@ -42,21 +42,30 @@ schema::CatalogReplica::State wireState(catalog::ReplicaPhase phase) {
 
 Result<void> CatalogKeeper::openStored() {
   if (auto floor = parts_.meta->get(std::string(kFloorKey))) floor_ = std::stoull(*floor);
-  auto stored = parts_.meta->scan(kReplicaPrefix);
-  Crowd crowd{.replicas = static_cast<uint32_t>(stored.size()), .standBefore = 0};
-  for (const auto& [key, bytes] : stored) {
+  std::vector<StoredReplica> records;
+  std::map<VolumeRoom*, std::vector<group::ReplicaKey>> begun;
+  for (const auto& [key, bytes] : parts_.meta->scan(kReplicaPrefix)) {
     auto record = decodeReplica(bytes);
     if (!record) return record.fault();
-    if (record->tombstone) {
+    VolumeRoom* room = roomOf(*record);
+    bool begins = !record->tombstone && record->soundness == group::Soundness::sound;
+    if (begins && room != nullptr) begun[room].push_back(record->key);
+    records.push_back(std::move(*record));
+  }
+  for (const auto& [room, keys] : begun) room->machines().openAhead(keys);
+  Crowd crowd{.replicas = static_cast<uint32_t>(records.size()), .standBefore = 0};
+  for (StoredReplica& record : records) {
+    if (record.tombstone) {
       // Its files may not all have gone: it is wiped once more, which is harmless.
-      parts_.volumes.takeRecovered(record->key);
-      tombstones_.emplace(record->key, std::move(*record));
+      parts_.volumes.takeRecovered(record.key);
+      tombstones_.emplace(record.key, std::move(record));
     } else {
-      bool preferred = record->preferredLeader == record->key.replica;
-      openReplica(std::move(*record), crowd);
+      bool preferred = record.preferredLeader == record.key.replica;
+      openReplica(std::move(record), crowd);
       if (preferred) ++crowd.standBefore;
     }
   }
+  for (const auto& [room, keys] : begun) room->machines().closeAhead();
   for (const auto& [room, key] : parts_.volumes.unclaimed()) {
     base::logWarn("group id:" + std::to_string(key.group) +
                   ": its log is here and its record is not; dropped");
@@ -84,12 +93,17 @@ Result<void> CatalogKeeper::sweepSnapshots() {
   return {};
 }
 
-void CatalogKeeper::openReplica(StoredReplica record, Crowd crowd) {
+VolumeRoom* CatalogKeeper::roomOf(const StoredReplica& record) {
   auto options = catalog::readOptions(record.options);
-  std::string volume = options ? options->volume : "";
-  VolumeRoom* room = parts_.volumes.find(volume);
+  return parts_.volumes.find(options ? options->volume : "");
+}
+
+void CatalogKeeper::openReplica(StoredReplica record, Crowd crowd) {
+  VolumeRoom* room = roomOf(record);
   std::optional<Fault> missing;
   if (room == nullptr) {
+    auto options = catalog::readOptions(record.options);
+    std::string volume = options ? options->volume : "";
     missing =
         Fault{ErrorCode::io, "volume \"" + volume + "\" is not in this host's storage.volumes", ""};
     room = parts_.volumes.find("");

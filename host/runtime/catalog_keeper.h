@@ -67,6 +67,7 @@ private:
   catalog::LocalState local(const std::set<uint64_t>* only) const;
   void add(const Replica& replica, catalog::LocalState& to) const;
   Result<void> sweepSnapshots();
+  VolumeRoom* roomOf(const StoredReplica& record);
   void openReplica(StoredReplica record, Crowd crowd = {});
 
   HostParts& parts_;

@@ -27,6 +27,8 @@ constexpr uint32_t kWeighedWorks = 16;
 // Long queries of one group that wait for their worker, or are with it: each holds on to a state.
 constexpr uint32_t kAsidesMax = 256;
 constexpr uint64_t kWeighedBytes = 64 << 10;
+// Of a machine on disk: so much another plugin is shown before it takes over.
+constexpr uint64_t kTriedRowsBytes = 64 << 20;
 
 int64_t nowUs() {
   auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -141,6 +143,7 @@ void MachineLane::giveBack(Answers& answers) {
   if (applier_) applier_->rest();
   if (applier_ && !dead_ && applier_->durable()) {
     static_cast<void>(applier_->sync());
+    applier_->machine()->store()->rest();
     sayIfStopped(answers);
   }
   doing_ = {};
@@ -204,7 +207,7 @@ void MachineLane::carryOut(Job& job, Answers& answers) {
                  [&](group::SyncRequest& request) { carryOutSync(request, answers); },
                  [&](group::InstallRequest& request) { carryOutInstall(request, answers); },
                  [&](Rest&) { resting_ = true; },
-                 [&](Trial& trial) { carryOutTrial(trial); },
+                 [&](Trial& trial) { carryOutTrial(trial, answers); },
                  [&](EventsLook& look) { carryOutLook(look, answers); },
                  [&](Stop& stop) {
                    // Another may have taken over meanwhile, perhaps because of that very query.
@@ -329,7 +332,7 @@ void MachineLane::tryPlugin(std::string sha256, std::function<void(Result<void>)
 }
 
 // Captures here; saves, and tries, on the file thread.
-void MachineLane::carryOutTrial(Trial& trial) {
+void MachineLane::carryOutTrial(Trial& trial, Answers& answers) {
   auto say = [&inbox = around_.inbox, replica = replica_,
               done = std::move(trial.done)](Result<void> tried) {
     inbox.post([replica, done, tried = std::move(tried)]() {
@@ -350,11 +353,16 @@ void MachineLane::carryOutTrial(Trial& trial) {
   if (auto fits = applier_->fits(nextOnDisk, (*next)->stateVersion); !fits) {
     return say(fits.fault());
   }
-  if (nextOnDisk) {  // its rows stay where they are: there is nothing to be loaded
-    around_.saves.post(
-        [this, self = shared_from_this(), say = std::move(say), sha256 = trial.sha256]() {
-          say(around_.plugins.trySettings(sha256, order_.record->config));
-        });
+  if (nextOnDisk) {
+    Result<void> synced = applier_->sync();
+    sayIfStopped(answers);
+    if (!synced) return say(synced);
+    std::shared_ptr<group::Capture> rows =
+        machine->store()->capture(machine->stateVersion(), kTriedRowsBytes);
+    around_.saves.post([this, self = shared_from_this(), say = std::move(say),
+                        sha256 = trial.sha256, rows = std::move(rows)]() mutable {
+      say(tryRows(sha256, *std::exchange(rows, nullptr)));
+    });
     return;
   }
   auto captured = machine->capture();
@@ -364,6 +372,14 @@ void MachineLane::carryOutTrial(Trial& trial) {
     say(around_.plugins.tryState(sha256, order_.record->config, *capture));
     capture.reset();
   });
+}
+
+// At the switch the rows stay where they are. A copy of part of them would be a state that never
+// was, so it is all of them, or, where they are many, none.
+Result<void> MachineLane::tryRows(const std::string& sha256, const group::Capture& rows) const {
+  auto tried = around_.plugins.tryState(sha256, order_.record->config, rows);
+  if (tried || tried.fault().code != ErrorCode::tooLarge) return tried;
+  return around_.plugins.trySettings(sha256, order_.record->config);
 }
 
 void MachineLane::carryOutBegin(Answers& answers) {

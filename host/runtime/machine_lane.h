@@ -176,7 +176,8 @@ private:
   void diesAtStart(Fault fault);
   Fault lacking(Fault fault) const;
   Result<std::unique_ptr<group::Machine>> makeMachine(const std::string& sha256);
-  void carryOutTrial(Trial& trial);
+  void carryOutTrial(Trial& trial, Answers& answers);
+  Result<void> tryRows(const std::string& sha256, const group::Capture& rows) const;
   void followPlugin();
   Result<void> loadFrom(raft::LogPoint point);
   void publish();

@@ -146,6 +146,8 @@ private:
   void start(std::optional<store::RecoveredReplica> recovered, uint32_t patienceTicks);
   std::optional<raft::LogPoint> newestSnapshot(const raft::LogShape& shape) const;
   void findPlace(group::Recovered& state, LaneOrder& order);
+  void stopForPlace(const Fault& why, group::Recovered& state, LaneOrder& order) const;
+  void forgetPlaces(std::vector<uint64_t> generations);
   void sweepPlaces();
   void campaignIfPreferred();
   void handOverIfUseless();

@@ -1,9 +1,11 @@
 // Where a replica's machine begins: a snapshot file, or the place on disk that it has kept.
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/base/log.h"
+#include "host/group/place_search.h"
 #include "host/runtime/io_thread.h"
 #include "host/runtime/machine_lane.h"
 #include "host/runtime/replica.h"
@@ -24,71 +26,63 @@ std::optional<raft::LogPoint> Replica::newestSnapshot(const raft::LogShape& shap
   return newest;
 }
 
-// What a machine on disk has kept: the newest that the log goes on from, of which there is one,
-// unless something was lost. Then the newest of all, and the group says what is wrong: a place
-// beyond the log's end is one whose log has lost what it promised.
+// What a machine on disk has kept.
 void Replica::findPlace(group::Recovered& state, LaneOrder& order) {
-  const raft::LogShape& shape = state.state.shape;
   store::MachinePlaces& places = room_.machines();
-  auto stop = [&](const Fault& why) {
-    state.onDisk = true;
-    state.machineAt = shape.base();
-    std::string what =
-        why.code == ErrorCode::diskFull
-            ? "it goes on once there is room"
-            : "if the disk is well, make this replica anew: " + record_->rebuildCommand();
-    state.machineFault = Fault{why.code, why.text + "; " + what, ""};
-    order.fault = state.machineFault;
-  };
   auto generations = places.generations(record_->key);
-  if (!generations && order.waits) return;
-  if (!generations) return stop(generations.fault());
+  if (!generations) {
+    if (!order.waits) stopForPlace(generations.fault(), state, order);
+    return;
+  }
   if (generations->empty()) return;
   // A fresh place must not have the number of one that is here.
   state.state.generation = std::max(state.state.generation, generations->back());
   if (order.waits) return;
-  std::vector<uint64_t> useless;
-  std::optional<Fault> damage;
-  uint64_t damaged = 0;
-  bool follows = false;
-  for (auto each = generations->rbegin(); each != generations->rend() && !follows; ++each) {
+  group::PlaceSearch search(state.state.shape);
+  for (auto each = generations->rbegin(); each != generations->rend() && !search.ended(); ++each) {
     auto store = places.find(record_->key, *each);
-    if (!store) {
-      useless.push_back(*each);
-      if (store.fault().code == ErrorCode::unavailable) continue;
-      if (damage) continue;
-      damage = store.fault();
-      damaged = *each;
-      continue;
-    }
-    raft::LogPoint at = (*store)->kept().at;
-    follows = at.index != 0 && at.index >= shape.base().index && shape.termAt(at.index) == at.term;
-    if (at.index == 0 || (!follows && order.kept)) {
-      useless.push_back(*each);
-      continue;
-    }
-    if (order.kept) useless.push_back(*order.place);
-    order.kept = std::move(*store);
-    order.place = *each;
-    state.machineAt = at;
+    search.look(*each, store ? Result<raft::LogPoint>((*store)->kept().at) : store.fault());
+    if (search.found() == *each) order.kept = std::move(*store);
   }
+  order.place = search.found();
+  state.machineAt = search.at();
   state.onDisk = order.kept != nullptr;
-  if (damage && (!order.kept || state.machineAt.index < shape.base().index)) {
+  if (const Fault* damage = search.stops()) {
     order.kept.reset();  // one of long ago
-    order.place = damaged;
-    stop(*damage);
-  } else if (damage) {
-    base::logWarn("group " + record_->name + ": " + damage->text + "; the one before it is whole");
+    order.place = search.damaged();
+    stopForPlace(*damage, state, order);
+  } else if (const Fault* passed = search.passedOver()) {
+    base::logWarn("group " + record_->name + ": " + passed->text +
+                  "; it goes on from another one, at " + std::to_string(state.machineAt.index));
   }
-  if (state.onDisk) state.snapshot = newestSnapshot(shape).value_or(raft::LogPoint{});
-  if (!follows || useless.empty()) return;
-  around_.files.post([&places, key = record_->key, useless]() {
-    for (uint64_t generation : useless) {
-      if (auto removed = places.remove(key, generation); !removed) {
-        base::logWarn("machines: " + removed.fault().text);
-      }
-    }
-  });
+  if (state.onDisk) {
+    state.snapshot = newestSnapshot(state.state.shape).value_or(raft::LogPoint{});
+  }
+  forgetPlaces(search.useless());
+}
+
+// It begins with a machine that has stopped, and says what to do.
+void Replica::stopForPlace(const Fault& why, group::Recovered& state, LaneOrder& order) const {
+  state.onDisk = true;
+  state.machineAt = state.state.shape.base();
+  std::string what =
+      why.code == ErrorCode::diskFull
+          ? "it goes on once there is room"
+          : "if the disk is well, make this replica anew: " + record_->rebuildCommand();
+  state.machineFault = Fault{why.code, why.text + "; " + what, ""};
+  order.fault = state.machineFault;
+}
+
+void Replica::forgetPlaces(std::vector<uint64_t> generations) {
+  if (generations.empty()) return;
+  around_.files.post(
+      [&places = room_.machines(), key = record_->key, generations = std::move(generations)]() {
+        for (uint64_t generation : generations) {
+          if (auto removed = places.remove(key, generation); !removed) {
+            base::logWarn("machines: " + removed.fault().text);
+          }
+        }
+      });
 }
 
 // A place that another has followed stays until a crash would bring back the log that goes on from

@@ -174,6 +174,11 @@ Result<void> removeFile(const std::string& path) {
   return syncDirectory(parentOf(path));
 }
 
+Result<void> renameTo(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return posixFault(from, "rename", errno);
+  return syncDirectory(parentOf(to));
+}
+
 Result<void> writeAside(const std::string& path, std::string_view bytes, unsigned mode) {
   std::string aside = path + ".part";
   auto file = openFile(aside, O_WRONLY | O_CREAT | O_TRUNC, mode);

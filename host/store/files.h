@@ -25,6 +25,8 @@ Result<void> removeFile(const std::string& path);       // nothing there is fine
 bool exists(const std::string& path);
 std::string parentOf(const std::string& path);
 
+// Renames and syncs the directory, which is the same for both.
+Result<void> renameTo(const std::string& from, const std::string& to);
 // Replaces `path` whole: writes PATH.part, syncs it, renames it, syncs the directory.
 Result<void> writeAside(const std::string& path, std::string_view bytes, unsigned mode = 0644);
 

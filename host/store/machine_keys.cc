@@ -28,6 +28,11 @@ constexpr size_t kTableBytes = 4 << 20;
 constexpr int kOpenFilesMax = 256;
 constexpr int kFilterBits =
     10;  // a key: of those that are not there one in a hundred is looked for
+constexpr uint64_t kFlushedBytes = 256 << 10;  // of a buffer: less is not worth a table
+constexpr uint64_t kRestingBytes = 1 << 20;    // of a machine that rests, while there is room
+constexpr const char* kAdvice =
+    "; once its disk is well, flotilla group retry goes back to what it has kept, and flotilla "
+    "group rebuild makes it anew";
 constexpr uint64_t kRoomBytes = 16 << 20;  // on the disk, for opening anew what found none
 
 std::string batchKey(uint64_t sequence) {
@@ -130,13 +135,17 @@ private:
 
 }  // namespace
 
-MachineShared::MachineShared(size_t cacheBytes)
-    : blocks(leveldb::NewLRUCache(cacheBytes)),
+MachineShared::MachineShared(size_t cacheBytes, uint64_t heldBytes)
+    : heldBytesMax(heldBytes),
+      blocks(leveldb::NewLRUCache(cacheBytes)),
       filter(leveldb::NewBloomFilterPolicy(kFilterBits)) {}
 
 MachineShared::~MachineShared() = default;
 
-MachineKeys::~MachineKeys() = default;
+MachineKeys::~MachineKeys() {
+  shared_->gathered -= gathered_;
+  shared_->buffered -= buffered_;
+}
 
 Result<std::unique_ptr<MachineKeys>> MachineKeys::open(std::string path,
                                                        std::shared_ptr<MachineShared> shared,
@@ -249,7 +258,8 @@ std::shared_ptr<const group::HeldKeys> MachineKeys::hold() {
 Result<void> MachineKeys::write(const group::KeyChanges& changes, group::Kept kept) {
   if (broken_) return *broken_;
   if (stale_) {
-    if (auto opened = openAnew(); !opened) return opened;
+    if (auto lacks = lacksRoom()) return *lacks;
+    if (auto opened = openOnceMore(); !opened) return opened;
   }
   leveldb::WriteBatch batch;
   for (const auto& [key, value] : changes) {
@@ -272,33 +282,37 @@ Result<void> MachineKeys::write(const group::KeyChanges& changes, group::Kept ke
   if (status.ok()) {
     ++sequence_;
     kept_ = std::move(kept);
+    flushBuffer(shared_->buffered > shared_->heldBytesMax / 2 ? kFlushedBytes : UINT64_MAX);
     return {};
   }
   Fault fault = statusFault("machine " + path_, status);
   if (fault.code == ErrorCode::diskFull) {
     stale_ = true;
   } else {
+    fault.text += kAdvice;
     broken_ = fault;
   }
   return fault;
 }
 
-// What was torn must not be written behind. The last write may have come through whole after all:
-// the one that follows says the same once more, and later changes with it.
-Result<void> MachineKeys::openAnew() {
+// What has found no room is opened anew, which takes some. It all comes to that: once a snapshot of
+// it is saved, or has found none either, it is nobody else's.
+std::optional<Fault> MachineKeys::lacksRoom() const {
+  if (database_.use_count() > 1) {
+    return Fault{
+        ErrorCode::diskFull, "machine " + path_ + ": waits for a snapshot that is being saved", {}};
+  }
   auto room = freeBytes(path_);
   if (!room) return room.fault();
-  bool held = database_.use_count() > 1;
-  if (held || *room < kRoomBytes) {
-    return Fault{ErrorCode::diskFull,
-                 "machine " + path_ + ": " +
-                     (held ? std::string("waits for a snapshot that is being saved")
-                           : "waits for " + std::to_string(kRoomBytes >> 20) + " MiB of room"),
-                 {}};
-  }
-  return openOnceMore();
+  if (*room >= kRoomBytes) return std::nullopt;
+  return Fault{
+      ErrorCode::diskFull,
+      "machine " + path_ + ": waits for " + std::to_string(kRoomBytes >> 20) + " MiB of room",
+      {}};
 }
 
+// What was torn must not be written behind. The last write may have come through whole after all:
+// the one that follows says the same once more, and later changes with it.
 Result<void> MachineKeys::openOnceMore() {
   database_.reset();
   auto opened = openExisting();
@@ -312,6 +326,9 @@ Result<void> MachineKeys::openOnceMore() {
 
 Result<void> MachineKeys::mend() {
   if (!broken_ && !stale_) return {};
+  if (stale_ || broken_->code == ErrorCode::diskFull) {
+    if (auto lacks = lacksRoom()) return *lacks;
+  }
   if (database_ != nullptr && database_.use_count() > 1) {
     return Fault{ErrorCode::unavailable,
                  "machine " + path_ + ": a snapshot of it is being saved; try again",
@@ -320,16 +337,42 @@ Result<void> MachineKeys::mend() {
   return openOnceMore();
 }
 
-uint64_t MachineKeys::memoryBytes() const {
-  uint64_t head = kept_.groupState.size();
+bool MachineKeys::gathered(uint64_t bytes) {
+  shared_->gathered += bytes - std::exchange(gathered_, bytes);
+  return shared_->gathered > shared_->heldBytesMax / 2;
+}
+
+// The buffer is in the journal, and a start would bring it back; but as long as the database is
+// open it stays in memory until the next one is full.
+void MachineKeys::rest() {
+  bool crowded = shared_->buffered > shared_->heldBytesMax / 4;
+  flushBuffer(crowded ? kFlushedBytes : kRestingBytes);
+}
+
+// Counts what it holds, and from so much on has it written to a table. That LevelDB does beside.
+void MachineKeys::flushBuffer(uint64_t bytes) {
+  if (database_ == nullptr || stale_ || broken_) return;
+  uint64_t held = bufferBytes();
+  shared_->buffered += held - std::exchange(buffered_, held);
+  if (held < bytes) return;
+  // No batch: a new buffer is begun. What goes wrong the next write is told.
+  static_cast<void>(database_->Write(leveldb::WriteOptions(), nullptr));
+  shared_->buffered -= std::exchange(buffered_, 0);
+}
+
+uint64_t MachineKeys::bufferBytes() const {
   std::string bytes;
   if (database_ == nullptr || !database_->GetProperty("leveldb.approximate-memory-usage", &bytes)) {
-    return head;
+    return 0;
   }
   // LevelDB counts the cache, which all share.
   uint64_t all = std::strtoull(bytes.c_str(), nullptr, 10);
   uint64_t shared = shared_->blocks->TotalCharge();
-  return head + (all > shared ? all - shared : 0);
+  return all > shared ? all - shared : 0;
+}
+
+uint64_t MachineKeys::memoryBytes() const {
+  return kept_.groupState.size() + bufferBytes();
 }
 
 }  // namespace flotilla::store

@@ -1,6 +1,7 @@
 // What an on-disk machine keeps: a LevelDB of its own.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,8 +21,16 @@ namespace flotilla::store {
 // What the databases of a volume's machines share. Each holds it, for a machine that does not come
 // back may outlive all else.
 struct MachineShared {
-  explicit MachineShared(size_t cacheBytes);
+  // What a thousand machines may hold together; from there on each writes as soon as it has a
+  // little. Half of it is what their commands have gathered, half LevelDB's write buffers.
+  static constexpr uint64_t kHeldBytesMax = 512 << 20;
+
+  explicit MachineShared(size_t cacheBytes, uint64_t heldBytesMax = kHeldBytesMax);
   ~MachineShared();
+
+  const uint64_t heldBytesMax;
+  std::atomic<uint64_t> gathered{0};
+  std::atomic<uint64_t> buffered{0};  // as of each one's last write
 
   MachineEnv env;
   std::unique_ptr<leveldb::Cache> blocks;
@@ -36,8 +45,7 @@ struct MachineShared {
 // Owner:  group::MachineStore.
 // Thread: one at a time; LevelDB's own thread and those that read what is held are beside it.
 // Errors: corrupt, io: for good. diskFull: the database is opened anew with the next write, once
-// there
-//         is room; what is there can be read meanwhile.
+//         there is room; what is there can be read meanwhile.
 class MachineKeys final : public group::KeptKeys {
 public:
   // In a directory that is there and empty, or in one where there is a database.
@@ -53,6 +61,8 @@ public:
   std::shared_ptr<const group::HeldKeys> hold() override;
   Result<void> write(const group::KeyChanges& changes, group::Kept kept) override;
   Result<void> mend() override;
+  bool gathered(uint64_t bytes) override;
+  void rest() override;
   uint64_t memoryBytes() const override;
 
 private:
@@ -61,7 +71,9 @@ private:
   Result<void> openDatabase(Begin begin, bool strict);
   Result<void> openExisting();
   Result<void> load();
-  Result<void> openAnew();
+  std::optional<Fault> lacksRoom() const;
+  uint64_t bufferBytes() const;
+  void flushBuffer(uint64_t bytes);
   Result<void> openOnceMore();
 
   std::string path_;
@@ -71,6 +83,8 @@ private:
   uint64_t sequence_ = 0;  // of the last write
   bool stale_ = false;     // a write found no room: what follows it would be lost
   std::optional<Fault> broken_;
+  uint64_t gathered_ = 0;  // its part of what all share
+  uint64_t buffered_ = 0;
   std::string key_;
 };
 

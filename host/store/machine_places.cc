@@ -2,8 +2,10 @@
 #include "host/store/machine_places.h"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "host/store/files.h"
@@ -27,6 +29,9 @@ std::optional<group::ReplicaKey> keyOf(const std::string& name) {
   return group::ReplicaKey{*group, *replica};
 }
 
+constexpr std::string_view kGoing = ".going";
+constexpr size_t kOpenersMax = 16;  // they wait for the disk most of the time
+
 // LevelDB makes CURRENT before it has any.
 Result<bool> hasData(const std::string& path) {
   if (!exists(path)) return false;
@@ -39,8 +44,9 @@ Result<bool> hasData(const std::string& path) {
 
 }  // namespace
 
-MachinePlaces::MachinePlaces(std::string directory, size_t cacheBytes)
-    : directory_(std::move(directory)), shared_(std::make_shared<MachineShared>(cacheBytes)) {}
+MachinePlaces::MachinePlaces(std::string directory, size_t cacheBytes, uint64_t heldBytesMax)
+    : directory_(std::move(directory)),
+      shared_(std::make_shared<MachineShared>(cacheBytes, heldBytesMax)) {}
 
 Result<void> MachinePlaces::open() {
   return makeDirectories(directory_);
@@ -61,16 +67,52 @@ Result<std::vector<uint64_t>> MachinePlaces::generations(group::ReplicaKey repli
 Result<std::shared_ptr<group::MachineStore>> MachinePlaces::make(group::ReplicaKey replica,
                                                                  uint64_t generation) {
   std::string path = pathOf(replica, generation);
-  if (auto removed = removeTree(path); !removed) return removed.fault();
+  if (auto removed = remove(replica, generation); !removed) return removed.fault();
   if (auto made = makeDirectories(path); !made) return made.fault();
   auto keys = MachineKeys::open(path, shared_, MachineKeys::Begin::fresh);
   if (!keys) return keys.fault();
   return std::make_shared<group::MachineStore>(std::move(*keys));
 }
 
+void MachinePlaces::openAhead(const std::vector<group::ReplicaKey>& replicas) {
+  std::atomic<size_t> next{0};
+  auto work = [&]() {
+    for (size_t at = next++; at < replicas.size(); at = next++) {
+      auto found = generations(replicas[at]);
+      if (!found || found->empty()) continue;
+      std::string path = pathOf(replicas[at], found->back());
+      Found opened = open(path);
+      std::lock_guard lock(mutex_);
+      ahead_.insert_or_assign(path, std::move(opened));
+    }
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(kOpenersMax, replicas.size()); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& each : threads) each.join();
+}
+
+void MachinePlaces::closeAhead() {
+  std::map<std::string, Found> left;
+  std::lock_guard lock(mutex_);
+  std::swap(left, ahead_);
+}
+
+std::optional<MachinePlaces::Found> MachinePlaces::takeAhead(const std::string& path) {
+  std::lock_guard lock(mutex_);
+  auto node = ahead_.extract(path);
+  if (node.empty()) return std::nullopt;
+  return std::move(node.mapped());
+}
+
 Result<std::shared_ptr<group::MachineStore>> MachinePlaces::find(group::ReplicaKey replica,
                                                                  uint64_t generation) {
   std::string path = pathOf(replica, generation);
+  auto ahead = takeAhead(path);
+  return ahead ? std::move(*ahead) : open(path);
+}
+
+MachinePlaces::Found MachinePlaces::open(const std::string& path) {
   if (!exists(path + "/CURRENT")) {
     auto begun = hasData(path);
     if (!begun) return begun.fault();
@@ -82,8 +124,15 @@ Result<std::shared_ptr<group::MachineStore>> MachinePlaces::find(group::ReplicaK
   return std::make_shared<group::MachineStore>(std::move(*keys));
 }
 
+// By its name first: what is left of one whose removal was cut off must not be taken for a damaged
+// one.
 Result<void> MachinePlaces::remove(group::ReplicaKey replica, uint64_t generation) {
-  return removeTree(pathOf(replica, generation));
+  std::string path = pathOf(replica, generation);
+  std::string going = path + std::string(kGoing);
+  if (auto removed = removeTree(going); !removed) return removed;
+  if (!exists(path)) return {};
+  if (auto renamed = renameTo(path, going); !renamed) return renamed;
+  return removeTree(going);
 }
 
 Result<void> MachinePlaces::removeBelow(group::ReplicaKey replica, uint64_t limit) {
@@ -92,6 +141,13 @@ Result<void> MachinePlaces::removeBelow(group::ReplicaKey replica, uint64_t limi
   for (uint64_t generation : *found) {
     if (generation >= limit) break;
     if (auto removed = remove(replica, generation); !removed) return removed;
+  }
+  auto names =
+      exists(pathOf(replica)) ? listDirectory(pathOf(replica)) : std::vector<std::string>();
+  if (!names) return names.fault();
+  for (const std::string& name : *names) {
+    if (!name.ends_with(kGoing)) continue;
+    if (auto removed = removeTree(pathOf(replica) + "/" + name); !removed) return removed;
   }
   return {};
 }

@@ -146,8 +146,8 @@ typedef struct flotilla_storage {
   int (*set)(void* context, flotilla_bytes key, flotilla_bytes value);  // 0: done
   int (*erase)(void* context, flotilla_bytes key);                      // 0: done, or not there
   // Begins a walk at the first key that is not less than `from`; null as -1. What is changed while
-  // it goes on it sees where it has not yet been. It ends with the call of the machine at the
-  // latest.
+  // it goes on it sees where it has not yet been. To be left before the call of the machine
+  // returns.
   void* (*walk)(void* context, flotilla_bytes from);
   // 1: the next one, until the next call; 0: that was all.
   int (*next)(void* walk, flotilla_bytes* key, flotilla_bytes* value);

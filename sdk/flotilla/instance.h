@@ -186,8 +186,12 @@ public:
                                     ", this plugin has " +
                                     std::to_string(stateVersionOf<Machine>()));
     }
-    members_.load(in);
-    if (!in.atEnd()) throw Error("storageDamaged", "its head goes on after its end");
+    members_.loadFirst(in);
+    if (!in.atEnd()) {
+      throw Error("otherState",
+                  "the storage holds members that this version has not; only one with all of them "
+                  "can go on from it");
+    }
   }
 
   // What the members hold in memory (sizes, digests, Singles) goes into the storage.

@@ -150,6 +150,16 @@ public:
       for (Member* member : members_) member->load(in);
     });
   }
+  // As `load`, of what a version may have written that had fewer members: those that it did not
+  // have stay as they are.
+  void loadFirst(SnapshotReader& in) {
+    fill([&] {
+      for (Member* member : members_) {
+        if (in.atEnd()) return;
+        member->load(in);
+      }
+    });
+  }
   // As another machine's of the same class.
   void share(const Members& other) {
     if (members_.size() != other.members_.size()) {

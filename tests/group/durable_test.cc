@@ -36,6 +36,19 @@ struct Bench {
     stopped.faultAt = {stopped.index + 1, 0};
     group().applied(std::move(stopped));
   }
+  // Tried again, and its place stands there.
+  void goesBackTo(raft::LogPoint at) {
+    trio.at(leader).works = false;
+    group().retry();
+    trio.at(leader).work.clear();
+    trio.at(leader).works = true;
+    group::InstallEnd end;
+    end.generation = group().status().generation + 1;
+    end.point = at;
+    end.durable = at;
+    group().installEnd(std::move(end));
+    trio.settle();
+  }
 
   Trio trio;
   raft::ReplicaId leader = 0;
@@ -76,22 +89,47 @@ TEST_CASE("group/durable: what has gone back behind the log is the machine's tro
   Bench bench;
   bench.synced(8);
   bench.stop(ErrorCode::io);
-  bench.trio.at(bench.leader).works = false;
-  bench.group().retry();
-  bench.trio.at(bench.leader).work.clear();
-  bench.trio.at(bench.leader).works = true;
-  group::InstallEnd end;
-  end.generation = bench.group().status().generation + 1;
-  end.point = bench.pointAt(3);
-  end.durable = end.point;
-  bench.group().installEnd(std::move(end));
-  bench.trio.settle();
+  bench.goesBackTo(bench.pointAt(3));
   REQUIRE(bench.group().status().fault.has_value());
   CHECK(bench.group().status().fault->text.find("stands at 3") != std::string::npos);
   CHECK(bench.group().status().faultAt == group::Position{4, 0});
   // The log goes on: what is asked is refused for the machine, and this replica still votes.
   CHECK(bench.trio.run(bench.leader, mapCall(0, "a=2")).code == ErrorCode::faulted);
   CHECK(bench.group().leads());
+}
+
+TEST_CASE("group/durable: what has gone back to another term than the log's is not gone on from") {
+  Bench bench;
+  bench.synced(5);
+  bench.stop(ErrorCode::io);
+  bench.goesBackTo({8, bench.group().core().term() + 1});
+  REQUIRE(bench.group().status().fault.has_value());
+  CHECK(bench.group().status().fault->text.find("stands at 8") != std::string::npos);
+}
+
+// It could not be opened at the start, so nobody knew.
+TEST_CASE("group/durable: what has gone back to beyond the log's end says that the log has lost") {
+  Bench bench;
+  bench.synced(5);
+  bench.stop(ErrorCode::io);
+  raft::Index beyond = bench.group().core().shape().lastIndex() + 5;
+  bench.goesBackTo(bench.pointAt(beyond));
+  CHECK(!bench.group().status().fault.has_value());
+  CHECK(bench.group().status().mute);
+  CHECK(!bench.group().status().ready);
+}
+
+// The log lays its journals out ahead: its volume need not have been full.
+TEST_CASE("group/durable: a machine that stopped for lack of room looks for some now and then") {
+  for (ErrorCode code : {ErrorCode::diskFull, ErrorCode::io}) {
+    Bench bench;
+    bench.stop(code);
+    CHECK(!bench.group().idle());
+    bench.trio.tickAll(150);
+    CHECK(bench.group().status().fault.has_value());
+    bench.trio.tickAll(100);
+    CHECK(bench.group().status().fault.has_value() == (code != ErrorCode::diskFull));
+  }
 }
 
 TEST_CASE("group/durable: a machine that stopped for lack of room goes on once there is some") {

@@ -148,6 +148,63 @@ TEST_CASE("sdk/disk_table: before it is opened a table says so") {
                        std::logic_error);
 }
 
+namespace {
+
+// Each finds its last one for the test: an Instance shows its machine to nobody.
+struct Before {
+  Before() { last = this; }
+  inline static Before* last = nullptr;
+  DiskTable<std::string, uint64_t> counts;
+  flotilla::Single<uint64_t> all;
+};
+struct After {
+  After() { last = this; }
+  inline static After* last = nullptr;
+  DiskTable<std::string, uint64_t> counts;
+  flotilla::Single<uint64_t> all;
+  DiskTable<uint64_t, std::string> names;
+  flotilla::Single<uint64_t> limit{7};
+};
+
+// A machine of the class over those rows, as an upgrade's, and what it leaves there.
+template <typename Machine>
+struct Over {
+  explicit Over(const MemoryStorage& memory) { instance.open(memory.storage()); }
+  Machine& machine() { return *Machine::last; }
+  flotilla::Instance<Machine> instance{{}, flotilla::Config{}};
+};
+
+}  // namespace
+
+TEST_CASE("sdk/disk_table: a version with members added at the end goes on from the rows") {
+  MemoryStorage memory;
+  {
+    Over<Before> before(memory);
+    before.machine().counts.set("a", 3);
+    before.machine().all.set(3);
+    before.instance.sync();
+  }
+  {
+    Over<After> after(memory);
+    CHECK(after.machine().counts.getOr("a", 0) == 3);
+    CHECK(after.machine().counts.size() == 1);
+    CHECK(*after.machine().all == 3);
+    CHECK(after.machine().names.empty());
+    CHECK(*after.machine().limit == 7);
+    after.machine().names.set(5, "five");
+    after.machine().limit.set(8);
+    after.instance.sync();
+  }
+  Over<After> again(memory);
+  CHECK(again.machine().names.getOr(5, "") == "five");
+  CHECK(*again.machine().limit == 8);
+  // The one before knows nothing of them, and must not leave them behind.
+  CHECK_THROWS_WITH_AS(Over<Before>{memory},
+                       "the storage holds members that this version has not; only one with all of "
+                       "them can go on from it",
+                       flotilla::Error);
+}
+
 TEST_CASE("sdk/harness: a machine on disk is one as any other, restarted and undone") {
   using OnDisk = flotilla::test::AlarmMachineOf<DiskTable>;
   struct Clock : flotilla::testing::Harness<OnDisk> {

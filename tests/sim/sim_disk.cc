@@ -182,11 +182,6 @@ void SimDisk::setFull(bool full) {
   startSync();
 }
 
-bool follows(const raft::LogShape& shape, raft::LogPoint point) {
-  return point.index != 0 && point.index >= shape.base().index &&
-         shape.termAt(point.index) == point.term;
-}
-
 const Stored* SimDisk::safe(group::ReplicaKey replica) const {
   auto found = safe_.find(replica);
   return found == safe_.end() ? nullptr : &found->second;

@@ -125,7 +125,5 @@ private:
 // As runtime's Replica::newestSnapshot: the newest file that the log goes on from; its base, where
 // none is newer.
 raft::LogPoint newestSnapshot(const SimDisk::Shelf& shelf, const raft::LogShape& shape);
-// Whether a log goes on from there.
-bool follows(const raft::LogShape& shape, raft::LogPoint point);
 
 }  // namespace flotilla::sim

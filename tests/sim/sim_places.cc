@@ -1,27 +1,27 @@
 // The places of a simulated host's machines on disk: found at a start, let go of afterwards.
+#include "host/group/place_search.h"
 #include "tests/sim/sim_host.h"
 #include "tests/sim/world.h"
 
 namespace flotilla::sim {
 
-// As runtime's Replica::findPlace: the newest that the log goes on from. Here nothing is ever lost
-// of what was synced, so where the log has been cut off there is one.
+// As runtime's Replica::findPlace. Here nothing is ever lost of what was synced, so where the log
+// has been cut off there is one that it goes on from.
 std::optional<uint64_t> SimHost::findPlace(group::ReplicaKey key, group::Recovered& recovered) {
   SimDisk::Places& places = disk_.places(key);
   if (places.empty()) return std::nullopt;
   uint64_t& generation = recovered.state.generation;
   generation = std::max(generation, places.rbegin()->first);
-  for (auto place = places.rbegin(); place != places.rend(); ++place) {
-    if (!follows(recovered.state.shape, place->second->kept.at)) continue;
-    uint64_t found = place->first;
-    std::erase_if(places, [found](const auto& each) { return each.first > found; });
-    return found;
+  group::PlaceSearch search(recovered.state.shape);
+  for (auto place = places.rbegin(); place != places.rend() && !search.ended(); ++place) {
+    search.look(place->first, place->second->kept.at);
   }
   bool sound = records_.at(key).soundness == group::Soundness::sound;
-  if (sound && recovered.state.shape.base().index != 0) {
+  if (sound && !search.ended() && recovered.state.shape.base().index != 0) {
     world_.judge.fail(nameOf(key), "starts, and its log goes on from no place of its machine");
   }
-  return std::nullopt;
+  for (uint64_t useless : search.useless()) places.erase(useless);
+  return search.ended() ? search.found() : std::nullopt;
 }
 
 // As runtime's Replica::sweepPlaces.
@@ -40,7 +40,7 @@ void SimHost::forgetPlacesBelow(group::ReplicaKey key, uint64_t place) {
   const Stored* safe = disk_.safe(key);
   bool kept = safe == nullptr || safe->state.shape.base().index == 0;
   for (const auto& [generation, each] : places) {
-    kept = kept || follows(safe->state.shape, each->kept.at);
+    kept = kept || group::follows(safe->state.shape, each->kept.at);
   }
   if (!kept) {
     world_.judge.fail(nameOf(key),

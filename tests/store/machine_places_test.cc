@@ -229,6 +229,29 @@ TEST_CASE("store/machine_places: a table that has gone is no row that never was"
   CHECK(opened.ToString().find("000007.ldb") != std::string::npos);
 }
 
+TEST_CASE("store/machine_places: what a removal has left that was cut off is nobody's place") {
+  Bench bench;
+  putRows(*bench.fresh(0), 1);
+  putRows(*bench.fresh(3), 2);
+  fs::path room = bench.dir / "machines/7-2";
+  fs::rename(room / "0", room / "0.going");
+  fs::remove(room / "0.going/CURRENT");
+  CHECK(*bench.places.generations(kReplica) == std::vector<uint64_t>{3});
+  CHECK(bench.found(0).fault().code == ErrorCode::unavailable);
+  SUBCASE("swept with what is older") {
+    CHECK(bench.places.removeBelow(kReplica, 3).ok());
+    CHECK(!fs::exists(room / "0.going"));
+    CHECK((*bench.found(3))->kept().at.index == 2);
+  }
+  SUBCASE("in nobody's way") {
+    putRows(*bench.fresh(0), 4);
+    CHECK(!fs::exists(room / "0.going"));
+    CHECK(bench.places.remove(kReplica, 0).ok());
+    CHECK(*bench.places.generations(kReplica) == std::vector<uint64_t>{3});
+    CHECK(!fs::exists(room / "0.going"));
+  }
+}
+
 TEST_CASE("store/machine_places: what is held stays as it was beside later writes") {
   Bench bench;
   auto store = bench.fresh();
