@@ -73,6 +73,26 @@ private:
   uint64_t commands_ = 0;
 };
 
+class CrowdedKeys final : public KeptKeys {
+public:
+  CrowdedKeys(std::shared_ptr<MemoryPlace> place, std::function<Result<void>()> refuses)
+      : keys_(std::move(place), std::move(refuses)) {}
+  const Kept& kept() const override { return keys_.kept(); }
+  Result<bool> get(std::string_view key, std::string& value) override {
+    return keys_.get(key, value);
+  }
+  std::unique_ptr<KeyWalk> walk(std::string_view from) override { return keys_.walk(from); }
+  std::shared_ptr<const HeldKeys> hold() override { return keys_.hold(); }
+  Result<void> write(const KeyChanges& changes, Kept kept) override {
+    return keys_.write(changes, std::move(kept));
+  }
+  uint64_t memoryBytes() const override { return 0; }
+  bool gathered(uint64_t) override { return true; }
+
+private:
+  MemoryKeys keys_;
+};
+
 struct Bench {
   Bench() { restart(); }
 
@@ -95,11 +115,16 @@ struct Bench {
     REQUIRE(begun.ok());
   }
   std::shared_ptr<MachineStore> storeAt(std::shared_ptr<MemoryPlace> at) {
+    auto refusal = [this]() -> Result<void> {
+      if (refuses != ErrorCode::none) return Fault{refuses, "the disk says no", {}};
+      return {};
+    };
+    if (crowded) {
+      return std::make_shared<MachineStore>(
+          std::make_unique<CrowdedKeys>(std::move(at), std::move(refusal)));
+    }
     return std::make_shared<MachineStore>(
-        std::make_unique<MemoryKeys>(std::move(at), [this]() -> Result<void> {
-          if (refuses != ErrorCode::none) return Fault{refuses, "the disk says no", {}};
-          return {};
-        }));
+        std::make_unique<MemoryKeys>(std::move(at), std::move(refusal)));
   }
   Applied apply(std::vector<std::string> commands) {
     std::vector<Call> calls;
@@ -130,7 +155,8 @@ struct Bench {
   EventBounds events;
   std::shared_ptr<MemoryPlace> place;
   ErrorCode refuses = ErrorCode::none;
-  bool lacks = false;  // the plugin's file
+  bool lacks = false;    // the plugin's file
+  bool crowded = false;  // the disk's machines hold much
   std::vector<LogEntry> log;
   std::unique_ptr<Applier> applier;
 };
@@ -194,6 +220,17 @@ TEST_CASE("group/disk_machine: much that was changed is written without being as
   std::string large(size_t{1} << 20, 'x');
   CHECK(bench.apply({large + "1", large + "2"}).durable == raft::LogPoint{});
   CHECK(bench.apply({large + "3", large + "4"}).durable == raft::LogPoint{2, 1});
+}
+
+TEST_CASE("group/disk_machine: where all machines hold much, little is written as well") {
+  for (bool crowded : {false, true}) {
+    Bench bench;
+    bench.crowded = crowded;
+    bench.restart();
+    std::string some(40'000, 'x');
+    CHECK(bench.apply({some + "1"}).durable == raft::LogPoint{});
+    CHECK(bench.apply({some + "2"}).durable == (crowded ? raft::LogPoint{2, 1} : raft::LogPoint{}));
+  }
 }
 
 TEST_CASE("group/disk_machine: a fault takes back what was changed since the last sync") {

@@ -142,6 +142,9 @@ TEST_CASE("group/machine_store: a capture is held still, and loads into an empty
   MemoryFile file;
   REQUIRE(capture->save(file).ok());
 
+  MemoryFile bounded;
+  CHECK(bench.store.capture(3, 1000)->save(bounded).fault().code == ErrorCode::tooLarge);
+
   Bench other;
   MemorySource source(file.bytes);
   REQUIRE(other.store.load(source, 3).ok());

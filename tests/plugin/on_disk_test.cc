@@ -6,6 +6,7 @@
 #include "host/group/machine_store.h"
 #include "host/group/memory_keys.h"
 #include "host/plugin/machine.h"
+#include "host/plugin/storage.h"
 #include "tests/plugin/built.h"
 #include "tests/plugin/kv_calls.h"
 
@@ -150,6 +151,49 @@ TEST_CASE("plugin/on_disk: a disk that cannot be read stops it there, whatever t
         "anew");
   CHECK(heard.all.size() == 1);
   CHECK(put(*machine, {"d"}, heard).fault.has_value());
+}
+
+TEST_CASE("plugin/on_disk: a walk that is not left is a fault, and ends with its call") {
+  using Use = plugin::PluginStorage::Use;
+  OnDisk bench;
+  auto keys = bench.store();
+  keys->set("a", "1");
+  plugin::PluginStorage storage(keys);
+  const flotilla_storage* table = storage.table();
+  flotilla_bytes key{};
+  flotilla_bytes value{};
+  void* walk = nullptr;
+  {
+    Use use(&storage, Use::May::read);
+    walk = table->walk(table->context, {"", 0});
+    REQUIRE(walk != nullptr);
+    CHECK(table->next(walk, &key, &value) == 1);
+    table->leave(walk);
+  }
+  CHECK(!storage.fault().has_value());
+  {
+    Use use(&storage, Use::May::read);
+    walk = table->walk(table->context, {"", 0});
+  }
+  REQUIRE(storage.fault().has_value());
+  CHECK(storage.fault()->text ==
+        "storage: a walk was begun and not left; leave each before the call returns");
+  CHECK(table->next(walk, &key, &value) == -1);
+  table->leave(walk);
+  CHECK(table->walk(table->context, {"", 0}) == nullptr);
+}
+
+TEST_CASE("plugin/on_disk: what is changed where nothing may be is a fault") {
+  using Use = plugin::PluginStorage::Use;
+  OnDisk bench;
+  plugin::PluginStorage storage(bench.store());
+  {
+    Use use(&storage, Use::May::write);
+    CHECK(storage.table()->set(storage.table()->context, {"a", 1}, {"1", 1}) == 0);
+  }
+  CHECK(storage.table()->set(storage.table()->context, {"a", 1}, {"2", 1}) == -1);
+  REQUIRE(storage.fault().has_value());
+  CHECK(storage.fault()->text.find("only commands change it") != std::string::npos);
 }
 
 TEST_CASE("plugin/on_disk: without a storage it does nothing") {

@@ -99,8 +99,8 @@ class Install(unittest.TestCase):
         with open(f"{self.prefix}/share/doc/flotilla/plugins.md", encoding="utf-8") as file:
             blocks = re.findall(r"^```(capnp|cpp)\n(.*?)^```$", file.read(), re.M | re.S)
         self.assertEqual(["capnp", "cpp", "cpp", "cpp", "cpp", "cpp"], [kind for kind, _ in blocks])
-        # Two show what other machines have: a state on disk, and timers.
-        interface, machine, _, _, test, clusterTest = (text for _, text in blocks)
+        # One shows timers in another machine.
+        interface, machine, onDisk, _, test, clusterTest = (text for _, text in blocks)
         self.run_("flotilla", "plugin", "new", "stock")
         for name, begins, text in (("stock.capnp", "interface Stock", interface), ("stock.cc", "", machine),
                                    ("stock_test.cc", "int main()", test), ("stock_cluster_test.cc", "", clusterTest)):
@@ -116,6 +116,14 @@ class Install(unittest.TestCase):
         refused = self.run_("flotilla", "plugin", "check", "stock/build/plugins/stock.so", "--config", "goodsMax=many",
                             code=1).stderr
         self.assertIn('config goodsMax "many": needs a whole number from 0 to 4294967295', refused)
+        # The same on disk: other last lines, and nothing else.
+        self.assertIn("flotilla::DiskTable<", onDisk)
+        with open(os.path.join(self.place, "stock", "stock.cc"), "w", encoding="utf-8") as file:
+            file.write(machine.split("private:\n")[0] + onDisk)
+        self.build("stock")
+        self.run_("ctest", "--test-dir", "stock/build", "--no-tests=error")
+        checked = self.run_("flotilla", "plugin", "check", "stock/build/plugins/stock.so", "--config", "goodsMax=5")
+        self.assertIn("answers and digests equal", checked.stdout)
 
     def client(self):
         """An application against Flotilla::client, and the same with pkg-config's words alone."""

@@ -2,9 +2,11 @@
 // said.
 #include "host/store/machine_places.h"
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -250,6 +252,70 @@ TEST_CASE("store/machine_places: what a removal has left that was cut off is nob
     CHECK(*bench.places.generations(kReplica) == std::vector<uint64_t>{3});
     CHECK(!fs::exists(room / "0.going"));
   }
+}
+
+TEST_CASE("store/machine_places: all machines of a disk have one bound for what they gather") {
+  TempDirectory dir;
+  store::MachinePlaces places{dir / "machines", 1 << 20, 1 << 20};
+  REQUIRE(places.open().ok());
+  auto one = *places.make({7, 2}, 0);
+  auto other = *places.make({8, 3}, 0);
+  one->set("a", std::string(300'000, 'x'));
+  CHECK(!one->isCrowded());
+  other->set("a", std::string(300'000, 'x'));
+  CHECK(other->isCrowded());
+  CHECK(one->isCrowded());
+  REQUIRE(one->sync({1, 1}, {}).ok());
+  CHECK(!other->isCrowded());
+  one->set("b", std::string(300'000, 'x'));
+  CHECK(one->isCrowded());
+  one.reset();  // what went with it counts no more
+  CHECK(!other->isCrowded());
+}
+
+TEST_CASE("store/machine_places: a machine that rests gives its buffer back") {
+  Bench bench;
+  auto store = bench.fresh();
+  putRows(*store, 1, 300'000);
+  CHECK(store->memoryBytes() > 1'500'000);
+  store->rest();
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (store->memoryBytes() > 200'000 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();  // LevelDB's own thread writes it
+  }
+  CHECK(store->memoryBytes() < 200'000);
+  putRows(*store, 2, 10);
+  store.reset();
+  CHECK((*bench.found())->kept().at.index == 2);
+}
+
+TEST_CASE("store/machine_places: what was opened ahead is found, and the rest closed") {
+  TempDirectory dir;
+  std::vector<group::ReplicaKey> keys;
+  {
+    store::MachinePlaces places{dir / "machines"};
+    REQUIRE(places.open().ok());
+    for (uint64_t group = 1; group <= 40; ++group) {
+      keys.push_back({group, 1});
+      if (group == 40) continue;  // in memory
+      putRows(**places.make(keys.back(), 2), group);
+      putRows(**places.make(keys.back(), 5), group + 100);
+    }
+  }
+  fs::remove(dir / "machines/3-1/5/CURRENT");
+  store::MachinePlaces places{dir / "machines"};
+  places.openAhead(keys);
+  for (uint64_t group : {1, 2, 39}) {
+    auto found = places.find({group, 1}, 5);
+    REQUIRE(found.ok());
+    CHECK((*found)->kept().at.index == group + 100);
+  }
+  CHECK(places.find({3, 1}, 5).fault().text.ends_with("CURRENT is missing"));
+  CHECK((*places.find({3, 1}, 2))->kept().at.index == 3);
+  places.closeAhead();
+  CHECK((*places.find({4, 1}, 5))->kept().at.index == 104);  // it is locked where it is open
+  places.openAhead(keys);
+  CHECK((*places.find({4, 1}, 5))->kept().at.index == 104);
 }
 
 TEST_CASE("store/machine_places: what is held stays as it was beside later writes") {
