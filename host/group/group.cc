@@ -376,7 +376,8 @@ bool Group::isBusy() const {
   bool handsOver = fault_ && leads() && (handOvers_ < kHandOversMax || quarantinedAt_ != 0);
   bool rebuilds = (rebuilding_ && !fault_) || !askers_.empty();
   bool timers = nextTimerUs_ != kNoTimer;
-  return callers || machine || handsOver || rebuilds || timers || waitsForRoom();
+  bool savesAgain = ticks_ < saveNotBefore_;  // until then a log may be full, and refuse commands
+  return callers || machine || savesAgain || handsOver || rebuilds || timers || waitsForRoom();
 }
 
 void Group::wake(raft::Wake wake) {

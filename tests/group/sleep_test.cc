@@ -57,6 +57,25 @@ TEST_CASE("group/group: a command wakes it, and a query, wherever it comes") {
   }
 }
 
+// Found by flotilla-sim, seed 7106967: a log that had come to its bound meanwhile refused whatever
+// could have woken the group.
+TEST_CASE("group/group: nobody sleeps who has a snapshot to save and found no room for it") {
+  group::GroupOptions options = sleepy();
+  options.snapshotEveryEntries = 10;
+  options.keepEntries = 0;
+  Trio trio(3, options);
+  for (auto& seat : trio.seats) seat->saves = false;
+  raft::ReplicaId leader = trio.elect();
+  for (int i = 0; i < 12; ++i) CHECK(trio.run(leader, mapCall(0, "a=1")).ok());
+  trio.tickAll(50);
+  CHECK(trio.groupAt(leader).status().snapshotIndex == 0);
+  for (auto& seat : trio.seats) CHECK_FALSE(seat->group->idle());
+  for (auto& seat : trio.seats) seat->saves = true;
+  for (int i = 0; i < 300 && !allIdle(trio); ++i) trio.tickAll(1);
+  CHECK(allIdle(trio));
+  CHECK(trio.groupAt(leader).status().snapshotIndex > 10);
+}
+
 TEST_CASE("group/group: a query that may be a little old asks when the group sleeps") {
   Trio trio(3, sleepy());
   raft::ReplicaId leader = lull(trio);

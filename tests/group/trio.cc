@@ -138,7 +138,9 @@ void Seat::snapshot(group::SnapshotRequest request) {
     group::SnapshotSaved saved;
     saved.generation = request.generation;
     auto capture = applier->capture(request.shape);
-    if (capture) {
+    if (!saves) {
+      saved.fault = Fault{ErrorCode::diskFull, "no room", ""};
+    } else if (capture) {
       MemoryFile file;
       auto bytes = (*capture)->save(file);
       REQUIRE(bytes.ok());

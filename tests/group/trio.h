@@ -69,6 +69,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   group::Soundness soundness = group::Soundness::sound;  // as its record has it
   raft::Index unsoundAt = 0;
   std::string lacks;                         // a plugin whose file is not here
+  bool saves = true;                         // false: there is no room for snapshots
   bool works = true;                         // false: the machine stands still
   bool records = true;                       // false: what is begun to be recorded takes its time
   std::optional<raft::Index> kept;           // of its snapshots, once it is recorded

@@ -131,8 +131,7 @@ class BadMachines(unittest.TestCase):
 
         def refused():
             return re.search(told, self.cluster.run("call", "asks", "crashQuery", "--timeout-ms", 2000).err)
-        waitFor(refused, 60, "its leader refuses the group's queries")
-        before = sum(supervisor.restarts.values())
+        waitFor(refused, 60, "a host that it brought down refuses the group's queries")
         for _ in range(5):
             done = self.cluster.run("call", "asks", "crashQuery", "--timeout-ms", 5000)
             self.assertRegex(done.err, told, done)
@@ -142,8 +141,7 @@ class BadMachines(unittest.TestCase):
         writer.waitMore(100)
         self.assertEqual([], writer.end().errors()[:3])
         restarts = supervisor.end()
-        self.assertEqual(before, sum(restarts.values()), "nobody died of those that were refused")
-        self.assertLessEqual(max(restarts.values()), RESTARTS_MAX, restarts)
+        self.assertEqual(1, max(restarts.values()), restarts)  # the lead may have gone to a host that had not been asked
         self.cluster.expectAll("steady", writer.acknowledged())
         self.cluster.ask("group", "retry", "asks")
         self.cluster.ask("call", "asks", "get", "key=c")
