@@ -49,17 +49,6 @@ std::optional<raft::LogPoint> Applier::durable() const {
   return machine_->store()->kept().at;
 }
 
-// A machine that stopped has still kept what it was before, and the log is cut off behind that: one
-// who joins must not wait until it is mended.
-Result<std::unique_ptr<StateCapture>> Applier::captureKept(const raft::LogShape& shape) const {
-  const Kept& kept = machine_->store()->kept();
-  if (kept.at.index == 0 || !within(shape, kept.at)) return *fault_;
-  GroupState state;
-  if (auto decoded = state.decode(kept.groupState); !decoded) return decoded.fault();
-  if (auto known = learnMembers(shape, state); !known) return known.fault();
-  return captureOf(state, machine_->store()->capture(machine_->stateVersion()));
-}
-
 Result<void> Applier::sync() {
   if (fault_) return *fault_;
   ASSERT(machine_ != nullptr);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "host/store/files.h"
+#include "host/store/pair_names.h"
 
 namespace flotilla::store {
 namespace {
@@ -18,15 +19,6 @@ std::optional<uint64_t> numberOf(std::string_view text) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
-}
-
-std::optional<group::ReplicaKey> keyOf(const std::string& name) {
-  size_t dash = name.find('-');
-  if (dash == std::string::npos) return std::nullopt;
-  auto group = numberOf(std::string_view(name).substr(0, dash));
-  auto replica = numberOf(std::string_view(name).substr(dash + 1));
-  if (!group || !replica) return std::nullopt;
-  return group::ReplicaKey{*group, *replica};
 }
 
 constexpr std::string_view kGoing = ".going";
@@ -157,17 +149,11 @@ Result<void> MachinePlaces::removeReplica(group::ReplicaKey replica) {
 }
 
 Result<std::vector<group::ReplicaKey>> MachinePlaces::replicas() {
-  auto names = listDirectory(directory_);
-  if (!names) return names.fault();
-  std::vector<group::ReplicaKey> keys;
-  for (const std::string& name : *names) {
-    if (auto key = keyOf(name)) keys.push_back(*key);
-  }
-  return keys;
+  return replicasIn(directory_);
 }
 
 std::string MachinePlaces::pathOf(group::ReplicaKey replica) const {
-  return directory_ + "/" + std::to_string(replica.group) + "-" + std::to_string(replica.replica);
+  return directory_ + "/" + pairName(replica.group, replica.replica);
 }
 
 std::string MachinePlaces::pathOf(group::ReplicaKey replica, uint64_t generation) const {

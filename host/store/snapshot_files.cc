@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "host/store/packing.h"
+#include "host/store/pair_names.h"
 
 namespace flotilla::store {
 
@@ -75,27 +75,6 @@ Result<SnapshotFile> readTrailer(const FileDescriptor& file, const std::string& 
     return damage(path, "its name and length are not those that it was written with");
   }
   return found;
-}
-
-bool takeNumber(std::string_view& text, uint64_t& number) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc()) return false;
-  text.remove_prefix(static_cast<size_t>(end - text.data()));
-  return true;
-}
-
-// "<first>-<second><suffix>"
-std::optional<std::pair<uint64_t, uint64_t>> parsePair(std::string_view name,
-                                                       std::string_view suffix) {
-  std::pair<uint64_t, uint64_t> pair;
-  if (!takeNumber(name, pair.first) || name.empty() || name.front() != '-') return std::nullopt;
-  name.remove_prefix(1);
-  if (!takeNumber(name, pair.second) || name != suffix) return std::nullopt;
-  return pair;
-}
-
-std::string pairName(uint64_t first, uint64_t second) {
-  return std::to_string(first) + "-" + std::to_string(second);
 }
 
 bool endsWith(const std::string& text, std::string_view end) {
@@ -346,13 +325,7 @@ Result<void> SnapshotFiles::removeReplica(group::ReplicaKey replica) {
 }
 
 Result<std::vector<group::ReplicaKey>> SnapshotFiles::replicas() {
-  auto names = listDirectory(directory_);
-  if (!names) return names.fault();
-  std::vector<group::ReplicaKey> keys;
-  for (const std::string& name : *names) {
-    if (auto pair = parsePair(name, "")) keys.push_back({pair->first, pair->second});
-  }
-  return keys;
+  return replicasIn(directory_);
 }
 
 }  // namespace flotilla::store
