@@ -83,6 +83,10 @@ TEST_CASE("plugin/twins: what a snapshot does not hold is found after a restore"
   CAPTURE(order);
   CHECK(says(order, "first(): one process answers (key = "));
   CHECK(says(order, ", which was restored from a snapshot before call "));
+  std::string answered = found("wavering_answered_order");
+  CAPTURE(answered);
+  CHECK(says(answered, "put(key = "));
+  CHECK(says(answered, ", which was restored from a snapshot before call "));
   std::string global = found("wavering_global");
   CAPTURE(global);
   CHECK(says(global, ", which was restored from a snapshot before call 201; does load give back"));

@@ -1,4 +1,5 @@
 # A replica that has come to differ is found while it runs, serves nobody, and is built anew from another one.
+import itertools
 import os
 import re
 import unittest
@@ -7,6 +8,7 @@ import urllib.request
 from cluster import BUILD, Cluster, Writer, waitFor
 
 LEDGER = os.path.join(BUILD, "test-plugins", "ledger.so")
+WAVERING = os.path.join(BUILD, "test-plugins", "wavering_{}.so")
 
 
 class Soundness(unittest.TestCase):
@@ -123,6 +125,33 @@ class Soundness(unittest.TestCase):
             self.cluster.kill(2)
             self.cluster.restart(2)
             self.level(group)
+
+    def wavers(self, group):
+        """A group of the wavering plugin of that name; gives what puts a key and then says who is found to differ."""
+        self.cluster.ask("plugin", "push", WAVERING.format(group))
+        self.cluster.ask("group", "create", group, "--plugin", f"wavering_{group}", "--set", "digestEveryEntries=20")
+        keys = itertools.count()
+
+        def nextPut():
+            """One at a time: each is an entry of its own."""
+            self.cluster.run("call", group, "put", f"key=key-{next(keys)}", "--json")
+            return [one["host"] for one in self.cluster.show(group)["members"]
+                    if "quarantinedAt" in one or "digestsSplitAt" in one]
+        return nextPut
+
+    def test_what_no_machine_may_use_is_found(self):
+        for group in ("clock", "random", "pointer_order", "uninitialized"):
+            waitFor(self.wavers(group), 60, f"replicas of {group} that differ")
+
+    def test_an_order_that_a_restore_changes_is_found(self):
+        nextPut = self.wavers("answered_order")
+        for _ in range(50):
+            self.assertEqual([], nextPut())
+        other = next(n for n in self.cluster.numbers if n != self.cluster.leader("answered_order"))
+        self.cluster.ask("group", "snapshot", "answered_order")
+        self.cluster.stop(other)
+        self.cluster.restart(other)
+        self.assertEqual([other], waitFor(nextPut, 60, "a replica that differs since it was restored"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <flotilla/plugin.h>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -23,21 +24,33 @@ uint64_t waver() {
   return std::random_device()();
 }
 #elif defined(WAVER_POINTER_ORDER)
-// Which of some strings comes first where they lie in order of address.
+// In which order some strings lie in a table that has its rows by address, as hash tables do.
 uint64_t waver() {
+  constexpr uint64_t kRows = 1009;
   std::vector<std::unique_ptr<std::string>> strings;
-  std::set<const std::string*> order;
-  for (int i = 0; i < 8; ++i) order.insert(strings.emplace_back(new std::string).get());
-  uint64_t place = 0;
-  while (strings[place].get() != *order.begin()) ++place;
-  return place;
+  std::map<uint64_t, uint64_t> rows;
+  for (uint64_t i = 0; i < 64; ++i) {
+    const auto& one = strings.emplace_back(new std::string);
+    rows.emplace(reinterpret_cast<uintptr_t>(one.get()) % kRows, i);
+  }
+  uint64_t order = 0;
+  for (const auto& [row, string] : rows) order = order * 67 + string;
+  return order;
 }
 #elif defined(WAVER_UNINITIALIZED)
+// What lies in pieces of many sizes that nobody has written to yet.
 uint64_t waver() {
-  std::unique_ptr<uint64_t[]> numbers(new uint64_t[20]);
-  uint64_t* unknown = numbers.get();
-  asm volatile("" : "+r"(unknown) : : "memory");  // what the compiler cannot see it cannot warn of
-  return unknown[10];
+  std::vector<std::unique_ptr<uint64_t[]>> pieces;
+  uint64_t sum = 0;
+  for (size_t words = 2; words <= 64; ++words) {
+    uint64_t* unknown = pieces.emplace_back(new uint64_t[words]).get();
+    asm volatile(""
+                 : "+r"(unknown)
+                 :
+                 : "memory");  // what the compiler cannot see it cannot warn of
+    for (size_t i = 0; i < words; ++i) sum = sum * 31 + unknown[i];
+  }
+  return sum;
 }
 #elif defined(WAVER_GLOBAL)
 uint64_t waver() {
@@ -52,7 +65,7 @@ uint64_t waver() {
 uint64_t waver() {
   std::abort();
 }
-#elif !defined(WAVER_RESTORE_ORDER)
+#elif !defined(WAVER_RESTORE_ORDER) && !defined(WAVER_ANSWERED_ORDER)
 uint64_t waver() {
   return 7;
 }
@@ -60,13 +73,19 @@ uint64_t waver() {
 
 }  // namespace
 
-#if defined(WAVER_RESTORE_ORDER)
+#if defined(WAVER_RESTORE_ORDER) || defined(WAVER_ANSWERED_ORDER)
 
-// Keeps its keys in an order that depends on how they came.
+// Keeps its keys in an order that depends on how they came; queries alone show it, or commands too.
 class WaveringMachine {
 public:
-  void put(const flotilla::Entry&, Wavering::PutParams::Reader in, Wavering::PutResults::Builder) {
+  void put(const flotilla::Entry&, Wavering::PutParams::Reader in,
+           [[maybe_unused]] Wavering::PutResults::Builder out) {
     keys_[std::string(bytes(in.getKey()))] = 1;
+#if defined(WAVER_ANSWERED_ORDER)
+    uint64_t order = 0;
+    for (const auto& [key, value] : keys_) order = order * 31 + std::hash<std::string>()(key);
+    out.setValue(order);
+#endif
   }
   void first(const flotilla::View&, Wavering::FirstParams::Reader,
              Wavering::FirstResults::Builder out) const {
@@ -88,7 +107,9 @@ public:
   void load(flotilla::SnapshotReader& in) {
     for (auto left = in.number<uint64_t>(); left > 0; --left) keys_[in.string()] = 1;
   }
-  uint64_t digest() const { return keys_.size(); }
+  uint64_t digest() const {
+    return keys_.size();
+  }
 
 private:
   std::unordered_map<std::string, int> keys_;
