@@ -23,8 +23,8 @@ constexpr size_t kRunCommandsMax = 1024;
 
 // What a machine on disk has changed and not yet written is written once it takes so much memory,
 // or as much as the group state beside it, up to the second figure; where the machines of a disk
-// together hold much, from the last one on. Where the disk has no room it may grow to the third;
-// then the replica stops.
+// together hold much, from the last one on. Where the disk has no room it may grow to the third, or
+// where they hold much, to the last; then the replica stops.
 constexpr uint64_t kSyncBytes = 4 << 20;
 constexpr uint64_t kSyncBytesMax = 32 << 20;
 constexpr uint64_t kUnsyncedBytesMax = 64 << 20;

@@ -53,13 +53,16 @@ Result<void> Applier::sync() {
   if (fault_) return *fault_;
   ASSERT(machine_ != nullptr);
   auto store = machine_->store();
-  if (store == nullptr || store->kept().at == state_.at) return {};
+  if (store == nullptr) return {};
+  // A write that found no room may have come through: what it left gathered is written again.
+  if (store->kept().at == state_.at && store->gatheredBytes() == 0) return {};
   Result<void> synced = machine_->settle();
   if (synced) synced = store->sync(state_.at, state_.encode());
   if (synced) return {};
-  bool waits =
-      synced.fault().code == ErrorCode::diskFull && store->gatheredBytes() < kUnsyncedBytesMax;
-  if (!waits) stopAt({state_.at.index + 1, 0}, synced.fault());
+  uint64_t room = store->isCrowded() ? kSyncCrowdedBytes : kUnsyncedBytesMax;
+  if (synced.fault().code == ErrorCode::diskFull && store->gatheredBytes() < room) return synced;
+  stopAt({state_.at.index + 1, 0}, synced.fault());
+  store->forget();
   return synced;
 }
 

@@ -346,6 +346,7 @@ void Group::tick() {
   proposeTimers();
   handOverIfUseless();
   retryForRoom();
+  sayNotLoaded();
   tickSoundness();
   considerSnapshot();
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
@@ -377,7 +378,8 @@ bool Group::isBusy() const {
   bool rebuilds = (rebuilding_ && !fault_) || !askers_.empty();
   bool timers = nextTimerUs_ != kNoTimer;
   bool savesAgain = ticks_ < saveNotBefore_;  // until then a log may be full, and refuse commands
-  return callers || machine || savesAgain || handsOver || rebuilds || timers || waitsForRoom();
+  bool waits = waitsForRoom() || notLoaded_;
+  return callers || machine || savesAgain || handsOver || rebuilds || timers || waits;
 }
 
 void Group::wake(raft::Wake wake) {

@@ -320,6 +320,7 @@ private:
   // What a start here begins with: what a machine on disk has kept, or the newest snapshot.
   const raft::LogPoint& beginning() const { return durable_ ? *durable_ : snapshot_; }
   void startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked);
+  void sayNotLoaded();
   void compact(raft::LogPoint snapshot);
   raft::Index keepAfter(raft::Index snapshot);
   raft::Index neededAfter(raft::Index snapshot);
@@ -398,6 +399,9 @@ private:
   bool saving_ = false;
   bool crowded_ = false;        // no more log is kept behind the next snapshot than peers read now
   uint64_t saveNotBefore_ = 0;  // tick
+  // The core hears later that this could not be loaded, or it would be sent again at once.
+  std::optional<raft::LogPoint> notLoaded_;
+  uint64_t notLoadedUntil_ = 0;  // tick
   std::vector<CallId> snapshotCallers_;
   std::vector<raft::ReplicaId> snapshotWanted_;  // by these peers, once there is one
   // Peers that a snapshot was sent to, until they have passed the newest: they go on from there.

@@ -13,6 +13,7 @@ constexpr uint64_t kSaveAgainTicks = 100;  // after a snapshot that was not save
 constexpr size_t kSnapshotCallersMax = 1024;
 constexpr uint64_t kFollowUpSnapshots = 4;
 constexpr uint64_t kLookForRoomTicks = 200;
+constexpr uint64_t kLoadAgainTicks = 100;  // after a snapshot that could not be loaded
 
 }  // namespace
 
@@ -378,9 +379,20 @@ void Group::installEnd(InstallEnd end) {
   } else if (!installing.asked) {
     stopMachine(std::move(*end.fault), {installing.point.index + 1, 0});
   }
-  if (installing.asked) take(raft::Installed{installing.point, ok});
+  if (installing.asked && ok) take(raft::Installed{installing.point, true});
+  if (installing.asked && !ok) {
+    notLoaded_ = installing.point;
+    notLoadedUntil_ = ticks_ + kLoadAgainTicks;
+  }
   if (ok && (installing.asked || rebuilding_)) installed();
   feed();
+}
+
+// Without the wait a leader sends it anew at once: all of a large state, for as long as a disk is
+// full.
+void Group::sayNotLoaded() {
+  if (!notLoaded_ || ticks_ < notLoadedUntil_) return;
+  take(raft::Installed{*std::exchange(notLoaded_, std::nullopt), false});
 }
 
 }  // namespace flotilla::group

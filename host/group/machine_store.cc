@@ -199,6 +199,18 @@ Result<void> MachineStore::sync(raft::LogPoint at, Bytes groupState) {
   return {};
 }
 
+Fault advised(Fault fault, const std::string& retry, const std::string& rebuild) {
+  if (fault.code == ErrorCode::diskFull) {
+    fault.text += "; it goes on once there is room";
+  } else if (fault.code == ErrorCode::io) {
+    fault.text += "; once its disk is well, " + retry + " goes back to what it has kept, and " +
+                  rebuild + " makes it anew";
+  } else if (fault.code == ErrorCode::corrupt) {
+    fault.text += "; if its disk is well, " + rebuild + " makes it anew";
+  }
+  return fault;
+}
+
 Result<void> MachineStore::revert() {
   forget();
   return keys_->mend();

@@ -54,12 +54,13 @@ public:
   // Whether it is to be written soon, however little it is: all machines of this disk hold much.
   bool isCrowded() { return keys_->gathered(gatheredBytes_); }
   void rest() { keys_->rest(); }
+  // Of one that has stopped nothing that was gathered will ever be written.
+  void forget();
   uint64_t memoryBytes() const { return gatheredBytes_ + keys_->memoryBytes(); }
 
 private:
   class Merged;
 
-  void forget();
   void gather(std::string_view key, std::optional<std::string> value);
 
   std::unique_ptr<KeptKeys> keys_;
@@ -67,5 +68,9 @@ private:
   uint64_t gatheredBytes_ = 0;  // with what a node of the map takes, roughly
   uint64_t changes_ = 0;  // counts insertions, after which a place in the map is looked up anew
 };
+
+// What the disk has done to a machine, and what is to be done about it, by which commands.
+Fault advised(Fault fault, const std::string& retry = "flotilla group retry",
+              const std::string& rebuild = "flotilla group rebuild");
 
 }  // namespace flotilla::group

@@ -8,8 +8,6 @@
 namespace flotilla::plugin {
 namespace {
 
-constexpr const char* kAdvice = "; once its disk is well, flotilla group rebuild makes it anew";
-
 std::string_view viewOf(flotilla_bytes bytes) {
   return {static_cast<const char*>(bytes.start), bytes.start == nullptr ? 0 : bytes.size};
 }
@@ -99,8 +97,7 @@ int PluginStorage::guardedCall(Call&& call) noexcept {
   if (fault_) return -1;
   try {
     Result<bool> done = call();
-    if (!done) fault_ = done.fault();
-    if (fault_ && fault_->code != ErrorCode::faulted) fault_->text += kAdvice;
+    if (!done) fault_ = group::advised(done.fault());
     if (!fault_) return *done ? 1 : 0;
   } catch (const std::exception& exception) {
     fault_ = misused(exception.what());

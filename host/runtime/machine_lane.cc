@@ -256,6 +256,7 @@ void MachineLane::carryOutQuery(const group::QueryRequest& request, Answers& ans
   } else {
     answers.queried.push_back(applier_->query(request));
     answers.bytes += answers.queried.back().outcome.body.size();
+    sayIfStopped(answers);
   }
 }
 
@@ -371,7 +372,7 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
             : applier_->capture(request.shape);
   if (!captured) {
     answers.saved.push_back({request.generation, {}, 0, captured.fault()});
-    return;
+    return sayIfStopped(answers);
   }
   auto save = [self = shared_from_this(), generation = request.generation,
                capture = std::move(*captured)]() mutable {
@@ -435,6 +436,10 @@ void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers&
     end.nextTimerUs = applier_->state().timers.nextUs();
   } else {
     end.fault = loaded.fault();
+    if (!request.kept) {
+      base::logWarn("group " + order_.record->name + ": snapshot at " +
+                    std::to_string(request.point.index) + " not loaded: " + end.fault->text);
+    }
   }
   unweighedWorks_ = kWeighedWorks;
   answers.installed.push_back(std::move(end));

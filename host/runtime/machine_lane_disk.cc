@@ -37,7 +37,8 @@ void MachineLane::carryOutSync(const group::SyncRequest& request, Answers& answe
 
 Result<std::shared_ptr<group::MachineStore>> MachineLane::makePlace() {
   auto made = around_.machines.make(order_.record->key, fresh_);
-  if (made) freshMade_ = true;
+  if (!made) return order_.record->advised(made.fault());
+  freshMade_ = true;
   return made;
 }
 
@@ -49,7 +50,7 @@ Result<void> MachineLane::goBack() {
   if (store != nullptr) return applier_->resume(std::move(store));
   if (place() == kNoPlace) return Fault{ErrorCode::unavailable, "nothing is kept on disk", ""};
   auto found = around_.machines.find(order_.record->key, place());
-  if (!found) return found.fault();
+  if (!found) return order_.record->advised(found.fault());
   return applier_->resume(std::move(*found));
 }
 

@@ -4,11 +4,13 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
 #include "host/base/checksum.h"
+#include "host/group/machine_store.h"
 #include "schemas/meta.capnp.h"
 
 namespace flotilla::runtime {
@@ -93,6 +95,10 @@ const FoundingRecord::Founder* FoundingRecord::find(uint64_t id) const {
 
 std::string StoredReplica::rebuildCommand() const {
   return "flotilla group rebuild " + name + " --on " + std::to_string(hostOf(key.replica));
+}
+
+Fault StoredReplica::advised(Fault fault) const {
+  return group::advised(std::move(fault), "flotilla group retry " + name, rebuildCommand());
 }
 
 uint64_t StoredReplica::hostOf(uint64_t replica) const {

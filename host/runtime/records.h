@@ -56,6 +56,8 @@ struct StoredReplica {
 
   // What an operator types to have this replica made anew of a peer's snapshot.
   std::string rebuildCommand() const;
+  // What its disk has done to it, and what an operator does about that.
+  Fault advised(Fault fault) const;
   uint64_t hostOf(uint64_t replica) const;  // 0: a stranger
   uint64_t replicaOn(uint64_t host) const;  // 0: none there
 };

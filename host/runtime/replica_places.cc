@@ -65,11 +65,7 @@ void Replica::findPlace(group::Recovered& state, LaneOrder& order) {
 void Replica::stopForPlace(const Fault& why, group::Recovered& state, LaneOrder& order) const {
   state.onDisk = true;
   state.machineAt = state.state.shape.base();
-  std::string what =
-      why.code == ErrorCode::diskFull
-          ? "it goes on once there is room"
-          : "if the disk is well, make this replica anew: " + record_->rebuildCommand();
-  state.machineFault = Fault{why.code, why.text + "; " + what, ""};
+  state.machineFault = record_->advised(why);
   order.fault = state.machineFault;
 }
 

@@ -8,6 +8,7 @@
 #include <leveldb/filter_policy.h>
 #include <leveldb/write_batch.h>
 
+#include "host/group/machine_store.h"
 #include "host/store/files.h"
 #include "host/store/own_env.h"
 #include "host/store/packing.h"
@@ -15,12 +16,14 @@
 namespace flotilla::store {
 namespace {
 
-// Keys of the database: 'b' and a number for each batch that may be the last; 'h' for where all of
-// it stands; 'm' before the machine's own.
+// Keys of the database: 'b' and a number for each batch that may be the last; 'f' for the first
+// batch; 'h' for where all of it stands; 'm' before the machine's own.
 constexpr char kBatch = 'b';
+constexpr std::string_view kFirst = "f";
 constexpr std::string_view kHead = "h";
 constexpr char kRow = 'm';
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersionWithoutFirst = 1;
 constexpr size_t kHeadBytes = 4 + 3 * 8;
 constexpr size_t kWriteBufferBytes = 4 << 20;
 constexpr size_t kTableBytes = 4 << 20;
@@ -30,10 +33,7 @@ constexpr int kFilterBits =
     10;  // a key: of those that are not there one in a hundred is looked for
 constexpr uint64_t kFlushedBytes = 256 << 10;  // of a buffer: less is not worth a table
 constexpr uint64_t kRestingBytes = 1 << 20;    // of a machine that rests, while there is room
-constexpr const char* kAdvice =
-    "; once its disk is well, flotilla group retry goes back to what it has kept, and flotilla "
-    "group rebuild makes it anew";
-constexpr uint64_t kRoomBytes = 16 << 20;  // on the disk, for opening anew what found none
+constexpr uint64_t kRoomBytes = 16 << 20;      // on the disk, for opening anew what found none
 
 std::string batchKey(uint64_t sequence) {
   std::string key(1, kBatch);
@@ -55,6 +55,9 @@ std::string headOf(uint64_t sequence, const group::Kept& kept) {
 
 std::string_view viewOf(const leveldb::Slice& slice) {
   return {slice.data(), slice.size()};
+}
+leveldb::Slice sliceOf(std::string_view view) {
+  return {view.data(), view.size()};
 }
 
 // Owner: whoever walks; keeps the database open. Thread: one. Errors: LevelDB's.
@@ -207,10 +210,11 @@ Result<void> MachineKeys::load() {
   }
   if (!at->status().ok()) return statusFault("machine " + path_, at->status());
   std::string head;
-  leveldb::Status found = database_->Get(how, leveldb::Slice(kHead.data(), kHead.size()), &head);
+  leveldb::Status found = database_->Get(how, sliceOf(kHead), &head);
   if (found.IsNotFound() && batches == 0) {  // nothing was ever written
     kept_ = {};
     sequence_ = 0;
+    begun_ = false;
     return {};
   }
   if (!found.ok()) return statusFault("machine " + path_ + ": its head", found);
@@ -220,16 +224,24 @@ Result<void> MachineKeys::load() {
   group::Kept kept;
   kept.at.index = in.fixed64();
   kept.at.term = in.fixed64();
-  if (!in.good() || version != kVersion) {
+  if (!in.good() || (version != kVersion && version != kVersionWithoutFirst)) {
     return damage("its head is of version " + std::to_string(version) + ", this build reads " +
                   std::to_string(kVersion));
   }
   if (batches != 1 || lastBatch != batchKey(sequence)) {
     return damage("a write in its middle is lost, before number " + std::to_string(sequence));
   }
+  std::string first;
+  leveldb::Status begun = database_->Get(how, sliceOf(kFirst), &first);
+  if (!begun.ok() && !begun.IsNotFound()) return statusFault("machine " + path_, begun);
+  if (begun.IsNotFound() && version != kVersionWithoutFirst) {
+    return damage("its first write is lost, and perhaps more before number " +
+                  std::to_string(sequence));
+  }
   kept.groupState = Bytes::copyOf(std::string_view(head).substr(kHeadBytes));
   kept_ = std::move(kept);
   sequence_ = sequence;
+  begun_ = begun.ok();
   return {};
 }
 
@@ -256,7 +268,7 @@ std::shared_ptr<const group::HeldKeys> MachineKeys::hold() {
 }
 
 Result<void> MachineKeys::write(const group::KeyChanges& changes, group::Kept kept) {
-  if (broken_) return *broken_;
+  if (broken_) return group::advised(*broken_);
   if (stale_) {
     if (auto lacks = lacksRoom()) return *lacks;
     if (auto opened = openOnceMore(); !opened) return opened;
@@ -271,9 +283,10 @@ Result<void> MachineKeys::write(const group::KeyChanges& changes, group::Kept ke
       batch.Delete(key_);
     }
   }
-  batch.Put(leveldb::Slice(kHead.data(), kHead.size()), headOf(sequence_ + 1, kept));
+  batch.Put(sliceOf(kHead), headOf(sequence_ + 1, kept));
   batch.Put(batchKey(sequence_ + 1), "");
   batch.Delete(batchKey(sequence_));
+  if (!begun_) batch.Put(sliceOf(kFirst), "");
   // Always synced: LevelDB syncs no journal that it has left behind, so an unsynced batch could be
   // lost and a synced one after it be there.
   leveldb::WriteOptions how;
@@ -281,6 +294,7 @@ Result<void> MachineKeys::write(const group::KeyChanges& changes, group::Kept ke
   leveldb::Status status = database_->Write(how, &batch);
   if (status.ok()) {
     ++sequence_;
+    begun_ = true;
     kept_ = std::move(kept);
     flushBuffer(shared_->buffered > shared_->heldBytesMax / 2 ? kFlushedBytes : UINT64_MAX);
     return {};
@@ -289,10 +303,9 @@ Result<void> MachineKeys::write(const group::KeyChanges& changes, group::Kept ke
   if (fault.code == ErrorCode::diskFull) {
     stale_ = true;
   } else {
-    fault.text += kAdvice;
     broken_ = fault;
   }
-  return fault;
+  return group::advised(std::move(fault));
 }
 
 // What has found no room is opened anew, which takes some. It all comes to that: once a snapshot of
@@ -321,7 +334,7 @@ Result<void> MachineKeys::openOnceMore() {
   if (opened) return {};
   database_.reset();
   broken_ = opened.fault();
-  return opened;
+  return group::advised(*broken_);
 }
 
 Result<void> MachineKeys::mend() {

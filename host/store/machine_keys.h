@@ -40,7 +40,8 @@ struct MachineShared {
 // Rows of the machine, and one that says where they stand, with the group state. Each write is one
 // synced batch that bears a number; that of the one before it is taken away with it, so a batch
 // that LevelDB silently leaves out when it recovers leaves two numbers behind, and the place is
-// refused. A torn end is no damage: nobody was told of it.
+// refused; as it is where the mark of the first batch, which had none before it, is missing. A torn
+// end is no damage: nobody was told of it.
 //
 // Owner:  group::MachineStore.
 // Thread: one at a time; LevelDB's own thread and those that read what is held are beside it.
@@ -81,6 +82,7 @@ private:
   std::shared_ptr<leveldb::DB> database_;
   group::Kept kept_;
   uint64_t sequence_ = 0;  // of the last write
+  bool begun_ = false;     // the first batch's mark is there
   bool stale_ = false;     // a write found no room: what follows it would be lost
   std::optional<Fault> broken_;
   uint64_t gathered_ = 0;  // its part of what all share

@@ -62,7 +62,10 @@ Result<std::shared_ptr<group::MachineStore>> MachinePlaces::make(group::ReplicaK
   if (auto removed = remove(replica, generation); !removed) return removed.fault();
   if (auto made = makeDirectories(path); !made) return made.fault();
   auto keys = MachineKeys::open(path, shared_, MachineKeys::Begin::fresh);
-  if (!keys) return keys.fault();
+  if (!keys) {
+    static_cast<void>(remove(replica, generation));  // or each that tries again leaves one
+    return keys.fault();
+  }
   return std::make_shared<group::MachineStore>(std::move(*keys));
 }
 

@@ -37,7 +37,8 @@ public:
   // wait for the disk some times. What nobody has come for is closed by `closeAhead`.
   void openAhead(const std::vector<group::ReplicaKey>& replicas);
   void closeAhead();
-  // A fresh one; whatever lay there is removed. It counts once something was synced there.
+  // A fresh one; whatever lay there is removed. It counts once something was synced there. Where
+  // there is no room for one nothing is left of it.
   Result<std::shared_ptr<group::MachineStore>> make(group::ReplicaKey replica, uint64_t generation);
   Result<std::shared_ptr<group::MachineStore>> find(group::ReplicaKey replica, uint64_t generation);
   Result<void> remove(group::ReplicaKey replica, uint64_t generation);

@@ -296,6 +296,34 @@ TEST_CASE("group/disk_machine: no room for long stops it before memory is full")
   CHECK(bench.applier->machine()->store()->gatheredBytes() < 2 * kUnsyncedBytesMax);
 }
 
+TEST_CASE("group/disk_machine: without room it holds little where all machines hold much") {
+  Bench bench;
+  bench.crowded = true;
+  bench.restart();
+  bench.refuses = ErrorCode::diskFull;
+  CHECK(!bench.apply({"little"}).fault);
+  CHECK(bench.applier->sync().fault().code == ErrorCode::diskFull);
+  CHECK(!bench.apply({"more"}).fault);
+  Applied applied = bench.apply({std::string(kSyncCrowdedBytes, 'x')});
+  REQUIRE(applied.fault.has_value());
+  CHECK(applied.fault->code == ErrorCode::diskFull);
+  CHECK(applied.index == 3);
+  CHECK(bench.applier->machine()->store()->gatheredBytes() == 0);
+}
+
+// It is opened anew for the next one, which finds no room either.
+TEST_CASE("group/disk_machine: a write that came through after all leaves nothing gathered") {
+  Bench bench;
+  bench.apply({"a"});
+  bench.refuses = ErrorCode::diskFull;
+  CHECK(!bench.applier->sync().ok());
+  bench.place->kept = {bench.applier->at(), bench.applier->state().encode()};
+  CHECK(!bench.applier->sync().ok());
+  bench.refuses = ErrorCode::none;
+  REQUIRE(bench.applier->sync().ok());
+  CHECK(bench.applier->machine()->store()->gatheredBytes() == 0);
+}
+
 TEST_CASE("group/disk_machine: a snapshot is loaded into a fresh place, and durable there") {
   Bench bench;
   bench.apply({"a", "b"});

@@ -79,6 +79,26 @@ TEST_CASE("group/log_time: what a leader stamped that nobody followed does not m
   CHECK(trio.groupAt(alone).status().clockOffUs < kTenHoursUs / 10);
 }
 
+// All of a state again and again, for as long as its disk is full.
+TEST_CASE("group/snapshot: one that could not be loaded is not sent again at once") {
+  Trio trio(3, snapshotsEvery(10));
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId away = otherThan(leader);
+  trio.crash(away);
+  putMany(trio, leader, 60);
+  trio.start(away);
+  trio.at(away).refusesLoads = ErrorCode::diskFull;
+  trio.tickAll(90);
+  CHECK(trio.machineAt(away).values.size() < 60);
+  CHECK(!trio.groupAt(away).idle());
+  CHECK(trio.streamCount == 1);
+  trio.tickAll(100);
+  CHECK(trio.streamCount == 2);
+  trio.at(away).refusesLoads = ErrorCode::none;
+  trio.tickAll(110);
+  CHECK(trio.machineAt(away).values.size() == 60);
+}
+
 TEST_CASE("group/snapshot: where the volume is crowded the log keeps what peers need, no more") {
   group::GroupOptions options = smallTail();
   options.keepEntries = 1000;
@@ -362,7 +382,7 @@ TEST_CASE("group/group: a snapshot that cannot be loaded leaves the replica as i
   trio.settle();
   CHECK(trio.machineAt(away).values.size() <= 3);
   CHECK(!trio.groupAt(away).status().fault);
-  trio.tickAll(40);  // sent again
+  trio.tickAll(140);  // sent again, a while later
   CHECK(trio.machineAt(away).values.size() == 70);
 }
 

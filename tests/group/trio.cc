@@ -172,6 +172,8 @@ void Seat::install(group::InstallRequest request) {
     if (request.point.index == 0) {
       auto begun = applier->begin();
       if (!begun) end.fault = begun.fault();
+    } else if (refusesLoads != ErrorCode::none) {
+      end.fault = Fault{refusesLoads, "machine: no", {}};
     } else {
       MemorySource source(files[request.point.index]);
       auto installed = applier->install(source, request.point);

@@ -71,6 +71,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   std::string lacks;                         // a plugin whose file is not here
   bool saves = true;                         // false: there is no room for snapshots
   bool works = true;                         // false: the machine stands still
+  ErrorCode refusesLoads = ErrorCode::none;  // of snapshots
   bool records = true;                       // false: what is begun to be recorded takes its time
   std::optional<raft::Index> kept;           // of its snapshots, once it is recorded
   std::map<raft::Index, std::string> files;  // snapshots

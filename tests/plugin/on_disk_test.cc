@@ -146,9 +146,10 @@ TEST_CASE("plugin/on_disk: a disk that cannot be read stops it there, whatever t
   CHECK(end.applied == 1);
   REQUIRE(end.fault.has_value());
   CHECK(end.fault->code == ErrorCode::io);
-  CHECK(end.fault->text ==
-        "machine archive 1.0.0: bad sector; once its disk is well, flotilla group rebuild makes it "
-        "anew");
+  CHECK(
+      end.fault->text ==
+      "machine archive 1.0.0: bad sector; once its disk is well, flotilla group retry goes back to "
+      "what it has kept, and flotilla group rebuild makes it anew");
   CHECK(heard.all.size() == 1);
   CHECK(put(*machine, {"d"}, heard).fault.has_value());
 }

@@ -7,6 +7,7 @@ import unittest
 
 from adder import Adder
 from cluster import BUILD, ROUNDS, Cluster, waitFor
+from ledgers import Ledgers
 
 PLUGINS = {version: os.path.join(BUILD, "test-plugins", f"{name}.so") for version, name in
            (("1.0.0", "ledger_disk"), ("1.1.0", "ledger_disk_next"), ("1.2.0", "ledger_disk_other_layout"))}
@@ -14,7 +15,7 @@ ARCHIVE = os.path.join(BUILD, "plugins", "archive.so")
 BLOCK = 65536
 
 
-class OnDisk(unittest.TestCase):
+class OnDisk(Ledgers, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.cluster = Cluster()
@@ -27,30 +28,6 @@ class OnDisk(unittest.TestCase):
         self.cluster.ask("group", "create", group, "--plugin", "ledger-disk@1.0.0", "--set", f"snapshotEveryBytes={BLOCK}",
                          "--set", "keepEntries=20", "--set", "digestEveryEntries=500", *options)
         return self.cluster.show(group)["id"]
-
-    def members(self, group, via=None):
-        return {one["host"]: one for one in self.cluster.show(group, via)["members"]}
-
-    def level(self, group):
-        """All hold the same."""
-        def look():
-            seen = self.members(group).values()
-            return all(one["ready"] and one["digest"] for one in seen) and \
-                len({(one["applied"], one["digest"]) for one in seen}) == 1
-        waitFor(look, 40, f"equal digests of {group}")
-
-    def once(self, group, *pipes):
-        """Every acknowledged add happened, once; of the others none twice."""
-        for pipe in pipes:
-            keys = self.cluster.pipe(group, "get")
-            for request in pipe.asked:
-                keys.send({"key": request["key"]})
-            for request, answer, held in zip(pipe.asked, pipe.answers, keys.end()):
-                self.assertNotIn("error", held, request)
-                self.assertLessEqual(int(held["adds"]), 1, request)
-                self.assertEqual(int(held["adds"]), int(held["sum"]), request)
-                if "error" not in answer:
-                    self.assertEqual(1, int(held["sum"]), request)
 
     def begun(self, group, n):
         """Where the machine on disk stood at each start of that host."""

@@ -6,13 +6,14 @@ import unittest
 
 from adder import Adder
 from cluster import BUILD, Cluster, waitFor
+from ledgers import Ledgers
 
 PLUGINS = {version: os.path.join(BUILD, "test-plugins", f"{name}.so") for version, name in
            (("1.0.0", "ledger"), ("1.1.0", "ledger_moves"), ("1.2.0", "ledger_cannot"),
             ("1.3.0", "ledger_crashes"), ("1.4.0", "ledger_turns"))}
 
 
-class Upgrade(unittest.TestCase):
+class Upgrade(Ledgers, unittest.TestCase):
     def setUp(self):
         self.cluster = Cluster().start()
         self.addCleanup(self.cluster.close)
@@ -23,19 +24,6 @@ class Upgrade(unittest.TestCase):
 
     def upgrade(self, group, version, *options):
         return self.cluster.run("group", "upgrade", group, "--plugin", f"ledger@{version}", "--json", *options)
-
-    def level(self, group):
-        """All run the same and hold the same."""
-        seen = []
-
-        def look():
-            seen[:] = members = self.cluster.show(group)["members"]
-            return all(one["ready"] and one["digest"] for one in members) and \
-                len({(one["applied"], one["digest"], one["plugin"]) for one in members}) == 1
-        try:
-            waitFor(look, 30, f"equal digests of {group}")
-        except AssertionError as late:
-            raise AssertionError(f"{late}; last seen: {seen}") from late
 
     def test_under_load_with_every_host_killed(self):
         self.push("1.0.0", "1.1.0")
@@ -59,33 +47,19 @@ class Upgrade(unittest.TestCase):
             waitFor(lambda: self.upgrade("kept", version).code == 0, 40, f"ledger@{version} with host {host} back")
             self.assertEqual(version, self.cluster.show("kept")["plugin"]["version"])
             adders[2].waitMore(100)
-        for one in adders:
-            one.end()
+        pipes = [one.end() for one in adders]
         moments = sorted(moment for one in adders for moment in one.pipe.moments)
         rate = len(moments) / (moments[-1] - moments[0])
         print(f"{len(moments)} adds, {rate:.0f}/s; upgrades at first try: {sum(one.code == 0 for one in done)} of {len(done)}")
         self.level("kept")
-        self.once(adders)
+        self.once("kept", *pipes)
         # The log once more, across every boundary that it still holds.
         for host in self.cluster.numbers:
             self.cluster.kill(host)
         self.cluster.spawnAll()
         self.level("kept")
-        self.once(adders)
+        self.once("kept", *pipes)
         self.assertFalse([one for one in self.cluster.show("kept")["members"] if "quarantinedAt" in one])
-
-    def once(self, adders):
-        """Every acknowledged add happened, once; of the others none twice."""
-        for one in adders:
-            keys = self.cluster.pipe("kept", "get")
-            for request in one.pipe.asked:
-                keys.send({"key": request["key"]})
-            for request, answer, held in zip(one.pipe.asked, one.pipe.answers, keys.end()):
-                self.assertNotIn("error", held, request)
-                self.assertLessEqual(int(held["adds"]), 1, request)
-                self.assertEqual(int(held["adds"]), int(held["sum"]), request)
-                if "error" not in answer:
-                    self.assertEqual(1, int(held["sum"]), request)
 
     def test_what_does_not_fit_leaves_the_version_before(self):
         self.push(*PLUGINS)

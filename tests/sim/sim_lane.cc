@@ -232,6 +232,7 @@ void SimLane::doQuery(const group::QueryRequest& request) {
     queried = applier_.query(request);
   }
   answer([queried = std::move(queried)](group::Group& group) { group.queried(queried); });
+  sayIfStopped();
 }
 
 // Half of those that may be: the other road must be as good.
@@ -262,7 +263,7 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
   if (!captured) {
     saved.fault = captured.fault();
     answer([saved](group::Group& group) { group.snapshotSaved(saved); });
-    return;
+    return sayIfStopped();
   }
   saved.point = (*captured)->point();
   bool astray = driftOf(*applier_.machine()) != 0;

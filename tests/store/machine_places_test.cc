@@ -3,12 +3,16 @@
 #include "host/store/machine_places.h"
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <sys/resource.h>
 #include <thread>
 
 #include <doctest/doctest.h>
+#include <leveldb/db.h>
+#include <leveldb/write_batch.h>
 
 #include "host/base/prng.h"
 #include "host/store/machine_keys.h"
@@ -171,6 +175,46 @@ TEST_CASE("store/machine_places: a write that is lost in the middle is no torn e
       std::string::npos);
 }
 
+// Nothing before them tells that they are lost: no batch took the place of another.
+TEST_CASE("store/machine_places: the first writes of a place are not lost in silence either") {
+  Bench bench;
+  auto store = bench.fresh();
+  for (uint64_t batch = 1; batch <= 20; ++batch) putRows(*store, batch, 2000);
+  store.reset();
+  flip(bench.journal(), 100);
+  auto again = bench.found();
+  REQUIRE(!again.ok());
+  CHECK(again.fault().code == ErrorCode::corrupt);
+  CHECK(again.fault().text.find("its first write is lost") != std::string::npos);
+}
+
+// Places of builds that did not mark their first write.
+TEST_CASE("store/machine_places: a place of version 1 is read, and written on") {
+  Bench bench;
+  auto number = [](uint64_t of, size_t bytes) {
+    return std::string(reinterpret_cast<const char*>(&of), bytes);
+  };
+  putRows(*bench.fresh(), 1);
+  {
+    leveldb::DB* opened = nullptr;
+    REQUIRE(leveldb::DB::Open({}, bench.dir / "machines/7-2/0", &opened).ok());
+    std::unique_ptr<leveldb::DB> database(opened);
+    leveldb::WriteBatch batch;
+    batch.Put("h", number(1, 4) + number(1, 8) + number(1, 8) + number(1, 8) + "state 1");
+    batch.Delete("f");
+    REQUIRE(database->Write({}, &batch).ok());
+  }
+  {
+    auto again = bench.found();
+    if (!again) FAIL(again.fault().text);
+    CHECK((*again)->kept().groupState.view() == "state 1");
+    putRows(**again, 2);
+  }
+  auto again = bench.found();
+  if (!again) FAIL(again.fault().text);
+  CHECK((*again)->kept().at.index == 2);
+}
+
 TEST_CASE("store/machine_places: damaged tables are said where they are read") {
   Bench bench;
   auto store = bench.fresh();
@@ -252,6 +296,24 @@ TEST_CASE("store/machine_places: what a removal has left that was cut off is nob
     CHECK(*bench.places.generations(kReplica) == std::vector<uint64_t>{3});
     CHECK(!fs::exists(room / "0.going"));
   }
+}
+
+TEST_CASE("store/machine_places: a place that could not be made leaves nothing") {
+  Bench bench;
+  fs::create_directories(bench.dir / "machines/7-2");
+  store::MachinePlaces places{bench.dir / "machines"};
+  struct rlimit before;
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  struct rlimit none = {0, before.rlim_max};
+  auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &none) == 0);
+  auto made = places.make(kReplica, 4);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, handler);
+  CHECK(!made.ok());
+  CHECK(places.generations(kReplica)->empty());
+  CHECK(fs::is_empty(bench.dir / "machines/7-2"));
+  CHECK(places.make(kReplica, 4).ok());
 }
 
 TEST_CASE("store/machine_places: all machines of a disk have one bound for what they gather") {
