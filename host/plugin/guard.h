@@ -13,6 +13,13 @@
 
 namespace flotilla::plugin {
 
+inline std::string_view viewOf(flotilla_bytes bytes) {
+  return {static_cast<const char*>(bytes.start), bytes.start == nullptr ? 0 : bytes.size};
+}
+inline flotilla_bytes bytesOf(std::string_view view) {
+  return {view.data(), view.size()};
+}
+
 constexpr const char* kCatch = "; catch all in the plugin, and say it as a fault";
 
 // Calls into a plugin. Empty where it came back; else what it threw, which it must not.

@@ -5,15 +5,10 @@
 #include <string_view>
 #include <utility>
 
+#include "host/plugin/guard.h"
+
 namespace flotilla::plugin {
 namespace {
-
-std::string_view viewOf(flotilla_bytes bytes) {
-  return {static_cast<const char*>(bytes.start), bytes.start == nullptr ? 0 : bytes.size};
-}
-flotilla_bytes bytesOf(std::string_view view) {
-  return {view.data(), view.size()};
-}
 
 Fault misused(const std::string& text) {
   return {ErrorCode::faulted, "storage: " + text, {}};

@@ -123,11 +123,7 @@ public:
   // Of a machine on disk, the rows of its storage instead.
   std::string snapshot() const {
     std::string bytes;
-    flotilla_writer writer{sizeof writer, &bytes, [](void* to, flotilla_bytes piece) {
-                             static_cast<std::string*>(to)->append(
-                                 static_cast<const char*>(piece.start), piece.size);
-                             return 0;
-                           }};
+    flotilla_writer writer = writerTo(bytes);
     SnapshotWriter out(writer);
     if (storage_ != nullptr) {
       instance_->sync();
@@ -143,13 +139,7 @@ public:
   }
   // A new machine in the state of `snapshot`.
   void restore(std::string_view snapshot) {
-    flotilla_reader reader{sizeof reader, &snapshot, [](void* from, void* to, uint64_t room) {
-                             auto& left = *static_cast<std::string_view*>(from);
-                             size_t part = std::min<size_t>(room, left.size());
-                             std::memcpy(to, left.data(), part);
-                             left.remove_prefix(part);
-                             return static_cast<int64_t>(part);
-                           }};
+    flotilla_reader reader = readerOf(snapshot);
     SnapshotReader in(reader);
     if (storage_ != nullptr) {
       auto storage = std::make_unique<MemoryStorage>();

@@ -172,12 +172,7 @@ public:
     if (!head) return;
     std::string bytes(*head);
     std::string_view left = bytes;
-    flotilla_reader reader{sizeof reader, &left, [](void* from, void* to, uint64_t room) {
-                             auto& rest = *static_cast<std::string_view*>(from);
-                             size_t part = rest.copy(static_cast<char*>(to), room);
-                             rest.remove_prefix(part);
-                             return static_cast<int64_t>(part);
-                           }};
+    flotilla_reader reader = readerOf(left);
     SnapshotReader in(reader);
     if (in.number<uint64_t>() != kMagic) throw Error("storageDamaged", "its head is none");
     auto version = in.number<uint32_t>();
@@ -197,11 +192,7 @@ public:
   // What the members hold in memory (sizes, digests, Singles) goes into the storage.
   void sync() const {
     std::string bytes;
-    flotilla_writer writer{sizeof writer, &bytes, [](void* to, flotilla_bytes piece) {
-                             static_cast<std::string*>(to)->append(
-                                 static_cast<const char*>(piece.start), piece.size);
-                             return 0;
-                           }};
+    flotilla_writer writer = writerTo(bytes);
     SnapshotWriter out(writer);
     MembersCapture(members_.capture()).save(out);
     out.flush();

@@ -17,6 +17,25 @@ namespace flotilla {
 // Thrown where the host said stop: it knows why, so there is nothing to say.
 struct SnapshotStopped {};
 
+// Appends to a text that outlives it.
+inline flotilla_writer writerTo(std::string& bytes) {
+  return {sizeof(flotilla_writer), &bytes, [](void* to, flotilla_bytes piece) {
+            static_cast<std::string*>(to)->append(static_cast<const char*>(piece.start),
+                                                  piece.size);
+            return 0;
+          }};
+}
+
+// Takes what it gives away from the front of `left`, which outlives it.
+inline flotilla_reader readerOf(std::string_view& left) {
+  return {sizeof(flotilla_reader), &left, [](void* from, void* to, uint64_t room) {
+            auto& rest = *static_cast<std::string_view*>(from);
+            size_t part = rest.copy(static_cast<char*>(to), room);
+            rest.remove_prefix(part);
+            return static_cast<int64_t>(part);
+          }};
+}
+
 // Gathers small pieces and hands them to the host in large ones.
 //
 // Thread: one at a time.

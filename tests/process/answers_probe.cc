@@ -6,15 +6,12 @@
 //   find COUNT          looks for a group that there is none of, so many times at once
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <string>
 #include <vector>
 
-#include <capnp/rpc-twoparty.h>
-#include <kj/async-io.h>
-
 #include "kv.capnp.h"
 #include "schemas/client.capnp.h"
+#include "tests/process/probe_login.h"
 
 namespace {
 
@@ -133,23 +130,14 @@ struct Probe {
 
 int main(int argc, char** argv) {
   if (argc < 6) return 2;
-  std::string token;
-  std::getline(std::ifstream(argv[2]), token);
   std::string what = argv[4];
   auto count = static_cast<unsigned>(std::strtoul(argv[5], nullptr, 10));
   try {
-    kj::AsyncIoContext io = kj::setupAsyncIo();
-    auto address = io.provider->getNetwork().parseAddress(argv[1]).wait(io.waitScope);
-    auto stream = address->connect().wait(io.waitScope);
-    capnp::TwoPartyClient rpc(*stream);
-    auto login = rpc.bootstrap().castAs<schema::Gate>().loginRequest();
-    login.setToken(token.c_str());
-    auto session = login.send().wait(io.waitScope);
-    auto host = session.getSession().getHost();
-    auto request = host.findGroupRequest();
+    flotilla::test::ProbeLogin session(argv[1], argv[2]);
+    auto request = session.host.findGroupRequest();
     request.setName(argv[3]);
-    auto found = request.send().wait(io.waitScope);
-    Probe probe{io, host, found.getGroup()};
+    auto found = request.send().wait(session.io.waitScope);
+    Probe probe{session.io, session.host, found.getGroup()};
     if (what == "submit") probe.submit(count);
     if (what == "deaf" && argc > 6) {
       probe.deaf(count, static_cast<unsigned>(std::strtoul(argv[6], nullptr, 10)));

@@ -2,15 +2,13 @@
 // and prints what came of it: courier-probe ADDRESS TOKEN-FILE GROUP-ID INCARNATION
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <string>
 
-#include <capnp/rpc-twoparty.h>
-#include <kj/async-io.h>
 #include <kj/encoding.h>
 
 #include "flotilla/result.h"
 #include "schemas/client.capnp.h"
+#include "tests/process/probe_login.h"
 
 namespace {
 
@@ -48,20 +46,12 @@ private:
 int main(int argc, char** argv) {
   if (argc != 8) return 2;
   auto params = kj::decodeHex(kj::StringPtr(argv[7]));
-  std::string token;
-  std::getline(std::ifstream(argv[2]), token);
   try {
-    kj::AsyncIoContext io = kj::setupAsyncIo();
-    auto address = io.provider->getNetwork().parseAddress(argv[1]).wait(io.waitScope);
-    auto stream = address->connect().wait(io.waitScope);
-    capnp::TwoPartyClient rpc(*stream);
-    auto login = rpc.bootstrap().castAs<schema::Gate>().loginRequest();
-    login.setToken(token.c_str());
-    auto session = login.send().wait(io.waitScope);
+    flotilla::test::ProbeLogin session(argv[1], argv[2]);
     auto told = kj::newPromiseAndFulfiller<std::string>();
-    auto open = session.getSession().getHost().openCourierRequest();
+    auto open = session.host.openCourierRequest();
     open.setReceiver(kj::heap<Receiver>(kj::mv(told.fulfiller)));
-    auto courier = open.send().wait(io.waitScope).getCourier();
+    auto courier = open.send().wait(session.io.waitScope).getCourier();
     auto submit = courier.submitRequest();
     auto parcel = submit.initParcels(1)[0];
     parcel.setNumber(1);
@@ -71,8 +61,8 @@ int main(int argc, char** argv) {
     command.setInterfaceId(std::strtoull(argv[5], nullptr, 16));
     command.setMethod(static_cast<uint16_t>(std::strtoul(argv[6], nullptr, 10)));
     command.setParams(params);
-    submit.send().wait(io.waitScope);
-    std::printf("%s\n", told.promise.wait(io.waitScope).c_str());
+    submit.send().wait(session.io.waitScope);
+    std::printf("%s\n", told.promise.wait(session.io.waitScope).c_str());
     return 0;
   } catch (const kj::Exception& exception) {
     std::printf("exception %s\n", exception.getDescription().cStr());

@@ -13,18 +13,20 @@
 #include "flotilla/table.h"
 #include "host/base/prng.h"
 #include "tests/plugin/alarms/alarm_machine.h"
+#include "tests/sdk/same_as_map.h"
 
 using flotilla::DiskTable;
 using flotilla::Members;
 using flotilla::Storage;
 using flotilla::Table;
 using flotilla::base::Prng;
+using flotilla::test::checkEqual;
+using flotilla::test::Model;
 using flotilla::testing::MemoryStorage;
 
 namespace {
 
 using Strings = DiskTable<std::string, std::string>;
-using Model = std::map<std::string, std::string>;
 
 // A machine's members, given their storage.
 struct Bench {
@@ -52,18 +54,6 @@ void change(Prng& prng, Strings& table, Model& model) {
   std::string value(prng.below(12), static_cast<char>('a' + prng.below(3)));
   table.set(key, value);
   model[key] = value;
-}
-
-void checkEqual(const Strings& table, const Model& model) {
-  REQUIRE(table.size() == model.size());
-  auto it = model.begin();
-  for (const auto& [key, value] : table) {
-    REQUIRE(it != model.end());
-    REQUIRE(key == it->first);
-    REQUIRE(value == it->second);
-    ++it;
-  }
-  REQUIRE(it == model.end());
 }
 
 template <typename Range>

@@ -10,15 +10,17 @@
 
 #include "flotilla/single.h"
 #include "host/base/prng.h"
+#include "tests/sdk/same_as_map.h"
 
 using flotilla::Members;
 using flotilla::Table;
 using flotilla::base::Prng;
+using flotilla::test::checkEqual;
+using flotilla::test::Model;
 
 namespace {
 
 using Strings = Table<std::string, std::string>;
-using Model = std::map<std::string, std::string>;
 
 std::string keyOf(Prng& prng, uint64_t range) {
   return std::string("key of some length ").substr(prng.below(12)) +
@@ -37,18 +39,6 @@ void change(Prng& prng, Strings& table, Model& model, uint64_t range) {
   model[key] = value;
 }
 
-void checkEqual(const Strings& table, const Model& model) {
-  REQUIRE(table.size() == model.size());
-  auto it = model.begin();
-  for (const auto& [key, value] : table) {
-    REQUIRE(it != model.end());
-    REQUIRE(key == it->first);
-    REQUIRE(value == it->second);
-    ++it;
-  }
-  REQUIRE(it == model.end());
-}
-
 uint64_t digestOf(const Model& model) {
   Strings table;
   for (auto it = model.rbegin(); it != model.rend(); ++it) table.set(it->first, it->second);
@@ -57,11 +47,7 @@ uint64_t digestOf(const Model& model) {
 
 std::string saved(const flotilla::MemberCapture& capture) {
   std::string bytes;
-  flotilla_writer writer{sizeof writer, &bytes, [](void* to, flotilla_bytes piece) {
-                           static_cast<std::string*>(to)->append(
-                               static_cast<const char*>(piece.start), piece.size);
-                           return 0;
-                         }};
+  flotilla_writer writer = flotilla::writerTo(bytes);
   flotilla::SnapshotWriter out(writer);
   capture.save(out);
   out.flush();
@@ -70,13 +56,7 @@ std::string saved(const flotilla::MemberCapture& capture) {
 
 void load(flotilla::Member& member, std::string bytes) {
   std::string_view left = bytes;
-  flotilla_reader reader{sizeof reader, &left, [](void* from, void* to, uint64_t room) {
-                           auto& rest = *static_cast<std::string_view*>(from);
-                           size_t part = std::min<size_t>(room, rest.size());
-                           std::memcpy(to, rest.data(), part);
-                           rest.remove_prefix(part);
-                           return static_cast<int64_t>(part);
-                         }};
+  flotilla_reader reader = flotilla::readerOf(left);
   flotilla::SnapshotReader in(reader);
   member.load(in);
 }

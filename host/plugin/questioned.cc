@@ -1,0 +1,62 @@
+// How a plugin's machine is asked, and one that is held still for that.
+#include "host/plugin/questioned.h"
+
+#include "host/base/log.h"
+#include "host/plugin/guard.h"
+
+namespace flotilla::plugin {
+
+flotilla_command commandOf(const group::MachineCommand& from, uint32_t row, Bytes& aligned) {
+  std::string_view params = from.params;
+  if (reinterpret_cast<uintptr_t>(params.data()) % 8 != 0 && !params.empty()) {
+    aligned = Bytes::copyOf(params);
+    params = aligned.view();
+  }
+  flotilla_command command{};
+  command.size = sizeof command;
+  command.row = row;
+  command.index = from.position.index;
+  command.ordinal = from.position.ordinal;
+  command.term = from.term;
+  command.timeUs = from.timeUs;
+  command.seed = from.seed;
+  command.session = from.session;
+  command.params = bytesOf(params);
+  command.token = from.token;
+  return command;
+}
+
+std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind) {
+  return "has no " + std::string(kind) + " with method number " + std::to_string(command.method) +
+         " in interface " + std::to_string(command.interfaceId);
+}
+
+Result<void> Questioned::ask(const group::MachineCommand& question, group::Answers& answers,
+                             std::string& broke) const {
+  const RowIndex::Row* row = plugin.rows.find(question.interfaceId, question.method);
+  if (row == nullptr || !row->query) return plugin.fault(noSuchMethod(question, "query"));
+  Bytes aligned;
+  flotilla_command asked = commandOf(question, row->row, aligned);
+  AnswerCheck check(answers, 0, 1, {});
+  CrashMarks::Scope scope(marks, replica, true, question.position.index);
+  int code = 1;
+  std::string left =
+      guarded([&] { code = plugin.descriptor->query(machine, &asked, check.callback()); });
+  broke = left.empty() ? check.problem(code == 0 ? 1 : 0) : left;
+  if (!broke.empty()) return plugin.fault(broke);
+  if (code != 0) return plugin.fault(check.fault());
+  return {};
+}
+
+FrozenPlugin::~FrozenPlugin() {
+  std::string left = guarded([&] { plugin_->descriptor->destroy(machine_); });
+  if (!left.empty()) base::logError(plugin_->name + ": while it was destroyed: " + left);
+}
+
+Result<void> FrozenPlugin::query(const group::MachineCommand& question,
+                                 group::Answers& answers) const {
+  std::string broke;
+  return Questioned{*plugin_, machine_, marks_, replica_}.ask(question, answers, broke);
+}
+
+}  // namespace flotilla::plugin
