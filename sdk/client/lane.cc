@@ -343,6 +343,7 @@ void Lane::landed(uint64_t id, std::vector<Outcome>&& outcomes) {
   }
   again(std::move(flight.batch));
   deliver();
+  if (!open_.empty()) gather();  // with what callers ask next who have just been answered
   pump();
 }
 

@@ -47,8 +47,9 @@ public:
       return kj::NEVER_DONE;
     }
     it.batchesUnderWayMax = std::max(it.batchesUnderWayMax, ++it.batchesUnderWay);
-    // Answers a turn later, so that batches overlap.
-    return kj::evalLast([]() {}).then([this]() { --group().batchesUnderWay; });
+    // Answers a turn later at least, so that batches overlap.
+    auto answers = it.delay ? it.delay() : kj::evalLast([]() {});
+    return answers.then([this]() { --group().batchesUnderWay; });
   }
 
   kj::Promise<void> query(QueryContext context) override {

@@ -52,6 +52,7 @@ struct FakeGroup {
   // be more than the parameters themselves.
   std::function<void(schema::PluginDescription::Builder)> describe;
   std::function<std::string(uint16_t method, std::string_view params)> answer;
+  std::function<kj::Promise<void>()> delay;  // of a batch's answers, where it is more than a turn
 
   // Who listens to its events; a test pushes to them by hand.
   struct Listened {
