@@ -127,6 +127,7 @@ std::string metricsText(const runtime::Figures& figures, bool ready) {
       family("disk_bytes_total", "bytes written to the logs", kCounter, figures.diskBytes),
       family("disk_queued_bytes", "bytes that wait for the disk", kGauge, figures.diskQueuedBytes),
       family("peer_frames_total", "frames sent to other hosts", kCounter, figures.peerFramesSent),
+      family("peer_messages_total", "messages of groups in them", kCounter, figures.peerMessagesSent),
       family("peer_messages_dropped_total", "messages dropped on full queues", kCounter,
              figures.peerMessagesDropped),
       family("uptime_milliseconds", "since this process began", kGauge, figures.uptimeMs),

@@ -73,7 +73,7 @@ struct Figures {
   uint64_t machineBytes = 0;
   uint64_t callsAnswered = 0, callsRefused = 0;
   uint64_t diskFrames = 0, diskSyncs = 0, diskBytes = 0, diskQueuedBytes = 0;
-  uint64_t peerFramesSent = 0, peerMessagesDropped = 0;
+  uint64_t peerFramesSent = 0, peerMessagesSent = 0, peerMessagesDropped = 0;
   uint64_t callsWaiting = 0, applyLanesQueued = 0, peerQueuedBytes = 0;
   base::Buckets diskSyncUs, diskFrameGroups;
   group::Meters groups;  // of all groups here

@@ -229,6 +229,7 @@ Figures Host::figures() const {
   KJ_IF_MAYBE (network, p.network) {
     for (const net::PeerStatus& each : (*network)->status()) {
       now.peerFramesSent += each.framesSent;
+      now.peerMessagesSent += each.messagesSent;
       now.peerMessagesDropped += each.messagesDropped;
       now.peerQueuedBytes += each.queuedBytes;
     }
