@@ -42,8 +42,9 @@ struct CoreConfig {
   // After the start it waits so much longer to stand: many groups of one host then have time to be
   // led by those who are to stand first.
   uint32_t patienceTicks = 0;
-  // Who has every entry hears of a new commit with the next one, or at the next Tick, and not at
-  // once: under load half of all messages. Who asks in order to read hears of it before the answer.
+  // Who has every entry hears of a new commit with the next one, and not at once: under load half
+  // of all messages. Where none comes, the next Tick tells of a commit that came alone, and a
+  // heartbeat of one that followed others. Who asks in order to read hears of it before the answer.
   bool lazyCommit = false;
   uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
 };
@@ -146,6 +147,7 @@ private:
   // leader.cc
   void becomeLeader(Effects& effects);
   void tickLeader(Effects& effects);
+  uint64_t quietUntil() const;
   LogPoint appendOwn(uint64_t bytes);
   void onAppendReply(const Message& message, Effects& effects);
   void onRefusal(Progress& peer, const Message& message, Effects& effects);
@@ -237,8 +239,10 @@ private:
   Index termStart_ = 0;             // our no-op
   uint64_t heartbeatAt_ = 0;
   uint64_t quorumCheckAt_ = 0;
-  bool commitsOwed_ = false;  // lazyCommit: a peer is to be told at the next tick
-  uint64_t round_ = 0;        // the last heartbeat round begun: tick << 16 | number in it
+  uint64_t committedAt_ = 0;    // when the newest commit was
+  bool commitIsAlone_ = false;  // none came within a heartbeat before it
+  uint64_t tellCommitsAt_ = 0;  // lazyCommit: a peer is to be told by then; 0: none is
+  uint64_t round_ = 0;          // the last heartbeat round begun: tick << 16 | number in it
   ReplicaId transferee_ = 0;
   uint64_t transferUntil_ = 0;
   bool leaseOff_ = false;   // a timeoutNow of this term is out: votes may break the lease

@@ -23,7 +23,7 @@ void Core::becomeLeader(Effects& effects) {
   leaseOff_ = false;
   alignProgress();
   for (Progress& peer : progress_) peer.active = false;
-  commitsOwed_ = false;
+  tellCommitsAt_ = 0;
 
   // Nothing of older terms commits before an entry of ours does: so there is one at once.
   LogPoint noOp = appendOwn(0);
@@ -82,8 +82,23 @@ void Core::tickLeader(Effects& effects) {
   }
   // The heir did not take over in time: we go on ourselves (dissertation 3.10).
   if (transferee_ != 0 && now_ >= transferUntil_) transferee_ = 0;
+  if (now_ >= heartbeatAt_) heartbeatAt_ = quietUntil();
   if (now_ >= heartbeatAt_) beginRound(effects);
-  if (commitsOwed_) tellCommits(effects);
+  if (tellCommitsAt_ != 0 && now_ >= tellCommitsAt_) tellCommits(effects);
+}
+
+// Entries that every peer is sent, and takes, do what a heartbeat does, unless somebody waits for a
+// round. The tick in which the next one is due.
+uint64_t Core::quietUntil() const {
+  bool alone = progress_.size() == 1;  // then a round ends at once
+  if (alone || !reads_.empty() || config_.leaseReads || transferee_ != 0) return now_;
+  uint64_t since = now_;
+  for (const Progress& peer : progress_) {
+    if (peer.replica == config_.self) continue;
+    if (peer.state != ProgressState::replicate) return now_;
+    since = std::min({since, peer.sentAt, peer.movedAt});
+  }
+  return since + config_.heartbeatTicks;
 }
 
 void Core::onAppendReply(const Message& reply, Effects& effects) {
@@ -95,6 +110,7 @@ void Core::onAppendReply(const Message& reply, Effects& effects) {
   bool moved = reply.index > peer->match;
   if (!moved && (peer->state != ProgressState::probe || reply.index < peer->match)) return;
 
+  if (moved) peer->movedAt = now_;
   peer->match = std::max(peer->match, reply.index);
   peer->next = std::max(peer->next, peer->match + 1);
   bool caughtUp = peer->match >= shape_.base().index;
@@ -173,6 +189,8 @@ void Core::advanceCommit(Effects& effects) {
       quorumValue(configuration(), [&](ReplicaId replica) { return find(replica)->match; });
   if (held <= hard_.commit || shape_.termAt(held) != hard_.term) return;
   hard_.commit = held;
+  commitIsAlone_ = now_ - committedAt_ >= config_.heartbeatTicks;
+  committedAt_ = now_;
   sizes_.release(held);
   reads_.giveIndex(held);
   if (reads_.wantsRound() && !reads_.inRound()) beginRound(effects);

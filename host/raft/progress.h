@@ -25,6 +25,8 @@ struct Progress {
   uint64_t confirmedRound = 0;  // the newest heartbeat round it answered
   Index commitSent = 0;         // the highest commit index it was told
   bool rests = false;           // its answer to confirmedRound: nothing keeps it from sleeping
+  uint64_t sentAt = 0;          // the tick in which it was last sent entries
+  uint64_t movedAt = 0;         // and in which it was last heard to have taken some
 };
 
 // What a leader tells its group of one peer.

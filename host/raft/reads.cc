@@ -59,9 +59,10 @@ void Core::beginRound(Effects& effects) {
   round_ = next;
   reads_.giveRound(round_);
   restRound_ = !restful() ? 0 : restRound_ == 0 ? round_ : restRound_;
-  for (const Progress& peer : progress_) {
+  for (Progress& peer : progress_) {
     if (peer.replica == config_.self) continue;
     Message heartbeat = heartbeatFor(peer);
+    peer.commitSent = std::max(peer.commitSent, heartbeat.commit);
     heartbeat.granted = restRound_ != 0;
     effects.sends.push_back(std::move(heartbeat));
   }

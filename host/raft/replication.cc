@@ -36,7 +36,7 @@ void Core::sendTo(Progress& peer, Effects& effects) {
   bool idle = peer.match == shape_.lastIndex();
   if (!idle || peer.commitSent >= hard_.commit) return;
   if (config_.lazyCommit) {
-    commitsOwed_ = true;
+    tellCommitsAt_ = now_ + (commitIsAlone_ ? 1 : config_.heartbeatTicks);
   } else {
     tellCommit(peer, effects);
   }
@@ -50,7 +50,7 @@ void Core::tellCommit(Progress& peer, Effects& effects) {
 }
 
 void Core::tellCommits(Effects& effects) {
-  commitsOwed_ = false;
+  tellCommitsAt_ = 0;
   for (Progress& peer : progress_) {
     if (peer.match == shape_.lastIndex()) tellCommit(peer, effects);
   }
@@ -102,6 +102,7 @@ void Core::sendAppend(Progress& peer, Index last, Effects& effects) {
   }
   effects.sends.push_back(std::move(append));
   peer.commitSent = std::min(hard_.commit, last);
+  if (last >= peer.next) peer.sentAt = now_;
   if (peer.state == ProgressState::probe) {
     peer.paused = true;
   } else {
