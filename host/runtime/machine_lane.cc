@@ -155,19 +155,19 @@ void MachineLane::send(Answers answers, bool soon) {
     leaving->fetch_sub(answers.bytes);
     std::shared_ptr<Replica> here = replica.lock();
     if (!here || here->broken()) return;
-    group::Group& group = here->group();
     EventReads& events = here->eventReads();
     if (answers.lastEvent) events.stands(*answers.lastEvent);
     for (const auto& each : answers.applied) {
       if (each.fault) events.stopped(*each.fault);
     }
     for (auto& each : answers.seen) events.seen(std::move(each));
-    for (auto& each : answers.applied) group.applied(std::move(each));
-    for (auto& each : answers.queried) group.queried(std::move(each));
-    for (auto& each : answers.saved) here->snapshotSaved(std::move(each));
-    for (auto& each : answers.synced) group.synced(std::move(each));
-    for (auto& each : answers.installed) group.installEnd(std::move(each));
-    here->touch();
+    here->give([&](group::Group& group) {
+      for (auto& each : answers.applied) group.applied(std::move(each));
+      for (auto& each : answers.queried) group.queried(std::move(each));
+      for (auto& each : answers.saved) here->snapshotSaved(std::move(each));
+      for (auto& each : answers.synced) group.synced(std::move(each));
+      for (auto& each : answers.installed) group.installEnd(std::move(each));
+    });
     if (here->onApplied && !(answers.applied.empty() && answers.installed.empty())) {
       here->onApplied();
     }

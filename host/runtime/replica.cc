@@ -2,7 +2,6 @@
 #include "host/runtime/replica.h"
 
 #include <algorithm>
-#include <tuple>
 #include <vector>
 
 #include "host/base/log.h"
@@ -233,6 +232,19 @@ void Replica::touch() {
   around_.turn.mark(shared_from_this());
 }
 
+Replica::Seen Replica::seen() const {
+  const raft::Core& core = group_->core();
+  return {core.role(),       core.term(),         core.hard().vote,    core.leader(),
+          group_->splitAt(), group_->soundness(), group_->isRebuilt(), core.asleep()};
+}
+
+// A sleeper's log, and whom it sleeps with, are told at each turn's end; so is what a limited group
+// uses.
+void Replica::touchIfOther(const Seen& before) {
+  bool always = group_->core().asleep() || !ticking || group_->isLimited();
+  if (always || seen() != before) touch();
+}
+
 void Replica::breakWith(Fault fault) {
   if (broken_) return;
   base::logError("group " + record_->name + ": " + fault.text + "; its replica here is stopped");
@@ -243,14 +255,11 @@ void Replica::breakWith(Fault fault) {
 void Replica::tick() {
   if (!group_) return;
   ++ticks_;
-  // What most ticks of most groups change is nothing that a turn's end would do anything about.
-  auto seen = [core = &group_->core()]() {
-    return std::tuple(core->role(), core->term(), core->leader(), core->asleep(), core->commit());
-  };
-  auto before = seen();
-  campaignIfPreferred();
-  tellUsed();
-  group_->tick();
+  give([this](group::Group& group) {
+    campaignIfPreferred();
+    tellUsed();
+    group.tick();
+  });
   bool watch = ticks_ % kWatchTicks == 0;
   if (watch) {
     group_->entriesKnown(around_.entriesVersion);
@@ -259,8 +268,8 @@ void Replica::tick() {
     tellOfQuotas();
     tellOfSwitch();
     sweepPlaces();
+    touch();
   }
-  if (watch || seen() != before) touch();
 }
 
 void Replica::flush() {

@@ -102,6 +102,13 @@ public:
   group::Group& group() { return *group_; }
   const group::Group& group() const { return *group_; }
   void touch();
+  // The same for what comes often, and mostly changes nothing that a turn's end would act upon.
+  template <typename Act>
+  void give(Act&& act) {
+    Seen before = seen();
+    act(*group_);
+    touchIfOther(before);
+  }
 
   const StoredReplica& record() const { return *record_; }
   const catalog::GroupOptions& options() const { return options_; }
@@ -141,6 +148,18 @@ public:
   raft::Term ledIn = 0;
 
 private:
+  // What a turn's end looks at, besides calls that were gathered.
+  struct Seen {
+    bool operator==(const Seen&) const = default;
+
+    raft::Role role;
+    raft::Term term;
+    raft::ReplicaId vote, leader;
+    raft::Index splitAt;
+    group::Soundness soundness;
+    bool rebuilt, asleep;
+  };
+
   Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
           Surroundings& around, Crowd crowd);
   void start(std::optional<store::RecoveredReplica> recovered, uint32_t patienceTicks);
@@ -149,6 +168,8 @@ private:
   void stopForPlace(const Fault& why, group::Recovered& state, LaneOrder& order) const;
   void forgetPlaces(std::vector<uint64_t> generations);
   void sweepPlaces();
+  Seen seen() const;
+  void touchIfOther(const Seen& before);
   void campaignIfPreferred();
   void handOverIfUseless();
   void sendListenersOn();

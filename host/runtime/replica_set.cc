@@ -234,8 +234,7 @@ void ReplicaSet::received(uint64_t host, std::vector<group::PeerMessage> message
     if (record.incarnation != message.incarnation) continue;
     if (record.key.replica != message.message.to) continue;
     if (record.hostOf(message.message.from) != host) continue;
-    replica->group().receive(std::move(message));
-    replica->touch();
+    replica->give([&](group::Group& group) { group.receive(std::move(message)); });
   }
 }
 
@@ -323,8 +322,7 @@ void ReplicaSet::persisted(const Written& writes) {
   for (const auto& [key, write] : writes) {
     Replica* replica = find(key);
     if (replica == nullptr || replica->broken()) continue;
-    replica->group().persisted(write);
-    replica->touch();
+    replica->give([write = write](group::Group& group) { group.persisted(write); });
   }
 }
 
