@@ -131,7 +131,14 @@ kj::Promise<void> CourierService::submit(SubmitContext context) {
                                                 std::to_string(kParcelsMax));
   }
   KJ_IF_MAYBE (fault, answers_->trouble()) return exceptionOf(*fault);
-  for (auto parcel : parcels) take(parcel);
+  const runtime::Router& router = session_->host().router();
+  std::vector<const runtime::Replica*> here;
+  here.reserve(parcels.size());
+  for (auto parcel : parcels) here.push_back(router.replica(parcel.getGroup()));
+  for (unsigned i = 0; i < parcels.size(); ++i) {
+    runtime::fetchAhead(here, i);
+    take(parcels[i]);
+  }
   context.releaseParams();
   return kj::READY_NOW;
 }

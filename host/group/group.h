@@ -207,6 +207,11 @@ public:
   // machine can go. Until `forgotten` says that it has gone, no snapshot is saved.
   bool isRebuilt() const;
   void forgotten();
+  // What a step is going to read, where the group itself has been fetched.
+  void prefetch() const {
+    core_.prefetch();
+    tail_.prefetch();
+  }
   // The end of the loop's turn.
   void flush();
   // So much has been gathered that it should not wait for the turn's end: the followers and the

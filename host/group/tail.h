@@ -30,6 +30,10 @@ public:
   const LogEntry* find(raft::Index index) const;
   raft::Index firstIndex() const { return entries_.empty() ? 0 : entries_.front().index; }
   uint64_t bytes() const { return bytes_; }
+  void prefetch() const {
+    if (!entries_.empty()) __builtin_prefetch(&entries_.back());
+    if (!entries_.empty()) __builtin_prefetch(&entries_.front());
+  }
 
 private:
   uint64_t bytesMax_;

@@ -55,6 +55,11 @@ public:
 
   bool operator==(const LogShape& other) const;
 
+  void prefetch() const {
+    __builtin_prefetch(runs_.data());
+    __builtin_prefetch(configurations_.get());
+  }
+
 private:
   using Configurations = std::vector<ConfigurationAt>;
 

@@ -5,10 +5,13 @@
 #include <chrono>
 #include <utility>
 
+#include "host/base/prefetch.h"
 #include "host/base/thread_name.h"
 
 namespace flotilla::runtime {
 namespace {
+
+constexpr std::size_t kLaneBytes = 512;  // of a lane's own, fetched ahead
 
 int64_t nowUs() {
   auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -67,6 +70,8 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, const char* name) {
     }
     std::shared_ptr<Lane> lane = std::move(shared->queue.front());
     shared->queue.pop_front();
+    if (shared->queue.size() > 1) base::prefetch(shared->queue[1].get(), kLaneBytes);
+    if (!shared->queue.empty()) shared->queue.front()->prefetch();
     lane->state_ = Lane::State::working;
     lane->sinceUs_ = nowUs();
     shared->inside.push_back(lane.get());

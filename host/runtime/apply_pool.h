@@ -22,6 +22,8 @@ public:
 
   // Does what is there to do, and returns.
   virtual void work() = 0;
+  // It is about to work: asks for memory that it will need.
+  virtual void prefetch() const {}
 
 private:
   friend class ApplyPool;

@@ -5,6 +5,7 @@
 
 #include "host/base/log.h"
 #include "host/base/match.h"
+#include "host/base/prefetch.h"
 #include "host/catalog/machine.h"
 #include "host/plugin/descriptor.h"
 #include "host/plugin/machine.h"
@@ -133,6 +134,11 @@ void MachineLane::work() {
   if (answers.empty() || closed_.load()) return;
   if (applier_) answers.lastEvent = applier_->state().events.last();
   send(std::move(answers), std::exchange(soon_, false));
+}
+
+// By a worker that holds the pool's lock, so no other is in here.
+void MachineLane::prefetch() const {
+  if (applier_) base::prefetch(*applier_);
 }
 
 // The group sleeps: what is kept for the next request is memory of thousands of lanes.

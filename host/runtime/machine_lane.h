@@ -100,6 +100,7 @@ public:
   void look(EventsLook look);
 
   void work() override;
+  void prefetch() const override;
   // On a worker of the queries, beside work().
   void workAside(const group::AsideQuery& query);
   std::atomic<uint32_t> asides{0};  // queries that are to be worked aside, or are

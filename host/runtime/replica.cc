@@ -232,6 +232,15 @@ void Replica::touch() {
   around_.turn.mark(shared_from_this());
 }
 
+void Replica::prefetchParts() const {
+  base::prefetch(*record_);
+  if (group_) base::prefetch(*group_);
+}
+
+void Replica::prefetchRows() const {
+  if (group_) group_->prefetch();
+}
+
 Replica::Seen Replica::seen() const {
   const raft::Core& core = group_->core();
   return {core.role(),       core.term(),         core.hard().vote,    core.leader(),

@@ -9,6 +9,7 @@
 
 #include "flotilla/abi.h"
 #include "flotilla/result.h"
+#include "host/base/prefetch.h"
 #include "host/catalog/options.h"
 #include "host/catalog/view.h"
 #include "host/group/group.h"
@@ -109,6 +110,9 @@ public:
     act(*group_);
     touchIfOther(before);
   }
+  // What a step reads, in two goes: the second needs what the first has brought. See fetchAhead.
+  void prefetchParts() const;
+  void prefetchRows() const;
 
   const StoredReplica& record() const { return *record_; }
   const catalog::GroupOptions& options() const { return options_; }
@@ -207,5 +211,17 @@ private:
 
   friend class MachineLane;
 };
+
+// A turn gives many groups something, and of a thousand busy ones none is in a cache by then: while
+// one has its turn, those that follow are fetched. Null: none.
+template <typename Pointers>
+void fetchAhead(const Pointers& replicas, size_t at) {
+  auto ahead = [&](size_t by) -> const Replica* {
+    return at + by < replicas.size() ? std::to_address(replicas[at + by]) : nullptr;
+  };
+  if (const Replica* replica = ahead(4)) base::prefetch(*replica);
+  if (const Replica* replica = ahead(3)) replica->prefetchParts();
+  if (const Replica* replica = ahead(1)) replica->prefetchRows();
+}
 
 }  // namespace flotilla::runtime

@@ -226,8 +226,13 @@ void ReplicaSet::turned(Replica& replica) {
 }
 
 void ReplicaSet::received(uint64_t host, std::vector<group::PeerMessage> messages) {
-  for (group::PeerMessage& message : messages) {
-    Replica* replica = find(message.group);
+  std::vector<Replica*> found;
+  found.reserve(messages.size());
+  for (const group::PeerMessage& message : messages) found.push_back(find(message.group));
+  for (size_t i = 0; i < messages.size(); ++i) {
+    fetchAhead(found, i);
+    group::PeerMessage& message = messages[i];
+    Replica* replica = found[i];
     if (replica == nullptr || replica->broken()) continue;
     const StoredReplica& record = replica->record();
     // Nobody speaks for another host's replica, nor to a predecessor of ours.
@@ -319,9 +324,14 @@ kj::Promise<void> ReplicaSet::forgetLog(VolumeRoom& room, group::ReplicaKey key)
 }
 
 void ReplicaSet::persisted(const Written& writes) {
-  for (const auto& [key, write] : writes) {
-    Replica* replica = find(key);
-    if (replica == nullptr || replica->broken()) continue;
+  std::vector<Replica*> found;
+  found.reserve(writes.size());
+  for (const auto& [key, write] : writes) found.push_back(find(key.group));
+  for (size_t i = 0; i < writes.size(); ++i) {
+    fetchAhead(found, i);
+    const auto& [key, write] = writes[i];
+    Replica* replica = found[i];
+    if (replica == nullptr || replica->record().key != key || replica->broken()) continue;
     replica->give([write = write](group::Group& group) { group.persisted(write); });
   }
 }

@@ -102,6 +102,10 @@ uint64_t Router::leaderHost(uint64_t group) const {
   return 0;
 }
 
+const Replica* Router::replica(uint64_t group) const {
+  return host_.parts_->replicas.find(group);
+}
+
 Replica* Router::replicaOf(GroupRef group) const {
   Replica* replica = host_.parts_->replicas.find(group.id);
   bool same = replica != nullptr && replica->record().incarnation == group.incarnation;

@@ -73,6 +73,8 @@ public:
   // Rejected where no host is known that could.
   kj::Promise<schema::Subscription::Client> listen(GroupRef group, Wish wish, bool forward);
 
+  // The one here, in whatever state; null: there is none.
+  const Replica* replica(uint64_t group) const;
   // The host that leads the group as far as is known here; 0: not known.
   uint64_t leaderHost(uint64_t group) const;
 

@@ -27,9 +27,10 @@ void Turn::flush() {
   inbox_.lookForLeft();
   while (!marked_.empty()) {
     std::swap(batch_, marked_);
-    for (const std::shared_ptr<Replica>& replica : batch_) {
-      replica->marked = false;
-      replica->flush();
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      fetchAhead(batch_, i);
+      batch_[i]->marked = false;
+      batch_[i]->flush();
     }
     batch_.clear();
   }
