@@ -221,11 +221,17 @@ Exit snapshot(const Options& options, const std::string& command, const std::str
 
 Exit retry(const Options& options, const std::string& command, const std::string& name) {
   return withCluster(options, {command, kChangeMs}, [&](Cluster& cluster) {
-    unsigned replicas = cluster.wait(cluster.admin().retryGroup(name)).getReplicas();
+    auto tried = cluster.wait(cluster.admin().retryGroup(name));
+    std::vector<uint64_t> unanswered;
+    for (uint64_t host : tried.getUnanswered()) unanswered.push_back(host);
     if (options.json) {
-      printJson({{"name", name}, {"replicas", replicas}});
-    } else {
-      std::printf("group %s: replicas that try again: %u\n", name.c_str(), replicas);
+      printJson({{"name", name}, {"replicas", tried.getReplicas()}, {"unanswered", unanswered}});
+      return Exit::done;
+    }
+    std::printf("group %s: replicas that try again: %u\n", name.c_str(), tried.getReplicas());
+    for (uint64_t host : unanswered) {
+      std::fprintf(stderr, "host %llu did not answer; if its replica has stopped, say it again\n",
+                   static_cast<unsigned long long>(host));
     }
     return Exit::done;
   });

@@ -34,8 +34,8 @@ interface Admin {
 
   clusterStatus @12 () -> (status :ClusterStatus);
 
-  retryGroup @13 (name :Text) -> (replicas :UInt32);
-  # Faulted replicas try again the command that stopped them; answers how many there were.
+  retryGroup @13 (name :Text) -> (replicas :UInt32, unanswered :List(UInt64));
+  # Faulted replicas try again the command that stopped them; answers how many there were, and which hosts did not answer.
 
   rebuildGroup @14 (name :Text, on :UInt64, timeoutMs :UInt32) -> ();
   # That host's replica forgets its machine and is built anew from another one's snapshot; answered once it serves again.

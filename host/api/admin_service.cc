@@ -297,20 +297,39 @@ kj::Promise<void> AdminService::snapshotGroup(SnapshotGroupContext context) {
 }
 
 kj::Promise<void> AdminService::retryGroup(RetryGroupContext context) {
+  struct Tried {
+    uint64_t host;
+    kj::Maybe<uint64_t> replicas;
+  };
   return known(context.getParams().getName())
       .then([this](catalog::GroupPointer group) {
-        auto asked = kj::heapArrayBuilder<kj::Promise<uint64_t>>(group->replicas.size());
+        auto asked = kj::heapArrayBuilder<kj::Promise<Tried>>(group->replicas.size());
         for (const catalog::ReplicaRecord& replica : group->replicas) {
-          asked.add(control(replica.host, group->id, schema::Peer::Verb::RETRY, 0)
-                        .then([](uint64_t tried) { return tried; },
-                              [](kj::Exception&&) -> uint64_t { return 0; }));
+          uint64_t host = replica.host;
+          asked.add(control(host, group->id, schema::Peer::Verb::RETRY, 0)
+                        .then(
+                            [host](uint64_t tried) {
+                              return Tried{host, tried};
+                            },
+                            [host](kj::Exception&&) {
+                              return Tried{host, nullptr};
+                            }));
         }
         return kj::joinPromises(asked.finish());
       })
-      .then([context](kj::Array<uint64_t> tried) mutable {
+      .then([context](kj::Array<Tried> tried) mutable {
         uint64_t replicas = 0;
-        for (uint64_t one : tried) replicas += one;
-        context.getResults().setReplicas(static_cast<uint32_t>(replicas));
+        std::vector<uint64_t> unanswered;
+        for (const Tried& one : tried) {
+          KJ_IF_MAYBE (count, one.replicas) {
+            replicas += *count;
+          } else {
+            unanswered.push_back(one.host);
+          }
+        }
+        auto results = context.getResults();
+        results.setReplicas(static_cast<uint32_t>(replicas));
+        results.setUnanswered({unanswered.data(), unanswered.size()});
       });
 }
 

@@ -58,6 +58,8 @@ class Soundness(unittest.TestCase):
             other = next(n for n in self.cluster.numbers if n != self.cluster.leader("built"))
             self.cluster.run("group", "rebuild", "built", "--on", other, "--timeout-ms", 1)
             self.cluster.kill(other)
+            tried = self.cluster.ask("group", "retry", "built", via=[n for n in self.cluster.numbers if n != other])
+            self.assertEqual([other], tried["unanswered"])
             self.cluster.restart(other)
             waitFor(lambda: self.member("built", other)["ready"], 20, f"host {other} serves again")
         self.cluster.expectAll("built", writer.acknowledged())
@@ -69,7 +71,7 @@ class Soundness(unittest.TestCase):
             done = self.cluster.run("group", "rebuild", "alone", "--on", host, "--json")
             self.assertEqual((1, "badRequest"), (done.code, done.error["code"]), done)
             self.assertIn(words, done.error["text"])
-        self.assertEqual(0, self.cluster.ask("group", "retry", "alone")["replicas"])
+        self.assertEqual({"name": "alone", "replicas": 0, "unanswered": []}, self.cluster.ask("group", "retry", "alone"))
 
     def test_a_replica_that_goes_astray_is_found_and_rebuilt(self):
         for group, leads in (("follows", False), ("leads", True)):
