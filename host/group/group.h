@@ -324,7 +324,9 @@ private:
   void cutBehindSyncs();
   // What a start here begins with: what a machine on disk has kept, or the newest snapshot.
   const raft::LogPoint& beginning() const { return durable_ ? *durable_ : snapshot_; }
-  void startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked);
+  void startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked,
+                    bool kept = false);
+  void startFromOwn(raft::LogPoint point);
   void sayNotLoaded();
   void compact(raft::LogPoint snapshot);
   raft::Index keepAfter(raft::Index snapshot);

@@ -80,6 +80,8 @@ void Group::submit(std::vector<LogEntry> entries) {
 
 void Group::applied(Applied applied) {
   if (applied.generation != generation_ || fault_) return;
+  // Of a machine that is being retried: what was still asked of it finds it as it was.
+  if (applied.fault && installing_ && !installing_->asked) return;
   feed_.applied(applied.index);
   nextTimerUs_ = applied.nextTimerUs;
   int64_t nowUs = waiting_.count() == 0 ? 0 : ports_.clock.monotonicUs();
@@ -134,7 +136,13 @@ void Group::retry() {
   if (point.index < core_.shape().base().index) return;  // nothing to begin anew from
   fault_.reset();
   faultAt_ = {};
-  startInstall(point, core_.shape().configurationAt(point.index).configuration, false);
+  startFromOwn(point);
+}
+
+// From what its disk keeps of it, a snapshot, or the log's beginning.
+void Group::startFromOwn(raft::LogPoint point) {
+  bool kept = durable_ && point.index != 0;
+  startInstall(point, core_.shape().configurationAt(point.index).configuration, false, kept);
 }
 
 // The log's volume may never have been full: it has laid out its journals ahead, and what a machine
@@ -342,9 +350,8 @@ void Group::answerSyncCallers(const Outcome& outcome) {
 
 // ---- installs ----------------------------------------------------------------------------------
 
-void Group::startInstall(raft::LogPoint point, const raft::Configuration& configuration,
-                         bool asked) {
-  bool kept = !asked && !rebuilding_ && durable_ && point.index != 0;
+void Group::startInstall(raft::LogPoint point, const raft::Configuration& configuration, bool asked,
+                         bool kept) {
   installing_ = Installing{++lastGeneration_, point, asked, kept};
   ports_.machines.install({lastGeneration_, point, configuration, kept});
 }

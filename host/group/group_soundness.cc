@@ -183,7 +183,11 @@ void Group::askForSnapshot() {
   std::erase(others, core_.self());
   bool wholeLog = core_.shape().base().index == 0 && rebuildFrom_ == 0;
   if (others.empty() || (asks_ >= kAsksMax && wholeLog)) {
-    if (wholeLog) startInstall({}, core_.shape().configurationAt(0).configuration, false);
+    // Those it could have asked may have been removed meanwhile: then what is here is all there is,
+    // and was not found to be wrong.
+    raft::LogPoint point = wholeLog ? raft::LogPoint{} : beginning();
+    bool own = rebuildFrom_ == 0 && point.index != 0 && point.index >= core_.shape().base().index;
+    if (wholeLog || own) startFromOwn(point);
     return;
   }
   raft::ReplicaId to = others[asks_ % others.size()];

@@ -233,8 +233,16 @@ TEST_CASE("group/group: a faulted leader hands over to one that is well") {
   REQUIRE(next != 0);
   CHECK(next != leader);
   CHECK(textOf(trio.ask(next, mapCall(1, "b"))) == "1");
-  // Tried again, the machine is built anew from the log.
+  // Tried again, the machine is built anew from the log. A query that was still with the old one
+  // says once more that that has stopped.
+  group::Applied stopped;
+  stopped.generation = trio.groupAt(leader).status().generation;
+  stopped.index = trio.groupAt(leader).status().applied;
+  stopped.fault = Fault{ErrorCode::faulted, "a crash mark", {}};
+  stopped.faultAt = {99, 0};
   trio.groupAt(leader).retry();
+  trio.groupAt(leader).applied(stopped);
+  CHECK(!trio.groupAt(leader).status().fault);
   trio.tickAll(3);
   CHECK(!trio.groupAt(leader).status().fault);
   CHECK(trio.machineAt(leader).values["b"] == "1");

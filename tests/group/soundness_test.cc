@@ -282,6 +282,29 @@ TEST_CASE("group/soundness: a rebuilt replica is what the others are, also after
   CHECK(trio.machineAt(astray).values == trio.machineAt(leader).values);
 }
 
+TEST_CASE("group/soundness: the last member goes back to what it has, for nobody is left to ask") {
+  group::GroupOptions options = checksEvery(0);
+  options.keepEntries = 5;
+  Trio trio(2, options);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId stays = leader == 1 ? 2 : 1;
+  putMany(trio, leader, 40);
+  trio.at(leader).saves = false;  // it will have none to give
+  trio.groupAt(stays).requestSnapshot(trio.call());
+  trio.settle();
+  putMany(trio, leader, 3, "m");
+  trio.tickAll(3);
+  REQUIRE(trio.groupAt(stays).core().shape().base().index > 0);
+  auto values = trio.machineAt(leader).values;
+
+  trio.groupAt(leader).changeMembership({stays}, {}, trio.call());
+  trio.groupAt(stays).rebuild();
+  trio.tickAll(60);
+  CHECK(trio.groupAt(stays).soundness() == Soundness::sound);
+  CHECK(trio.machineAt(stays).values == values);
+  CHECK(trio.run(stays, mapCall(0, "n=1")).ok());
+}
+
 TEST_CASE("group/soundness: a crash while it is rebuilt does not bring back what was wrong") {
   Trio trio(3, checksEvery(0));
   raft::ReplicaId leader = trio.elect();
