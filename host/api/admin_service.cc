@@ -306,14 +306,20 @@ kj::Promise<void> AdminService::retryGroup(RetryGroupContext context) {
         auto asked = kj::heapArrayBuilder<kj::Promise<Tried>>(group->replicas.size());
         for (const catalog::ReplicaRecord& replica : group->replicas) {
           uint64_t host = replica.host;
-          asked.add(control(host, group->id, schema::Peer::Verb::RETRY, 0)
-                        .then(
-                            [host](uint64_t tried) {
-                              return Tried{host, tried};
-                            },
-                            [host](kj::Exception&&) {
-                              return Tried{host, nullptr};
-                            }));
+          // One whose log is damaged has nothing to try again, and says so.
+          auto answered = control(host, group->id, schema::Peer::Verb::RETRY, 0)
+                              .then(
+                                  [host](uint64_t tried) {
+                                    return Tried{host, tried};
+                                  },
+                                  [host](kj::Exception&& why) {
+                                    bool none = faultOf(why).code == ErrorCode::noSuchGroup;
+                                    return none ? Tried{host, uint64_t{0}} : Tried{host, nullptr};
+                                  });
+          auto late = host_.timer().afterDelay(kAnswerTime).then([host]() {
+            return Tried{host, nullptr};
+          });
+          asked.add(answered.exclusiveJoin(kj::mv(late)));
         }
         return kj::joinPromises(asked.finish());
       })

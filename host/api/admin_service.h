@@ -57,6 +57,7 @@ private:
   kj::Promise<void> fillPage(ListGroupsContext context, std::shared_ptr<Page> page);
   kj::Promise<void> lookAtGroups(std::shared_ptr<Health> health);
   static constexpr kj::Duration kLookAgain = 50 * kj::MILLISECONDS;
+  static constexpr kj::Duration kAnswerTime = 5 * kj::SECONDS;  // of another host
   static kj::Promise<uint64_t> doesNotAnswer(uint64_t host);
 
   // admin_upgrade.cc: what an upgrade does, one after the other.

@@ -8,6 +8,9 @@
 namespace flotilla::net {
 namespace {
 
+// Votes, acknowledgements and heartbeats are small; without them groups lose their leaders.
+constexpr uint64_t kShareOfOthers = 16;
+
 bool isHeartbeat(const group::PeerMessage& message) {
   return message.message.kind == raft::MessageKind::heartbeat ||
          message.message.kind == raft::MessageKind::heartbeatReply;
@@ -17,7 +20,10 @@ bool isHeartbeat(const group::PeerMessage& message) {
 
 void PeerQueue::add(group::PeerMessage message) {
   uint64_t size = encodedBytes(message);
-  if (message.message.kind != raft::MessageKind::append) {
+  uint64_t bytesMax = bytesMax_;
+  if (message.message.kind == raft::MessageKind::append) {
+    bytesMax -= bytesMax_ / kShareOfOthers;
+  } else {
     while (bytes_ + size > bytesMax_ && !heartbeats_.empty()) {
       bytes_ -= heartbeats_.front().bytes;
       heartbeats_.pop_front();
@@ -25,7 +31,7 @@ void PeerQueue::add(group::PeerMessage message) {
     }
   }
   // An empty queue takes a message of any size, or one append could never leave.
-  if (bytes_ + size > bytesMax_ && !empty()) {
+  if (bytes_ + size > bytesMax && !empty()) {
     ++dropped_;
     return;
   }

@@ -9,8 +9,9 @@
 
 namespace flotilla::net {
 
-// First in, first out, and bounded: past the bound a new append is dropped (the leader sends it
-// again), and for anything else the oldest heartbeats make way (newer ones say the same).
+// First in, first out, and bounded: a sixteenth before the bound a new append is dropped (the
+// leader sends it again), and past it the oldest heartbeats make way for anything else (newer ones
+// say the same).
 //
 // Owner:  PeerLink.
 // Thread: its loop's.

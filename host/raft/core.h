@@ -44,7 +44,8 @@ struct CoreConfig {
   uint32_t patienceTicks = 0;
   // Who has every entry hears of a new commit with the next one, and not at once: under load half
   // of all messages. Where none comes, the next Tick tells of a commit that came alone, and a
-  // heartbeat of one that followed others. Who asks in order to read hears of it before the answer.
+  // heartbeat or the second Tick of one that followed others. Who asks in order to read hears of it
+  // before the answer.
   bool lazyCommit = false;
   uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
 };

@@ -8,6 +8,11 @@
 #include "host/raft/quorum.h"
 
 namespace flotilla::raft {
+namespace {
+
+constexpr uint32_t kHeartbeatsForQuiet = 4;  // in an election timeout, at least
+
+}  // namespace
 
 void Core::becomeLeader(Effects& effects) {
   ASSERT(role_ == Role::candidate);
@@ -88,10 +93,12 @@ void Core::tickLeader(Effects& effects) {
 }
 
 // Entries that every peer is sent, and takes, do what a heartbeat does, unless somebody waits for a
-// round. The tick in which the next one is due.
+// round. The tick in which the next one is due. An append may wait for the disk or be dropped on
+// its way, so there must be time for another heartbeat before anybody stands.
 uint64_t Core::quietUntil() const {
   bool alone = progress_.size() == 1;  // then a round ends at once
-  if (alone || !reads_.empty() || config_.leaseReads || transferee_ != 0) return now_;
+  bool often = config_.electionTicks >= kHeartbeatsForQuiet * config_.heartbeatTicks;
+  if (alone || !often || !reads_.empty() || config_.leaseReads || transferee_ != 0) return now_;
   uint64_t since = now_;
   for (const Progress& peer : progress_) {
     if (peer.replica == config_.self) continue;

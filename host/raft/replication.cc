@@ -6,6 +6,11 @@
 #include "host/raft/core.h"
 
 namespace flotilla::raft {
+namespace {
+
+constexpr uint32_t kTellTicksMax = 2;  // however seldom heartbeats are
+
+}  // namespace
 
 const Progress* Core::find(ReplicaId replica) const {
   auto at =
@@ -36,7 +41,7 @@ void Core::sendTo(Progress& peer, Effects& effects) {
   bool idle = peer.match == shape_.lastIndex();
   if (!idle || peer.commitSent >= hard_.commit) return;
   if (config_.lazyCommit) {
-    tellCommitsAt_ = now_ + (commitIsAlone_ ? 1 : config_.heartbeatTicks);
+    tellCommitsAt_ = now_ + (commitIsAlone_ ? 1 : std::min(config_.heartbeatTicks, kTellTicksMax));
   } else {
     tellCommit(peer, effects);
   }

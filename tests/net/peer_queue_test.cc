@@ -48,6 +48,17 @@ TEST_CASE("net/peer_queue: past its bound it drops new appends and the oldest he
   CHECK(taken.back().message.commit == 5);
 }
 
+TEST_CASE("net/peer_queue: appends leave room for what is not one") {
+  PeerQueue queue(64'000);
+  for (uint64_t i = 0; i < 100; ++i) queue.add(append(1, i, {std::string(1000, 'x')}));
+  uint64_t dropped = queue.dropped();
+  CHECK(dropped > 0);
+  CHECK(queue.bytes() <= 60'000);
+  for (uint64_t i = 0; i < 10; ++i) queue.add(heartbeat(1, 100 + i));
+  CHECK(queue.dropped() == dropped);
+  CHECK(queue.take(1 << 20, 1000).back().message.commit == 109);
+}
+
 TEST_CASE("net/peer_queue: an empty queue takes an append larger than its bound") {
   PeerQueue queue(100);
   queue.add(append(1, 0, {std::string(5000, 'x')}));

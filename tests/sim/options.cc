@@ -30,7 +30,10 @@ void drawSize(base::Prng& dice, Options& to) {
 
 void drawRaft(base::Prng& dice, Options& to) {
   to.electionTicks = 8 + static_cast<uint32_t>(dice.below(8));
-  to.heartbeatTicks = 1 + static_cast<uint32_t>(dice.below(2));
+  // Up to half an election timeout, which is all that options allow.
+  to.heartbeatTicks = dice.chance(800)
+                          ? 1 + static_cast<uint32_t>(dice.below(3))
+                          : 1 + static_cast<uint32_t>(dice.below(to.electionTicks / 2));
   to.preVote = dice.chance(850);
   to.checkQuorum = dice.chance(850);
   to.appendEntriesMax = dice.chance(500) ? 64 : 1 + static_cast<uint32_t>(dice.below(8));
