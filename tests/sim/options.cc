@@ -30,10 +30,7 @@ void drawSize(base::Prng& dice, Options& to) {
 
 void drawRaft(base::Prng& dice, Options& to) {
   to.electionTicks = 8 + static_cast<uint32_t>(dice.below(8));
-  // Up to half an election timeout, which is all that options allow.
-  to.heartbeatTicks = dice.chance(800)
-                          ? 1 + static_cast<uint32_t>(dice.below(3))
-                          : 1 + static_cast<uint32_t>(dice.below(to.electionTicks / 2));
+  to.heartbeatTicks = 1 + static_cast<uint32_t>(dice.below(2));
   to.preVote = dice.chance(850);
   to.checkQuorum = dice.chance(850);
   to.appendEntriesMax = dice.chance(500) ? 64 : 1 + static_cast<uint32_t>(dice.below(8));
@@ -119,6 +116,13 @@ void drawPlaces(Options& to) {
   base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 20);
   to.onDisk = dice.chance(350);
 }
+// Up to half an election timeout, which is all that a group's options allow.
+void drawHeartbeats(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 21);
+  if (dice.chance(300)) {
+    to.heartbeatTicks = 1 + static_cast<uint32_t>(dice.below(to.electionTicks / 2));
+  }
+}
 
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
@@ -191,6 +195,7 @@ Options optionsOf(uint64_t seed) {
   drawEvents(to);
   drawCrowds(to);
   drawPlaces(to);
+  drawHeartbeats(to);
   return to;
 }
 
