@@ -36,7 +36,7 @@ Group::Group(GroupOptions options, Recovered recovered, Ports ports)
       ports_(ports),
       core_(options_.core, withinLog(recovered), recovered.state.shape, recovered.logBytes),
       effects_(ports_.steps.effects),
-      tail_(options_.limits.tailBytesMax),
+      tail_(options_.limits.tailBytesMax, ports_.tails),
       waiting_(ports_.callers),
       questions_(ports_.callers, ports_.machines),
       appends_({options_.limits.appendFetchesMax, options_.core.appendBytesMax}),
@@ -349,6 +349,7 @@ void Group::tick() {
   sayNotLoaded();
   tickSoundness();
   considerSnapshot();
+  tail_.fit(feed_.fed());
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
   feed();
 }

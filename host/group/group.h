@@ -94,6 +94,7 @@ struct Ports {
   Callers& callers;
   Clock& clock;
   StepRoom& steps;
+  TailRoom& tails;
 };
 
 // What an operator sees of a replica.
@@ -160,6 +161,7 @@ public:
   void openSession(CallId caller);  // the outcome's position.index is the session
   // The log is to become short soon: the volume has little room left for what lives there.
   void makeRoom();
+  bool makesRoom() const { return saving_ || syncing_; }
   // From the entry's index on, another plugin's machine applies: see Applier. Answered by whether
   // it did.
   void switchPlugin(std::string_view sha256, CallId caller);

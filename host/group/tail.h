@@ -1,6 +1,7 @@
 // The newest entries of a log, held in memory.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -10,6 +11,35 @@
 
 namespace flotilla::group {
 
+// What the tails of one loop's groups may hold together: each an equal share, so that memory does
+// not grow with the groups that are written.
+//
+// Owner:  whoever runs the groups; it outlives their tails.
+// Thread: the loop's.
+// Errors: none.
+class TailRoom {
+public:
+  static constexpr uint64_t kBytesMax = 64 << 20;
+  static constexpr uint64_t kShareBytesMin = 32 << 10;
+
+  explicit TailRoom(uint64_t bytesMax = kBytesMax, uint64_t shareBytesMin = kShareBytesMin)
+      : bytesMax_(bytesMax), shareBytesMin_(shareBytesMin), shareBytes_(bytesMax) {}
+
+  uint64_t shareBytes() const { return shareBytes_; }
+  void join() { divideBy(++tails_); }
+  void leave() { divideBy(--tails_); }
+
+private:
+  void divideBy(uint64_t tails) {
+    shareBytes_ = std::max(bytesMax_ / std::max<uint64_t>(tails, 1), shareBytesMin_);
+  }
+
+  uint64_t bytesMax_;
+  uint64_t shareBytesMin_;
+  uint64_t shareBytes_;
+  uint64_t tails_ = 0;  // that hold anything
+};
+
 // Consecutive entries up to the log's last, as many as fit a bound of bytes: what appends and the
 // applier are served from before the disk is asked.
 //
@@ -18,10 +48,17 @@ namespace flotilla::group {
 // Errors: none.
 class Tail {
 public:
-  explicit Tail(uint64_t bytesMax) : bytesMax_(bytesMax) {}
+  Tail(uint64_t bytesMax, TailRoom& room) : bytesMax_(bytesMax), room_(room) {}
+  ~Tail() { forget(); }
+  Tail(const Tail&) = delete;
+  Tail& operator=(const Tail&) = delete;
 
   // Takes entries that replace whatever stands from the first on.
-  void append(const std::vector<LogEntry>& entries);
+  void append(const std::vector<LogEntry>& entries, raft::Index wantedAbove);
+  // Keeps its share of the room, and beyond it only what is above `wantedAbove`.
+  void fit(raft::Index wantedAbove) {
+    if (bytes_ > std::min(bytesMax_, room_.shareBytes())) drop(wantedAbove);
+  }
   void truncateAfter(raft::Index last);
   void clear();
   void forget();  // as clear, and gives the memory back
@@ -36,7 +73,13 @@ public:
   }
 
 private:
+  void drop(raft::Index wantedAbove);
+  void popBack();
+  void leave();
+
   uint64_t bytesMax_;
+  TailRoom& room_;
+  bool joined_ = false;
   uint64_t bytes_ = 0;
   base::Fifo<LogEntry> entries_;
 };

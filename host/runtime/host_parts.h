@@ -81,6 +81,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   CallTable calls;
   Turn turn{inbox};
   group::StepRoom steps;
+  group::TailRoom tails;
   SavePace savePace;
   IoThread saves;  // of snapshots
   IoThread frees;  // blocks of those that are gone; `files` leaves it work
@@ -104,6 +105,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             replicas,
             clock,
             steps,
+            tails,
             bootNumber,
             *meta,
             entriesVersion,

@@ -187,7 +187,8 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
   group_ =
       std::make_unique<group::Group>(std::move(options), std::move(state),
                                      group::Ports{room_.log(), around_.outbox, *lane_,
-                                                  around_.calls, around_.clock, around_.steps});
+                                                  around_.calls, around_.clock, around_.steps,
+                                                  around_.tails});
   stoodIn = ledIn = group_->core().term();
   if (room_.isFull()) group_->volumeFull(true);
   group_->limit(quotasOf(options_));

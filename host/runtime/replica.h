@@ -54,6 +54,7 @@ struct Surroundings {
   group::Outbox& outbox;
   group::Clock& clock;
   group::StepRoom& steps;
+  group::TailRoom& tails;
   uint64_t boot;  // of this process: no two starts draw the same numbers
   store::MetaStore& meta;
   const uint32_t& entriesVersion;  // that every host of the cluster knows

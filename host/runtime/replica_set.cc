@@ -115,6 +115,7 @@ void ReplicaSet::tick(uint64_t boot) {
   ticked_.clear();
   returns_.tick([this](LeaderReturn::Led led, uint64_t host) { return giveBack(led, host); });
   giveMemoryBack();
+  makeRoom();
   if (ticks_ % kBusyTicks == 0) lookWhoIsBusy();
   if (++ticks_ % group::Sleepers::kBeatTicks != 0 || network_ == nullptr) return;
   for (uint64_t host : network_->hosts()) {
@@ -209,6 +210,7 @@ void ReplicaSet::hostUp(uint64_t host) {
 void ReplicaSet::turned(Replica& replica) {
   countElections(replica);
   const group::Group& group = replica.group();
+  if (roomMaker_.isMaking(replica.record().key) && !group.makesRoom()) makeRoom();
   uint64_t id = replica.record().key.group;
   if (group.core().asleep()) {
     size_t before = sleepers_.count();
@@ -351,12 +353,26 @@ void ReplicaSet::forgotten(group::ReplicaKey key) {
 }
 
 void ReplicaSet::crowded(const std::vector<group::ReplicaKey>& replicas) {
-  for (group::ReplicaKey key : replicas) {
+  roomMaker_.name(replicas);
+  makeRoom();
+}
+
+void ReplicaSet::makeRoom() {
+  auto working = [this](group::ReplicaKey key) {
     Replica* replica = find(key);
-    if (replica == nullptr || replica->broken()) continue;
-    replica->group().makeRoom();
-    replica->touch();
-  }
+    return replica != nullptr && !replica->broken() ? replica : nullptr;
+  };
+  roomMaker_.goOn(
+      [&](group::ReplicaKey key) {
+        Replica* replica = working(key);
+        return replica != nullptr && replica->group().makesRoom();
+      },
+      [&](group::ReplicaKey key) {
+        Replica* replica = working(key);
+        if (replica == nullptr) return;
+        replica->group().makeRoom();
+        replica->touch();
+      });
 }
 
 void ReplicaSet::damaged(group::ReplicaKey key, Fault fault) {

@@ -17,6 +17,7 @@
 #include "host/runtime/busy_groups.h"
 #include "host/runtime/leader_return.h"
 #include "host/runtime/replica.h"
+#include "host/runtime/room_maker.h"
 #include "host/runtime/snapshot_transfer.h"
 #include "host/runtime/volumes.h"
 
@@ -91,6 +92,7 @@ private:
   LeaderReturn::Answer giveBack(LeaderReturn::Led led, uint64_t host);
   void giveMemoryBack();
   void lookWhoIsBusy();
+  void makeRoom();
   void snapshotEnded(group::ReplicaKey from, raft::ReplicaId to, raft::LogPoint point, bool ok);
 
   uint64_t host_;
@@ -104,6 +106,7 @@ private:
   std::vector<std::shared_ptr<Replica>> ticked_;  // in this tick; kept for its memory
   group::Sleepers sleepers_;
   LeaderReturn returns_;
+  RoomMaker roomMaker_;
   size_t fellAsleep_ = 0;  // since memory was given back
   uint64_t fellAsleepAt_ = 0;
   uint64_t ticks_ = 0;

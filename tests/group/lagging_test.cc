@@ -203,7 +203,8 @@ TEST_CASE("group/appends: fetched entries of another term are not sent") {
   append.term = core.term();
   append.after = {4, 1};
   append.runs = {{6, 1}};
-  group::Tail tail(100);
+  group::TailRoom room;
+  group::Tail tail(100, room);
   auto wait = [&](uint64_t fetch) {
     REQUIRE(!appends.fill(append, tail));
     REQUIRE(appends.nextToFetch());

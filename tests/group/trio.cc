@@ -242,7 +242,7 @@ void Trio::start(raft::ReplicaId id) {
   recovered.unsoundAt = seat.unsoundAt;
   recovered.unsoundBecause = "as before";
   seat.group = std::make_unique<group::Group>(mine, recovered,
-                                              group::Ports{seat, seat, seat, seat, seat, steps_});
+                                              group::Ports{seat, seat, seat, seat, seat, steps_, tails_});
 }
 
 void Trio::crash(raft::ReplicaId id) {

@@ -125,6 +125,7 @@ private:
   bool deliver();
   bool stream();
   group::StepRoom steps_;  // as of one loop
+  group::TailRoom tails_;
   group::CallId lastCall_ = 0;
   uint64_t starts_ = 0;
 };

@@ -75,23 +75,64 @@ TEST_CASE("group/waiting: who waits too long learns that nothing is known") {
 }
 
 TEST_CASE("group/tail: newer entries replace older ones, and a bound drops the oldest") {
-  Tail tail(10);
-  tail.append({entryOf(1, 1, "aaaa"), entryOf(2, 1, "bbbb")});
-  tail.append({entryOf(2, 2, "cccc"), entryOf(3, 2, "dd")});
+  TailRoom room;
+  Tail tail(10, room);
+  tail.append({entryOf(1, 1, "aaaa"), entryOf(2, 1, "bbbb")}, 0);
+  tail.append({entryOf(2, 2, "cccc"), entryOf(3, 2, "dd")}, 0);
   CHECK(tail.bytes() == 10);
   REQUIRE(tail.find(2) != nullptr);
   CHECK(tail.find(2)->term == 2);
-  tail.append({entryOf(4, 2, "e")});
+  tail.append({entryOf(4, 2, "e")}, 0);
   CHECK(tail.find(1) == nullptr);
   CHECK(tail.firstIndex() == 2);
-  tail.append({entryOf(5, 2, std::string(50, 'x'))});
-  CHECK(tail.firstIndex() == 5);      // one is always held
-  tail.append({entryOf(9, 3, "y")});  // after a gap: what was before it is of no use
+  tail.append({entryOf(5, 2, std::string(50, 'x'))}, 0);
+  CHECK(tail.firstIndex() == 5);         // one is always held
+  tail.append({entryOf(9, 3, "y")}, 0);  // after a gap: what was before it is of no use
   CHECK(tail.firstIndex() == 9);
   CHECK(tail.bytes() == 1);
   tail.truncateAfter(8);
   CHECK(tail.find(9) == nullptr);
   CHECK(tail.bytes() == 0);
+}
+
+TEST_CASE("group/tail: those of one loop share its room, but keep what is not applied yet") {
+  TailRoom room(12, 3);
+  auto four = [](raft::Index first) {
+    return std::vector<LogEntry>{entryOf(first, 1, "aa"), entryOf(first + 1, 1, "bb"),
+                                 entryOf(first + 2, 1, "cc"), entryOf(first + 3, 1, "dd")};
+  };
+  Tail one(100, room);
+  one.append(four(1), 9);
+  one.append(four(5), 9);
+  CHECK(one.bytes() == 12);  // all of it
+  auto two = std::make_unique<Tail>(100, room);
+  two->append(four(1), 9);
+  CHECK(two->bytes() == 6);
+  one.fit(6);
+  CHECK(one.firstIndex() == 6);  // 7 and 8 are wanted, 6 has room
+  one.append({entryOf(9, 1, "ee")}, 5);
+  CHECK(one.firstIndex() == 6);  // all are wanted
+  one.fit(9);
+  CHECK(one.firstIndex() == 7);
+  CHECK(room.shareBytes() == 6);
+  two->clear();
+  CHECK(room.shareBytes() == 12);
+  two->append(four(1), 0);
+  CHECK(room.shareBytes() == 6);
+  two->truncateAfter(1);
+  CHECK(room.shareBytes() == 6);
+  two->truncateAfter(0);
+  CHECK(room.shareBytes() == 12);
+  two->append(four(1), 0);
+  two.reset();
+  CHECK(room.shareBytes() == 12);
+  std::vector<std::unique_ptr<Tail>> many;
+  for (int i = 0; i < 9; ++i) {
+    many.push_back(std::make_unique<Tail>(100, room));
+    many.back()->append(four(1), 9);
+  }
+  CHECK(room.shareBytes() == 3);  // the least there is
+  CHECK(many.back()->firstIndex() == 4);
 }
 
 }  // namespace flotilla::group

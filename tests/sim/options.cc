@@ -124,6 +124,12 @@ void drawHeartbeats(Options& to) {
   }
 }
 
+// Where the groups of a host share little memory; none of the seeds that had failed before.
+void drawTailRoom(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 57);
+  if (dice.chance(300)) to.tailRoomBytes = 1'000 + dice.below(20'000);
+}
+
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
 // From dice of its own, as sleep.
@@ -196,6 +202,7 @@ Options optionsOf(uint64_t seed) {
   drawCrowds(to);
   drawPlaces(to);
   drawHeartbeats(to);
+  drawTailRoom(to);
   return to;
 }
 
@@ -214,6 +221,7 @@ std::string describe(const Options& o) {
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);
   add("uncommittedBytesMax", o.uncommittedBytesMax), add("promotionLagMax", o.promotionLagMax);
   add("entryCommandsMax", o.entryCommandsMax), add("tailBytesMax", o.tailBytesMax);
+  add("tailRoomBytes", o.tailRoomBytes);
   add("applyBatchEntriesMax", o.applyBatchEntriesMax), add("appendFetchesMax", o.appendFetchesMax);
   add("snapshotEveryEntries", o.snapshotEveryEntries), add("keepEntries", o.keepEntries);
   add("logBytesMax", o.logBytesMax);

@@ -34,6 +34,7 @@ struct Options {
   uint32_t promotionLagMax = 256;
   uint32_t entryCommandsMax = 64;
   uint64_t tailBytesMax = 16 << 20;
+  uint64_t tailRoomBytes = 64 << 20;  // of all groups of a host; a share is a tenth at least
   uint32_t applyBatchEntriesMax = 1024;
   uint32_t appendFetchesMax = 16;
   uint64_t snapshotEveryEntries = 0;

@@ -88,6 +88,7 @@ SimHost::SimHost(World& world, uint64_t id, uint32_t ratePermille, int64_t wallU
     : world_(world),
       id_(id),
       clock_(world.events, ratePermille, wallUs),
+      tails_(world.options.tailRoomBytes, world.options.tailRoomBytes / 10),
       disk_(world.events, world.dice, world.options, *this),
       judgedDisk_(std::make_unique<JudgedDisk>(world, disk_)),
       sleepers_(id) {}
@@ -174,7 +175,7 @@ void SimHost::open(const ReplicaRecord& record) {
                       [this, key = record.key]() { return world_.straysNow(id_, key); }});
   replica.group = std::make_unique<group::Group>(
       groupOptions(world_.options, id_, record.key, world_.dice.next()), std::move(recovered),
-      group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_, steps_});
+      group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_, steps_, tails_});
   if (disk_.isFull()) replica.group->volumeFull(true);
   touch(replica);
 }

@@ -114,6 +114,7 @@ private:
   uint64_t id_;
   SimClock clock_;
   group::StepRoom steps_;  // of this host's groups, as on a loop
+  group::TailRoom tails_;
   SimDisk disk_;
   // What groups write passes the judge on its way to the disk.
   class JudgedDisk;
