@@ -16,6 +16,7 @@ constexpr size_t kBatchCallsWorth = 64;
 // With so many calls unanswered, in all lanes together, what a batch costs matters more than how
 // soon a small one leaves.
 constexpr size_t kBusyCalls = 256;
+constexpr size_t kManyLanes = 4;
 
 // The answers of a batch have a bound at the host, 32 MiB, and so have those of a group that are on
 // their way, 64. What is beyond it is not answered, so batches are to stay far below: with answers
@@ -58,8 +59,15 @@ Lane::~Lane() noexcept(false) {
   }
 }
 
+// Most of what the client is about is in other lanes: they keep its hosts busy while this one's
+// batch is under way.
+bool Lane::isOneOfMany() const {
+  return route_.hosts().unanswered >= std::max(kBusyCalls, kManyLanes * unanswered_);
+}
+
 // Large loads travel as several batches that overlap; small ones as one.
 size_t Lane::batchCallsMax() const {
+  if (isOneOfMany()) return std::max<size_t>(options_.batchCommandsMax, 1);
   size_t share = unanswered_ / std::max<size_t>(options_.batchesInFlightMax, 1);
   return std::clamp<size_t>(share, std::min<size_t>(kBatchCallsWorth, options_.batchCommandsMax),
                             std::max<size_t>(options_.batchCommandsMax, 1));
@@ -129,8 +137,9 @@ void Lane::turnEnds() {
 // over many groups would else travel by ones and twos.
 bool Lane::mayLeave(const Batch& batch) const {
   if (flights_.size() >= std::max(options_.batchesInFlightMax, 1U)) return false;
-  bool small = batch.calls.size() < kBatchCallsWorth && waiting_.size() < 2;
-  return flights_.empty() || !small || route_.hosts().unanswered < kBusyCalls;
+  if (flights_.empty() || route_.hosts().unanswered < kBusyCalls) return true;
+  bool small = batch.calls.size() < kBatchCallsWorth || isOneOfMany();
+  return !small || waiting_.size() >= 2;
 }
 
 void Lane::close() {
@@ -221,7 +230,7 @@ void Lane::send(Target& target, Batch&& batch) {
                                            kj::addRef(target.link->courier())})
                        .first->second;
   for (Call& call : flight.batch.calls) call.sent = true;
-  bool large = flight.batch.calls.size() >= kBatchCallsWorth;
+  bool large = flight.batch.calls.size() >= kBatchCallsWorth && !isOneOfMany();
   if (kind_ == Kind::queries || (large && !flight.courier->holds(lastParcel_))) {
     return sendAlone(id);
   }

@@ -52,6 +52,7 @@ private:
 
   bool stamped() const { return kind_ == Kind::commands && options_.sessions; }
   bool repeatable() const { return kind_ == Kind::queries || options_.sessions; }
+  bool isOneOfMany() const;
   size_t batchCallsMax() const;
   size_t answeredCallsMax() const;
 
