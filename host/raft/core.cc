@@ -17,6 +17,8 @@ constexpr Term kTermMax = Term{1} << 62;  // no group lives so long: a higher on
 CoreConfig settled(CoreConfig config) {
   config.electionTicks = std::max(config.electionTicks, 2U);
   config.heartbeatTicks = std::clamp(config.heartbeatTicks, 1U, config.electionTicks - 1);
+  config.quietTicks =
+      std::max(std::min(config.quietTicks, config.electionTicks / 4), config.heartbeatTicks);
   config.appendEntriesMax = std::max(config.appendEntriesMax, 1U);
   config.inflightMax = std::max(config.inflightMax, 1U);
   config.leaseDriftPermille = std::min(config.leaseDriftPermille, 1000U);

@@ -22,6 +22,9 @@ struct CoreConfig {
   uint64_t seed = 0;            // of this core alone; another at each start of the process
   uint32_t electionTicks = 10;  // a follower stands after this long to twice as long in silence
   uint32_t heartbeatTicks = 1;
+  // After an entry that all were sent, and take, there is no heartbeat for so long; at least
+  // heartbeatTicks, at most a quarter of electionTicks.
+  uint32_t quietTicks = 0;
   uint32_t appendEntriesMax = 256;          // entries of one append
   uint64_t appendBytesMax = 1 << 20;        // bytes of one append, its first entry excepted
   uint32_t inflightMax = 1024;              // entries on their way to one peer

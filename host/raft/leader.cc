@@ -105,7 +105,7 @@ uint64_t Core::quietUntil() const {
     if (peer.state != ProgressState::replicate) return now_;
     since = std::min({since, peer.sentAt, peer.movedAt});
   }
-  return since + config_.heartbeatTicks;
+  return since + config_.quietTicks;
 }
 
 void Core::onAppendReply(const Message& reply, Effects& effects) {

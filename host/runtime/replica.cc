@@ -44,6 +44,7 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.core.seed = (record.key.group * 0x9e3779b97f4a7c15ULL + record.key.replica) ^ (boot << 48);
   to.core.electionTicks = std::max<uint32_t>(2, ticksOf(options.electionTimeoutMs));
   to.core.heartbeatTicks = ticksOf(options.heartbeatMs);
+  to.core.quietTicks = to.core.electionTicks / 4;
   to.core.appendEntriesMax = options.appendEntriesMax;
   to.core.appendBytesMax = options.appendBytesMax;
   to.core.inflightMax = options.inflightMax;

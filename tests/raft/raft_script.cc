@@ -76,6 +76,7 @@ void RaftScript::addCore(const Command& command, raft::ReplicaId self) {
   config.checkQuorum = command.value("checkQuorum") != "off";
   config.leaseReads = command.has("leaseReads");
   config.lazyCommit = command.has("lazyCommit");
+  config.quietTicks = static_cast<uint32_t>(command.number("quietTicks", config.quietTicks));
   raft::LogPoint base = pointOf(command.value("base"));
   raft::LogShape shape(base, configurationOf(command));
   for (raft::Term term : command.numbers("log")) shape.append(shape.lastIndex() + 1, term);

@@ -130,6 +130,12 @@ void drawTailRoom(Options& to) {
   if (dice.chance(300)) to.tailRoomBytes = 1'000 + dice.below(20'000);
 }
 
+// The same again.
+void drawQuiet(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 95);
+  if (dice.chance(300)) to.quietTicks = 2 + static_cast<uint32_t>(dice.below(3));
+}
+
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
 // From dice of its own, as sleep.
@@ -203,6 +209,7 @@ Options optionsOf(uint64_t seed) {
   drawPlaces(to);
   drawHeartbeats(to);
   drawTailRoom(to);
+  drawQuiet(to);
   return to;
 }
 
@@ -215,7 +222,8 @@ std::string describe(const Options& o) {
   add("stormMs", o.stormUs / 1000), add("electionTicks", o.electionTicks);
   add("heartbeatTicks", o.heartbeatTicks), add("preVote", o.preVote);
   add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads),
-      add("lazyCommit", o.lazyCommit), add("makesRoom", o.makesRoom), add("mixed", o.mixed);
+      add("lazyCommit", o.lazyCommit), add("makesRoom", o.makesRoom),
+      add("quietTicks", o.quietTicks), add("mixed", o.mixed);
   add("onDisk", o.onDisk);
   add("sleepTicks", o.sleepTicks);
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);

@@ -24,6 +24,7 @@ struct Options {
   bool checkQuorum = true;
   bool leaseReads = false;
   bool lazyCommit = false;
+  uint32_t quietTicks = 0;
   bool onDisk = false;     // machines keep their state on disk
   bool makesRoom = false;  // some of the snapshots are made because the volume is short of room
   bool mixed = false;      // every other host has other settings, as while an upgrade rolls
