@@ -103,28 +103,28 @@ void FrameBuilder::clear() {
   bytes_ = kHeadBytes;
 }
 
-std::string FrameBuilder::finish(FrameHead& head) {
+void FrameBuilder::finish(FrameHead& head, std::string& bytes) {
   ASSERT(bytes_ <= std::numeric_limits<uint32_t>::max());
-  std::string bodies;
-  bodies.reserve(bytes_);
+  bytes.clear();
+  bytes.reserve(bytes_);
   // The bodies are laid out behind room for head and directory, which are filled in last.
-  bodies.resize(kHeadBytes + kLineBytes * records_.size());
+  bytes.resize(kHeadBytes + kLineBytes * records_.size());
   for (size_t i = 0; i < records_.size(); ++i) {
     Record& record = records_[i];
-    record.offset = static_cast<uint32_t>(bodies.size());
+    record.offset = static_cast<uint32_t>(bytes.size());
     std::string_view covered;
     if (record.hasEntries()) {
       for (const group::LogEntry* entry : bodies_[i].entries) {
-        putFixed64(bodies, entry->term);
-        putFixed32(bodies, static_cast<uint32_t>(entry->payload.size()));
-        putFixed32(bodies, 0);
-        putFixed64(bodies,
+        putFixed64(bytes, entry->term);
+        putFixed32(bytes, static_cast<uint32_t>(entry->payload.size()));
+        putFixed32(bytes, 0);
+        putFixed64(bytes,
                    entryChecksum(record.key, {entry->index, entry->term}, entry->payload.view()));
       }
-      for (const group::LogEntry* entry : bodies_[i].entries) bodies.append(entry->payload.view());
-      covered = std::string_view(bodies).substr(record.offset, record.count * kEntryLineBytes);
+      for (const group::LogEntry* entry : bodies_[i].entries) bytes.append(entry->payload.view());
+      covered = std::string_view(bytes).substr(record.offset, record.count * kEntryLineBytes);
     } else {
-      bodies.append(bodies_[i].note);
+      bytes.append(bodies_[i].note);
       covered = bodies_[i].note;
     }
     record.checksum = base::checksum(covered, lineSeed(record));
@@ -139,13 +139,12 @@ std::string FrameBuilder::finish(FrameHead& head) {
   putFixed64(start, head.previous);
   putFixed32(start, static_cast<uint32_t>(records_.size()));
   putFixed32(start, 0);
-  putFixed64(start, bodies.size());
+  putFixed64(start, bytes.size());
   head.checksum = headChecksum(frameKey(head.number), start, directory);
   putFixed64(start, head.checksum);
   ASSERT(start.size() == kHeadBytes);
-  std::memcpy(bodies.data(), start.data(), start.size());
-  std::memcpy(bodies.data() + kHeadBytes, directory.data(), directory.size());
-  return bodies;
+  std::memcpy(bytes.data(), start.data(), start.size());
+  std::memcpy(bytes.data() + kHeadBytes, directory.data(), directory.size());
 }
 
 Result<FrameView> FrameView::parse(std::string_view key, std::string_view bytes) {

@@ -72,8 +72,9 @@ public:
   bool empty() const { return records_.empty(); }
   uint64_t bytes() const { return bytes_; }  // of the frame, were it finished now
 
-  // The frame's bytes; sets head.checksum. Afterwards records() have their offsets.
-  std::string finish(FrameHead& head);
+  // Puts the frame's bytes into `bytes`; sets head.checksum. Afterwards records() have their
+  // offsets.
+  void finish(FrameHead& head, std::string& bytes);
   const std::vector<Record>& records() const { return records_; }
   std::string_view noteBody(size_t record) const { return bodies_[record].note; }
   void clear();

@@ -210,7 +210,7 @@ Result<void> FrameRow::prepare() {
   if (!made) return made.fault();
   (*made)->beginAt(firstFrame);
   for (size_t i = 0; i < unmarked_.size(); ++i) {
-    if (auto wrote = (*made)->append(firstFrame + i, unmarked_[i]); !wrote) return wrote;
+    if (auto wrote = (*made)->append(firstFrame + i, unmarked_[i], batch_); !wrote) return wrote;
   }
   GenerationList next = list_;
   next.whole.push_back({next.making->number, firstFrame});
@@ -238,9 +238,15 @@ void FrameRow::makeAhead() {
 Result<void> FrameRow::append(FrameBuilder& frame) {
   if (!generationDue_ && generations_.back()->bytes() >= generationLimit_) generationDue_ = true;
   if (auto prepared = prepare(); !prepared) return prepared;
+  constexpr size_t kRoomBytesMax = 4 << 20;
   FrameHead head{.number = lastFrame_ + 1, .syncedThrough = lastFrame_, .previous = lastHead_};
-  std::string bytes = frame.finish(head);
-  if (auto wrote = generations_.back()->append(head.number, bytes); !wrote) {
+  frame.finish(head, bytes_);
+  auto wrote = generations_.back()->append(head.number, bytes_, batch_);
+  if (bytes_.capacity() > kRoomBytesMax) {
+    bytes_ = {};
+    batch_ = {};
+  }
+  if (!wrote) {
     generationDue_ = true;
     return wrote;
   }

@@ -100,6 +100,10 @@ private:
   uint64_t lastFrame_ = 0;
   uint64_t lastHead_ = 0;  // checksum of lastFrame_'s head
   bool generationDue_ = true;
+  // The frame being written, and LevelDB's copy of it. Kept from frame to frame: memory for a third
+  // of a MiB, asked for and given back with each, is mostly fresh pages.
+  std::string bytes_;
+  leveldb::WriteBatch batch_;
   GenerationMaker maker_;  // ends first: it works for all of the above
 };
 

@@ -72,12 +72,13 @@ Result<std::unique_ptr<Generation>> Generation::open(const Options& options) {
   return start(options, false);
 }
 
-Result<void> Generation::append(uint64_t frame, std::string_view bytes) {
-  leveldb::WriteBatch batch;
-  batch.Put(frameKey(frame), leveldb::Slice(bytes.data(), bytes.size()));
+Result<void> Generation::append(uint64_t frame, std::string_view bytes,
+                                leveldb::WriteBatch& room) {
+  room.Clear();
+  room.Put(frameKey(frame), leveldb::Slice(bytes.data(), bytes.size()));
   leveldb::WriteOptions how;
   how.sync = true;
-  leveldb::Status status = database_->Write(how, &batch);
+  leveldb::Status status = database_->Write(how, &room);
   if (!status.ok()) {
     return statusFault(who_ + ": frame " + std::to_string(frame) + " cannot be written", status);
   }

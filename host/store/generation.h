@@ -9,6 +9,7 @@
 
 #include <leveldb/db.h>
 #include <leveldb/env.h>
+#include <leveldb/write_batch.h>
 
 #include "flotilla/result.h"
 #include "host/store/generation_list.h"
@@ -78,8 +79,8 @@ public:
   uint64_t bytes() const { return bytes_; }                                       // of frames
   void count(uint64_t frameBytes) { bytes_ += frameBytes; }  // of one found at open
 
-  // Returns once it is synced.
-  Result<void> append(uint64_t frame, std::string_view bytes);
+  // Returns once it is synced. `room` is used on its way, and left for the next.
+  Result<void> append(uint64_t frame, std::string_view bytes, leveldb::WriteBatch& room);
   Result<PinnedFrame> read(uint64_t frame) const;
   FrameCursor cursor() const;
 

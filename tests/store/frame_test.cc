@@ -33,7 +33,7 @@ struct Made {
     builder.run(RecordKind::run, {1, 2}, {&entries[0], &entries[1]});
     builder.run(RecordKind::moved, {3, 4}, {&entries[2], &entries[3]});
     builder.note(RecordKind::state, {1, 2}, "a state");
-    bytes = builder.finish(head);
+    builder.finish(head, bytes);
     CHECK(bytes.size() == builder.bytes());
   }
 };
