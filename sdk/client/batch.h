@@ -43,6 +43,10 @@ struct Batch {
   uint64_t serial = 0;          // of its first call; older ones are lower
 
   bool empty() const { return calls.empty(); }
+  void reserve(size_t callCount, size_t wordCount) {
+    calls.reserve(callCount);
+    words.reserve(wordCount);
+  }
   void add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
            kj::Function<void(Outcome&&)> done);
   void dropEnded();               // forgets the calls that have their outcomes

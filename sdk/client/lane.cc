@@ -113,6 +113,7 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
   bool full = open_.calls.size() >= batchCallsMax() ||
               open_.words.size() * sizeof(open_.words[0]) + bytes > options_.batchBytesMax;
   if (!open_.empty() && (full || open_.freshness != freshness)) close();
+  if (open_.empty()) open_.reserve(closedCalls_, closedWords_);
   open_.freshness = freshness;
   open_.add(method, params, timer_.now() + options_.callTimeoutMs * kj::MILLISECONDS, kj::mv(done));
   ++unanswered_;
@@ -146,6 +147,8 @@ void Lane::close() {
   if (open_.empty()) return;
   open_.serial = nextSerial_;
   nextSerial_ += open_.calls.size();
+  closedCalls_ = open_.calls.size();
+  closedWords_ = open_.words.size();
   waiting_.push_back(std::exchange(open_, Batch{}));
 }
 

@@ -8,6 +8,11 @@
 #include <kj/debug.h>
 
 namespace flotilla::client {
+namespace {
+
+constexpr size_t kToldKept = 4096;  // room for so many outcomes stays, 0.8 MiB
+
+}  // namespace
 
 TurnEnd::Member::~Member() noexcept(false) {
   if (marked_ != nullptr) marked_->forget(*this);
@@ -51,17 +56,20 @@ void TurnEnd::forget(Member& member) {
 
 void TurnEnd::tell(std::vector<Ended>& ended) {
   if (ended.empty()) return;
-  bool first = told_->empty();
-  told_->insert(told_->end(), std::make_move_iterator(ended.begin()),
-                std::make_move_iterator(ended.end()));
+  bool first = told_->next.empty();
+  told_->next.insert(told_->next.end(), std::make_move_iterator(ended.begin()),
+                     std::make_move_iterator(ended.end()));
   ended.clear();
   if (!first) return;
   kj::evalLater([told = told_]() {
-    for (Ended& it : std::exchange(*told, {})) {
+    std::swap(told->now, told->next);
+    for (Ended& it : told->now) {
       KJ_IF_MAYBE (thrown, kj::runCatchingExceptions([&it]() { it.done(std::move(it.outcome)); })) {
         KJ_LOG(ERROR, "a caller threw when it was told its outcome", *thrown);
       }
     }
+    told->now.clear();
+    if (told->now.capacity() > kToldKept) told->now.shrink_to_fit();
   }).detach([](kj::Exception&& exception) { KJ_LOG(ERROR, exception); });
 }
 

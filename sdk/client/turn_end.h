@@ -37,7 +37,7 @@ public:
     Outcome outcome;
   };
 
-  TurnEnd() : told_(std::make_shared<std::vector<Ended>>()), tasks_(*this) {}
+  TurnEnd() : told_(std::make_shared<Told>()), tasks_(*this) {}
 
   void markLane(Member& lane) { mark(lane, lanes_); }
   void markCourier(Member& courier) { mark(courier, couriers_); }
@@ -47,6 +47,10 @@ public:
 
 private:
   using Members = std::vector<Member*>;
+  struct Told {
+    std::vector<Ended> next;
+    std::vector<Ended> now;  // empty but while they are told; kept for its memory
+  };
 
   void mark(Member& member, Members& among);
   void run();
@@ -57,7 +61,7 @@ private:
   Members lanes_, couriers_;
   Members calledLanes_, calledCouriers_;
   bool armed_ = false;
-  std::shared_ptr<std::vector<Ended>> told_;
+  std::shared_ptr<Told> told_;
   kj::TaskSet tasks_;
 };
 
