@@ -12,23 +12,28 @@ def busy(asked, build):
     counts = [int(one) for one in asked.busy.split(",") if one]
     if not counts:
         return
+    print(f"{asked.inFlight:,} in flight\n")
     print("| busy groups | puts/s | p50 / p99 ms | to one group |\n|---|---|---|---|")
+    seen = {count: [] for count in counts}
+    for _ in range(asked.rounds):
+        for count in counts:
+            seen[count].append(busyOnce(asked, build, count))
+    one = median([run["opsPerSecond"] for run in seen[counts[0]]])
+    for count in counts:
+        rate = median([run["opsPerSecond"] for run in seen[count]])
+        p50 = median([run["latencyUs"]["p50"] for run in seen[count]]) / 1000
+        p99 = median([run["latencyUs"]["p99"] for run in seen[count]]) / 1000
+        print(f"| {count:,} | {rate:,.0f} | {p50:.1f} / {p99:.1f} | {rate / one:.2f} |", flush=True)
+
+
+# On hosts of its own: one group beside a thousand that were busy a moment ago is slower for them.
+def busyOnce(asked, build, count):
     with cluster(build) as hosts:
         hosts.start()
         hosts.pushKv()
-        seen = {count: [] for count in counts}
-        for count in counts:  # the groups are made, and lead somewhere, before anything is measured
-            bench(build, hosts, "--groups", count, "--in-flight", asked.inFlight, "--seconds", 1)
-        for _ in range(asked.rounds):
-            for count in counts:
-                seen[count].append(bench(build, hosts, "--groups", count, "--in-flight", asked.inFlight,
-                                         "--seconds", asked.seconds))
-        one = median([run["opsPerSecond"] for run in seen[counts[0]]])
-        for count in counts:
-            rate = median([run["opsPerSecond"] for run in seen[count]])
-            p50 = median([run["latencyUs"]["p50"] for run in seen[count]]) / 1000
-            p99 = median([run["latencyUs"]["p99"] for run in seen[count]]) / 1000
-            print(f"| {count:,} | {rate:,.0f} | {p50:.1f} / {p99:.1f} | {rate / one:.2f} |", flush=True)
+        load = ["--groups", count, "--in-flight", asked.inFlight]
+        bench(build, hosts, *load, "--seconds", 2)  # the groups are made, and lead somewhere
+        return bench(build, hosts, *load, "--seconds", asked.seconds)
 
 
 def idle(asked, build):
