@@ -240,6 +240,7 @@ void Replica::prefetchParts() const {
 }
 
 void Replica::prefetchRows() const {
+  base::prefetch(record_->members.data(), record_->members.size() * sizeof(StoredReplica::Member));
   if (group_) group_->prefetch();
 }
 
