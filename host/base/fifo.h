@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "host/base/give_back.h"
+
 namespace flotilla::base {
 
 // First in, first out, in one piece of memory: elements have places, and a search may go through
@@ -88,7 +90,7 @@ private:
     if (empty()) {
       first_ = 0;
       room_.clear();
-      if (room_.capacity() > kKept) room_ = {};
+      if (room_.capacity() > kKept) giveBack(room_);
     } else if (first_ > room_.size() / 2 && first_ >= kKept) {
       room_.erase(room_.begin(), room_.begin() + static_cast<std::ptrdiff_t>(first_));
       first_ = 0;

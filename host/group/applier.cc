@@ -7,6 +7,7 @@
 
 #include "host/base/assert.h"
 #include "host/base/checksum.h"
+#include "host/base/give_back.h"
 #include "host/base/prng.h"
 
 namespace flotilla::group {
@@ -169,8 +170,8 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
 
 void Applier::rest() {
   frozen_.reset();
-  run_ = {};
-  pending_ = {};
+  base::giveBack(run_);
+  base::giveBack(pending_);
   entry_ = {};
 }
 

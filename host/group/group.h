@@ -161,7 +161,7 @@ public:
   void openSession(CallId caller);  // the outcome's position.index is the session
   // The log is to become short soon: the volume has little room left for what lives there.
   void makeRoom();
-  bool makesRoom() const { return saving_ || syncing_; }
+  bool makesRoom() const { return (saving_ || syncing_) && !logFault_; }
   // From the entry's index on, another plugin's machine applies: see Applier. Answered by whether
   // it did.
   void switchPlugin(std::string_view sha256, CallId caller);

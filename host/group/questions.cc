@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "host/base/give_back.h"
 #include "host/group/waiting.h"
 
 namespace flotilla::group {
@@ -102,7 +103,7 @@ void Questions::answerAll(const Outcome& outcome) {
 }
 
 void Questions::rest() {
-  spare_ = {};
+  base::giveBack(spare_);
   gathered_.shrink_to_fit();
   if (rounds_.empty()) rounds_ = {};
   if (atMachine_.empty()) atMachine_ = {};

@@ -6,52 +6,62 @@ namespace flotilla::group {
 void Tail::append(const std::vector<LogEntry>& entries, raft::Index wantedAbove) {
   if (entries.empty()) return;
   raft::Index first = entries.front().index;
-  while (!entries_.empty() && entries_.back().index >= first) popBack();
+  truncateAfter(first - 1);
   if (!entries_.empty() && entries_.back().index + 1 != first) clear();
+  uint64_t before = bytes_;
   for (const LogEntry& entry : entries) {
     bytes_ += entry.payload.size();
     entries_.push_back(entry);
   }
-  if (!joined_) room_.join();
+  room_.bytes_ += bytes_ - before;
+  if (!joined_) ++room_.tails_;
   joined_ = true;
   fit(wantedAbove);
 }
 
 // The last one always stays.
 void Tail::drop(raft::Index wantedAbove) {
-  uint64_t share = std::min(bytesMax_, room_.shareBytes());
+  uint64_t share = std::min(bytesMax_, room_.isFull() ? room_.shareBytes() : bytesMax_);
   while (entries_.size() > 1) {
     bool wanted = entries_.front().index > wantedAbove;
     if (bytes_ <= (wanted ? bytesMax_ : share)) return;
-    bytes_ -= entries_.front().payload.size();
-    entries_.pop_front();
+    popFront();
   }
 }
 
 void Tail::truncateAfter(raft::Index last) {
   while (!entries_.empty() && entries_.back().index > last) popBack();
-  if (entries_.empty()) leave();
+  if (entries_.empty()) emptied();
+}
+
+void Tail::popFront() {
+  uint64_t size = entries_.front().payload.size();
+  bytes_ -= size;
+  room_.bytes_ -= size;
+  entries_.pop_front();
 }
 
 void Tail::popBack() {
-  bytes_ -= entries_.back().payload.size();
+  uint64_t size = entries_.back().payload.size();
+  bytes_ -= size;
+  room_.bytes_ -= size;
   entries_.pop_back();
 }
 
 void Tail::clear() {
   entries_.clear();
-  bytes_ = 0;
-  leave();
+  emptied();
 }
 
 void Tail::forget() {
   entries_ = {};
-  bytes_ = 0;
-  leave();
+  emptied();
 }
 
-void Tail::leave() {
-  if (joined_) room_.leave();
+void Tail::emptied() {
+  room_.bytes_ -= bytes_;
+  bytes_ = 0;
+  if (joined_) --room_.tails_;
   joined_ = false;
 }
 

@@ -11,8 +11,8 @@
 
 namespace flotilla::group {
 
-// What the tails of one loop's groups may hold together: each an equal share, so that memory does
-// not grow with the groups that are written.
+// What the tails of one loop's groups may hold together: each as much as it likes while there is
+// room, and then an equal share, or kShareBytesMin where that is more.
 //
 // Owner:  whoever runs the groups; it outlives their tails.
 // Thread: the loop's.
@@ -23,20 +23,20 @@ public:
   static constexpr uint64_t kShareBytesMin = 32 << 10;
 
   explicit TailRoom(uint64_t bytesMax = kBytesMax, uint64_t shareBytesMin = kShareBytesMin)
-      : bytesMax_(bytesMax), shareBytesMin_(shareBytesMin), shareBytes_(bytesMax) {}
+      : bytesMax_(bytesMax), shareBytesMin_(shareBytesMin) {}
 
-  uint64_t shareBytes() const { return shareBytes_; }
-  void join() { divideBy(++tails_); }
-  void leave() { divideBy(--tails_); }
+  uint64_t bytes() const { return bytes_; }
+  bool isFull() const { return bytes_ > bytesMax_; }
+  uint64_t shareBytes() const {
+    return std::max(bytesMax_ / std::max<uint64_t>(tails_, 1), shareBytesMin_);
+  }
 
 private:
-  void divideBy(uint64_t tails) {
-    shareBytes_ = std::max(bytesMax_ / std::max<uint64_t>(tails, 1), shareBytesMin_);
-  }
+  friend class Tail;
 
   uint64_t bytesMax_;
   uint64_t shareBytesMin_;
-  uint64_t shareBytes_;
+  uint64_t bytes_ = 0;
   uint64_t tails_ = 0;  // that hold anything
 };
 
@@ -55,9 +55,10 @@ public:
 
   // Takes entries that replace whatever stands from the first on.
   void append(const std::vector<LogEntry>& entries, raft::Index wantedAbove);
-  // Keeps its share of the room, and beyond it only what is above `wantedAbove`.
+  // Where there is no room for all, keeps its share, and beyond it only what is above
+  // `wantedAbove`.
   void fit(raft::Index wantedAbove) {
-    if (bytes_ > std::min(bytesMax_, room_.shareBytes())) drop(wantedAbove);
+    if (bytes_ > bytesMax_ || room_.isFull()) drop(wantedAbove);
   }
   void truncateAfter(raft::Index last);
   void clear();
@@ -74,13 +75,14 @@ public:
 
 private:
   void drop(raft::Index wantedAbove);
+  void popFront();
   void popBack();
-  void leave();
+  void emptied();
 
   uint64_t bytesMax_;
   TailRoom& room_;
   bool joined_ = false;
-  uint64_t bytes_ = 0;
+  uint64_t bytes_ = 0;  // of payloads
   base::Fifo<LogEntry> entries_;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flotilla/result.h"
+#include "host/base/give_back.h"
 #include "host/group/ports.h"
 #include "schemas/log.capnp.h"
 
@@ -48,7 +49,7 @@ public:
       heap_.pop_back();
     }
     // Many that are gone need not keep their room.
-    if (heap_.empty() && heap_.capacity() > kTimersAtOnceMax) heap_ = {};
+    if (heap_.empty() && heap_.capacity() > kTimersAtOnceMax) base::giveBack(heap_);
   }
   std::vector<Timer> inOrder() const {
     std::vector<Pending> sorted = heap_;

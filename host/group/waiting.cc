@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "host/base/give_back.h"
+
 namespace flotilla::group {
 namespace {
 
@@ -108,7 +110,7 @@ void Waiting::answerAll(const Outcome& outcome) {
 }
 
 void Waiting::rest() {
-  spare_ = {};
+  base::giveBack(spare_);
   if (batches_.empty()) batches_ = {};
 }
 

@@ -102,6 +102,7 @@ void Core::on(const Unreachable& unreachable, Effects& effects) {
   peer->state = ProgressState::probe;
   peer->paused = false;
   peer->next = peer->match + 1;
+  endQuiet();
 }
 
 void Core::on(const Campaign&, Effects& effects) {

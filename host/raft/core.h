@@ -158,6 +158,7 @@ private:
   void becomeLeader(Effects& effects);
   void tickLeader(Effects& effects);
   uint64_t quietUntil() const;
+  void endQuiet();
   LogPoint appendOwn(uint64_t bytes);
   void onAppendReply(const Message& message, Effects& effects);
   void onRefusal(Progress& peer, const Message& message, Effects& effects);

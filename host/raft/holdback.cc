@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "host/base/assert.h"
+#include "host/base/give_back.h"
 
 namespace flotilla::raft {
 
@@ -44,8 +45,8 @@ void Holdback::hold(Message message, Index log) {
 }
 
 void Holdback::rest() {
-  if (held_.empty()) held_ = {};
-  if (pending_.empty()) pending_ = {};
+  if (held_.empty()) base::giveBack(held_);
+  if (pending_.empty()) base::giveBack(pending_);
 }
 
 WriteId Holdback::covering(Index log) const {

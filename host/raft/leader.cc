@@ -108,6 +108,11 @@ uint64_t Core::quietUntil() const {
   return since + config_.quietTicks;
 }
 
+// What is to be asked for, or found out, waits for no longer than it always did.
+void Core::endQuiet() {
+  heartbeatAt_ = std::min(heartbeatAt_, now_ + config_.heartbeatTicks);
+}
+
 void Core::onAppendReply(const Message& reply, Effects& effects) {
   Progress* peer = find(reply.from);
   if (peer == nullptr) return;
@@ -147,6 +152,7 @@ void Core::onRefusal(Progress& peer, const Message& reply, Effects& effects) {
   peer.next = std::clamp(agreed.index + 1, peer.match + 1, refused);
   peer.state = ProgressState::probe;
   peer.paused = false;
+  endQuiet();
   sendTo(peer, effects);
 }
 
@@ -236,6 +242,7 @@ void Core::on(const Transfer& transfer, Effects& effects) {
   stir(effects);
   transferee_ = to;
   transferUntil_ = now_ + config_.electionTicks;
+  endQuiet();
   Progress& heir = *find(to);
   if (heir.match == shape_.lastIndex()) {
     sendTimeoutNow(to, effects);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "host/base/assert.h"
+#include "host/base/give_back.h"
 #include "host/raft/core.h"
 #include "host/raft/membership.h"
 
@@ -62,7 +63,7 @@ void Core::considerSleep(Effects& effects) {
 void Core::rest() {
   sizes_.forget();
   holdback_.rest();
-  if (votes_.empty()) votes_ = {};
+  if (votes_.empty()) base::giveBack(votes_);
 }
 
 // A leader tells all at once, and goes on with each heartbeat. A follower asks its leader for a

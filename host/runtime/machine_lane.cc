@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "host/base/give_back.h"
 #include "host/base/log.h"
 #include "host/base/match.h"
 #include "host/base/prefetch.h"
@@ -150,9 +151,9 @@ void MachineLane::giveBack(Answers& answers) {
     applier_->machine()->store()->rest();
     sayIfStopped(answers);
   }
-  doing_ = {};
+  base::giveBack(doing_);
   std::lock_guard lock(mutex_);
-  if (jobs_.empty()) jobs_ = {};
+  if (jobs_.empty()) base::giveBack(jobs_);
 }
 
 void MachineLane::send(Answers answers, bool soon) {

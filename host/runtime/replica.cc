@@ -26,6 +26,7 @@ constexpr uint32_t kStandAgainTicks = 5;  // where a whole host starts; a new gr
 // from ending in time, and begin again.
 constexpr uint32_t kStandsATick = 128;
 constexpr uint32_t kWatchTicks = 10;
+constexpr uint32_t kQuietHeartbeats = 3;  // for so many an entry does
 // A log, which is in memory too, of so many times what a snapshot is made for takes no more: no
 // snapshot keeps up, or the machine is stuck. One group's trouble is not its host's.
 constexpr uint64_t kLogOfSnapshots = 16;
@@ -44,7 +45,7 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.core.seed = (record.key.group * 0x9e3779b97f4a7c15ULL + record.key.replica) ^ (boot << 48);
   to.core.electionTicks = std::max<uint32_t>(2, ticksOf(options.electionTimeoutMs));
   to.core.heartbeatTicks = ticksOf(options.heartbeatMs);
-  to.core.quietTicks = to.core.electionTicks / 4;
+  to.core.quietTicks = kQuietHeartbeats * to.core.heartbeatTicks;
   to.core.appendEntriesMax = options.appendEntriesMax;
   to.core.appendBytesMax = options.appendBytesMax;
   to.core.inflightMax = options.inflightMax;
@@ -185,11 +186,10 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
   lane_->begin();
   group::GroupOptions options = groupOptions(*record_, options_, around_.boot);
   options.core.patienceTicks = patienceTicks;
-  group_ =
-      std::make_unique<group::Group>(std::move(options), std::move(state),
-                                     group::Ports{room_.log(), around_.outbox, *lane_,
-                                                  around_.calls, around_.clock, around_.steps,
-                                                  around_.tails});
+  group_ = std::make_unique<group::Group>(
+      std::move(options), std::move(state),
+      group::Ports{room_.log(), around_.outbox, *lane_, around_.calls, around_.clock, around_.steps,
+                   around_.tails});
   stoodIn = ledIn = group_->core().term();
   if (room_.isFull()) group_->volumeFull(true);
   group_->limit(quotasOf(options_));
@@ -403,6 +403,7 @@ void Replica::snapshotSaved(group::SnapshotSaved saved) {
   raft::Index before = group_->status().snapshotIndex;
   bool kept = !saved.fault;
   group_->snapshotSaved(std::move(saved));
+  touch();  // who waits for its end is told
   before = std::min(before, group_->status().snapshotOnDisk);
   if (!kept || before == 0) return;
   around_.files.post([&snapshots = room_.snapshots(), &frees = around_.frees,

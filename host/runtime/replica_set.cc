@@ -357,6 +357,7 @@ void ReplicaSet::crowded(const std::vector<group::ReplicaKey>& replicas) {
   makeRoom();
 }
 
+// A machine that is stuck may never save, and its place is another's then.
 void ReplicaSet::makeRoom() {
   auto working = [this](group::ReplicaKey key) {
     Replica* replica = find(key);
@@ -365,7 +366,8 @@ void ReplicaSet::makeRoom() {
   roomMaker_.goOn(
       [&](group::ReplicaKey key) {
         Replica* replica = working(key);
-        return replica != nullptr && replica->group().makesRoom();
+        return replica != nullptr && replica->group().makesRoom() &&
+               replica->machineState() != MachineState::stuck;
       },
       [&](group::ReplicaKey key) {
         Replica* replica = working(key);

@@ -21,16 +21,17 @@ namespace flotilla::runtime {
 // Errors: none.
 class RoomMaker {
 public:
-  static constexpr size_t kAtATime = 16;  // so that there is always one to save
+  static constexpr size_t kAtATime = 16;  // so that the thread seldom waits for one
 
-  // Who has been named already keeps its place.
+  // Who waits already keeps its place, and who is at it is not asked again.
   void name(std::span<const group::ReplicaKey> replicas) {
     for (group::ReplicaKey key : replicas) {
-      if (waiting_.insert(key).second) queue_.push_back(key);
+      if (!isMaking(key) && waiting_.insert(key).second) queue_.push_back(key);
     }
   }
 
-  // `isMaking(key)`: whether that one is still at it; `begin(key)`: begins.
+  // `isMaking(key)`: whether that one is still at it, and will come to an end; `begin(key)`:
+  // begins.
   template <typename IsMaking, typename Begin>
   void goOn(IsMaking isMaking, Begin begin) {
     std::erase_if(making_, [&](group::ReplicaKey key) { return !isMaking(key); });

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "host/base/assert.h"
+#include "host/base/give_back.h"
 #include "host/store/files.h"
 #include "host/store/packing.h"
 
@@ -209,8 +210,9 @@ Result<void> FrameRow::prepare() {
   auto made = maker_.take();
   if (!made) return made.fault();
   (*made)->beginAt(firstFrame);
+  leveldb::WriteBatch room;
   for (size_t i = 0; i < unmarked_.size(); ++i) {
-    if (auto wrote = (*made)->append(firstFrame + i, unmarked_[i], batch_); !wrote) return wrote;
+    if (auto wrote = (*made)->append(firstFrame + i, unmarked_[i], room); !wrote) return wrote;
   }
   GenerationList next = list_;
   next.whole.push_back({next.making->number, firstFrame});
@@ -241,10 +243,10 @@ Result<void> FrameRow::append(FrameBuilder& frame) {
   constexpr size_t kRoomBytesMax = 4 << 20;
   FrameHead head{.number = lastFrame_ + 1, .syncedThrough = lastFrame_, .previous = lastHead_};
   frame.finish(head, bytes_);
-  auto wrote = generations_.back()->append(head.number, bytes_, batch_);
+  auto wrote = generations_.back()->append(head.number, bytes_, *batch_);
   if (bytes_.capacity() > kRoomBytesMax) {
-    bytes_ = {};
-    batch_ = {};
+    base::giveBack(bytes_);
+    batch_ = std::make_unique<leveldb::WriteBatch>();
   }
   if (!wrote) {
     generationDue_ = true;

@@ -103,7 +103,7 @@ private:
   // The frame being written, and LevelDB's copy of it. Kept from frame to frame: memory for a third
   // of a MiB, asked for and given back with each, is mostly fresh pages.
   std::string bytes_;
-  leveldb::WriteBatch batch_;
+  std::unique_ptr<leveldb::WriteBatch> batch_ = std::make_unique<leveldb::WriteBatch>();
   GenerationMaker maker_;  // ends first: it works for all of the above
 };
 

@@ -16,7 +16,9 @@ constexpr size_t kBatchCallsWorth = 64;
 // With so many calls unanswered, in all lanes together, what a batch costs matters more than how
 // soon a small one leaves.
 constexpr size_t kBusyCalls = 256;
-constexpr size_t kManyLanes = 4;
+
+// A lane with no more than this part of them is one of many.
+constexpr size_t kManyTimes = 4;
 
 // The answers of a batch have a bound at the host, 32 MiB, and so have those of a group that are on
 // their way, 64. What is beyond it is not answered, so batches are to stay far below: with answers
@@ -62,7 +64,8 @@ Lane::~Lane() noexcept(false) {
 // Most of what the client is about is in other lanes: they keep its hosts busy while this one's
 // batch is under way.
 bool Lane::isOneOfMany() const {
-  return route_.hosts().unanswered >= std::max(kBusyCalls, kManyLanes * unanswered_);
+  return kind_ == Kind::commands &&
+         route_.hosts().unanswered >= std::max(kBusyCalls, kManyTimes * unanswered_);
 }
 
 // Large loads travel as several batches that overlap; small ones as one.
@@ -134,13 +137,13 @@ void Lane::turnEnds() {
   pump();
 }
 
-// A small batch waits for the one before it to land while the client is busy: calls that are spread
-// over many groups would else travel by ones and twos.
+// A small batch, and any of a lane that is one of many, waits for the one before it to land while
+// the client is busy: calls that are spread over many groups would else travel by ones and twos.
 bool Lane::mayLeave(const Batch& batch) const {
   if (flights_.size() >= std::max(options_.batchesInFlightMax, 1U)) return false;
   if (flights_.empty() || route_.hosts().unanswered < kBusyCalls) return true;
-  bool small = batch.calls.size() < kBatchCallsWorth || isOneOfMany();
-  return !small || waiting_.size() >= 2;
+  bool waits = batch.calls.size() < kBatchCallsWorth || isOneOfMany();
+  return !waits || waiting_.size() >= 2;
 }
 
 void Lane::close() {
@@ -224,8 +227,8 @@ bool Lane::stamp(Batch& batch) {
   return true;
 }
 
-// A large batch gains nothing from company, and goes at once, unless one before it still waits for
-// the turn's end, which it would overtake.
+// A large batch gains nothing from company, and goes at once, unless there are many such, or one
+// before it still waits for the turn's end, which it would overtake.
 void Lane::send(Target& target, Batch&& batch) {
   uint64_t id = nextFlight_++;
   Flight& flight = flights_

@@ -241,8 +241,8 @@ void Trio::start(raft::ReplicaId id) {
   recovered.soundness = seat.soundness;
   recovered.unsoundAt = seat.unsoundAt;
   recovered.unsoundBecause = "as before";
-  seat.group = std::make_unique<group::Group>(mine, recovered,
-                                              group::Ports{seat, seat, seat, seat, seat, steps_, tails_});
+  seat.group = std::make_unique<group::Group>(
+      mine, recovered, group::Ports{seat, seat, seat, seat, seat, steps_, tails});
 }
 
 void Trio::crash(raft::ReplicaId id) {

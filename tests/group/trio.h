@@ -105,6 +105,7 @@ public:
   group::Outcome ask(raft::ReplicaId id, group::Call call, group::Freshness freshness = {});
 
   group::GroupOptions options;
+  group::TailRoom tails;  // as of one loop; outlives the groups
   std::vector<std::unique_ptr<Seat>> seats;
   std::map<raft::ReplicaId, bool> cutOff;
   std::deque<group::PeerMessage> wire;
@@ -125,7 +126,6 @@ private:
   bool deliver();
   bool stream();
   group::StepRoom steps_;  // as of one loop
-  group::TailRoom tails_;
   group::CallId lastCall_ = 0;
   uint64_t starts_ = 0;
 };

@@ -102,29 +102,34 @@ TEST_CASE("group/tail: those of one loop share its room, but keep what is not ap
                                  entryOf(first + 2, 1, "cc"), entryOf(first + 3, 1, "dd")};
   };
   Tail one(100, room);
-  one.append(four(1), 9);
-  one.append(four(5), 9);
-  CHECK(one.bytes() == 12);  // all of it
   auto two = std::make_unique<Tail>(100, room);
-  two->append(four(1), 9);
+  two->append({entryOf(1, 1, "aa")}, 9);
+  one.append(four(1), 9);
+  CHECK(room.bytes() == 10);
+  CHECK(one.bytes() == 8);  // more than its share of 6, for there is room
+  two->append(four(2), 9);  // none is left: of ten bytes it keeps six
   CHECK(two->bytes() == 6);
-  one.fit(6);
-  CHECK(one.firstIndex() == 6);  // 7 and 8 are wanted, 6 has room
-  one.append({entryOf(9, 1, "ee")}, 5);
-  CHECK(one.firstIndex() == 6);  // all are wanted
+  CHECK(room.bytes() == 14);
+  one.fit(2);
+  CHECK(one.firstIndex() == 2);  // 3 and 4 are wanted, and 2 has room in the share
+  CHECK(room.bytes() == 12);
+  one.append(four(5), 1);
+  CHECK(one.firstIndex() == 2);  // all are wanted
   one.fit(9);
-  CHECK(one.firstIndex() == 7);
+  CHECK(one.firstIndex() == 6);
+  CHECK(room.bytes() == 12);
+  two->truncateAfter(4);
+  CHECK(room.bytes() == 10);
+  two->truncateAfter(1);
+  CHECK(room.bytes() == 6);
+  CHECK(room.shareBytes() == 12);  // its only one
+  two->append(four(1), 9);
   CHECK(room.shareBytes() == 6);
   two->clear();
-  CHECK(room.shareBytes() == 12);
-  two->append(four(1), 0);
-  CHECK(room.shareBytes() == 6);
-  two->truncateAfter(1);
-  CHECK(room.shareBytes() == 6);
-  two->truncateAfter(0);
-  CHECK(room.shareBytes() == 12);
-  two->append(four(1), 0);
+  CHECK(room.bytes() == 6);
+  two->append(four(1), 9);
   two.reset();
+  CHECK(room.bytes() == 6);
   CHECK(room.shareBytes() == 12);
   std::vector<std::unique_ptr<Tail>> many;
   for (int i = 0; i < 9; ++i) {

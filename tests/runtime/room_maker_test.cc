@@ -41,7 +41,7 @@ TEST_CASE("runtime/room_maker: a few at a time, in order, each once however ofte
   REQUIRE(at.begun.size() == RoomMaker::kAtATime);
   CHECK(at.maker.isMaking({1, 1}));
   CHECK(!at.maker.isMaking({RoomMaker::kAtATime + 1, 1}));
-  at.name(50, 100);
+  at.name(1, 100);  // neither those that wait nor those that are at it
   CHECK(at.begun.size() == RoomMaker::kAtATime);
   at.end(2);
   REQUIRE(at.begun.size() == RoomMaker::kAtATime + 1);
@@ -51,6 +51,10 @@ TEST_CASE("runtime/room_maker: a few at a time, in order, each once however ofte
   for (uint64_t i = 0; i < 100; ++i) CHECK(at.begun[i] == i + 1);
   at.name(7, 7);  // anew, for it had its turn
   CHECK(at.begun.back() == 7);
+  for (int i = 0; i < 40; ++i) at.name(7, 7);  // it hangs
+  at.name(8, 8);
+  CHECK(at.begun.back() == 8);
+  CHECK(at.begun.size() == 102);
 }
 
 TEST_CASE("runtime/room_maker: one that has nothing to do holds up nobody") {
