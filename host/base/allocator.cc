@@ -2,7 +2,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-
 #include <jemalloc/jemalloc.h>
 
 // Entries' payloads, frames and LevelDB's blocks are of 16 to 300 KiB and live for milliseconds.

@@ -72,8 +72,7 @@ Result<std::unique_ptr<Generation>> Generation::open(const Options& options) {
   return start(options, false);
 }
 
-Result<void> Generation::append(uint64_t frame, std::string_view bytes,
-                                leveldb::WriteBatch& room) {
+Result<void> Generation::append(uint64_t frame, std::string_view bytes, leveldb::WriteBatch& room) {
   room.Clear();
   room.Put(frameKey(frame), leveldb::Slice(bytes.data(), bytes.size()));
   leveldb::WriteOptions how;
