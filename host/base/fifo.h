@@ -84,7 +84,7 @@ public:
   }
 
 private:
-  static constexpr size_t kKept = 64;  // more room than this is given back once it is empty
+  static constexpr size_t kKept = 512;  // more room than this is given back once it is empty
 
   void settle() {
     if (empty()) {

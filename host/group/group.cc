@@ -349,7 +349,7 @@ void Group::tick() {
   sayNotLoaded();
   tickSoundness();
   considerSnapshot();
-  tail_.fit(feed_.fed());
+  tail_.fit(appliesUpTo());
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
   feed();
 }

@@ -161,7 +161,9 @@ public:
   void openSession(CallId caller);  // the outcome's position.index is the session
   // The log is to become short soon: the volume has little room left for what lives there.
   void makeRoom();
-  bool makesRoom() const { return (saving_ || syncing_) && !logFault_; }
+  bool makesRoom() const {
+    return crowded_ && (saving_ || syncing_) && !logFault_;
+  }  // and not done
   // From the entry's index on, another plugin's machine applies: see Applier. Answered by whether
   // it did.
   void switchPlugin(std::string_view sha256, CallId caller);
@@ -317,6 +319,7 @@ private:
 
   // group_machine.cc: applying, snapshots, installs
   void feed();
+  raft::Index appliesUpTo() const;
   void fetchedForApply(Fetched fetched);
   void submit(std::vector<LogEntry> entries);
   void stopMachine(Fault fault, Position at);

@@ -167,7 +167,7 @@ void Group::write(const raft::Write& write, const Brought& brought) {
       out.entries.push_back(entryAt(index, brought));
       logBytes_ += out.entries.back().payload.size();
     }
-    tail_.append(out.entries, feed_.fed());
+    tail_.append(out.entries, appliesUpTo());
     bool heard = brought.entries != nullptr && !brought.entries->empty();
     if (heard) hearTime(brought.lastTimeUs, write.first <= logEnd_);
   }
@@ -266,6 +266,7 @@ void Group::stopForLog(Fault fault) {
   logFault_ = true;
   fault_ = std::move(fault);
   faultAt_ = {feed_.applied() + 1, 0};
+  tail_.forget();
   Outcome outcome = *refusalOfCalls();
   failCalls(outcome, outcome);
   answerSnapshotCallers(outcome);

@@ -1,5 +1,6 @@
 // The machine's side of a group: applying, snapshots, installs, faults.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "host/base/assert.h"
@@ -43,6 +44,11 @@ void Group::feed() {
     submit(std::move(entries));
   }
   questions_.release(feed_.fed(), generation_, deadline());
+}
+
+// What is above it the machine is still to be given; one that is given nothing wants nothing kept.
+raft::Index Group::appliesUpTo() const {
+  return fault_ || rebuilding_ ? std::numeric_limits<raft::Index>::max() : feed_.fed();
 }
 
 void Group::fetchedForApply(Fetched fetched) {

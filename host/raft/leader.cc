@@ -183,6 +183,7 @@ void Core::on(const SnapshotSent& sent, Effects& effects) {
   peer->next = peer->match + 1;
   // Broken: tried again when the peer is heard of.
   peer->paused = !sent.ok;
+  endQuiet();
   if (!sent.ok) return;
   bool ours = shape_.termAt(sent.point.index) == sent.point.term;
   if (ours) peer->next = std::max(peer->next, sent.point.index + 1);

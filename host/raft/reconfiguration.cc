@@ -74,6 +74,7 @@ void Core::alignProgress() {
     fresh.replica = member;
     fresh.next = shape_.lastIndex() + 1;
     fresh.active = true;  // it could not yet answer
+    endQuiet();
   }
   progress_ = std::move(aligned);
 }

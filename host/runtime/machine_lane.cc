@@ -175,6 +175,7 @@ void MachineLane::send(Answers answers, bool soon) {
       for (auto& each : answers.synced) group.synced(std::move(each));
       for (auto& each : answers.installed) group.installEnd(std::move(each));
     });
+    if (!answers.saved.empty() || !answers.synced.empty()) here->touch();  // room has been made
     if (here->onApplied && !(answers.applied.empty() && answers.installed.empty())) {
       here->onApplied();
     }

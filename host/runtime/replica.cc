@@ -403,7 +403,6 @@ void Replica::snapshotSaved(group::SnapshotSaved saved) {
   raft::Index before = group_->status().snapshotIndex;
   bool kept = !saved.fault;
   group_->snapshotSaved(std::move(saved));
-  touch();  // who waits for its end is told
   before = std::min(before, group_->status().snapshotOnDisk);
   if (!kept || before == 0) return;
   around_.files.post([&snapshots = room_.snapshots(), &frees = around_.frees,

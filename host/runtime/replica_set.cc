@@ -353,6 +353,7 @@ void ReplicaSet::forgotten(group::ReplicaKey key) {
 }
 
 void ReplicaSet::crowded(const std::vector<group::ReplicaKey>& replicas) {
+  makeRoom();  // who is done may be named again
   roomMaker_.name(replicas);
   makeRoom();
 }

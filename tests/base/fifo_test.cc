@@ -74,3 +74,13 @@ TEST_CASE("base/fifo: what was taken out is let go at once") {
   fifo.clear();
   CHECK(held.use_count() == 1);
 }
+
+TEST_CASE("base/give_back: the room of what is given back is free") {
+  std::vector<int> numbers(1000);
+  flotilla::base::giveBack(numbers);
+  CHECK(numbers.capacity() == 0);
+  std::string text(1000, 'x');
+  flotilla::base::giveBack(text);
+  CHECK(text.empty());
+  CHECK(text.capacity() < 100);
+}

@@ -110,7 +110,9 @@ TEST_CASE("group/snapshot: where the volume is crowded the log keeps what peers 
   trio.cut(slow);
   putMany(trio, leader, 10);
   for (auto& seat : trio.seats) seat->group->makeRoom();
+  CHECK(trio.groupAt(leader).makesRoom());
   trio.settle();
+  CHECK(!trio.groupAt(leader).makesRoom());
   // The one that is slow, and was heard of a moment ago, finds its next entry.
   CHECK(trio.groupAt(leader).status().snapshotIndex == trio.groupAt(leader).status().lastIndex);
   CHECK(trio.groupAt(leader).status().firstIndex == seen + 1);
