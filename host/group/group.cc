@@ -349,7 +349,7 @@ void Group::tick() {
   sayNotLoaded();
   tickSoundness();
   considerSnapshot();
-  tail_.fit(appliesUpTo());
+  tail_.fit(wantedAbove());
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
   feed();
 }

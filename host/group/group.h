@@ -161,9 +161,8 @@ public:
   void openSession(CallId caller);  // the outcome's position.index is the session
   // The log is to become short soon: the volume has little room left for what lives there.
   void makeRoom();
-  bool makesRoom() const {
-    return crowded_ && (saving_ || syncing_) && !logFault_;
-  }  // and not done
+  // It was asked to, and what it does for that has not ended.
+  bool makesRoom() const { return crowded_ && (saving_ || syncing_) && !logFault_; }
   // From the entry's index on, another plugin's machine applies: see Applier. Answered by whether
   // it did.
   void switchPlugin(std::string_view sha256, CallId caller);
@@ -319,7 +318,7 @@ private:
 
   // group_machine.cc: applying, snapshots, installs
   void feed();
-  raft::Index appliesUpTo() const;
+  raft::Index wantedAbove() const;
   void fetchedForApply(Fetched fetched);
   void submit(std::vector<LogEntry> entries);
   void stopMachine(Fault fault, Position at);

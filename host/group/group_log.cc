@@ -167,7 +167,7 @@ void Group::write(const raft::Write& write, const Brought& brought) {
       out.entries.push_back(entryAt(index, brought));
       logBytes_ += out.entries.back().payload.size();
     }
-    tail_.append(out.entries, appliesUpTo());
+    tail_.append(out.entries, wantedAbove());
     bool heard = brought.entries != nullptr && !brought.entries->empty();
     if (heard) hearTime(brought.lastTimeUs, write.first <= logEnd_);
   }

@@ -46,8 +46,9 @@ void Group::feed() {
   questions_.release(feed_.fed(), generation_, deadline());
 }
 
-// What is above it the machine is still to be given; one that is given nothing wants nothing kept.
-raft::Index Group::appliesUpTo() const {
+// The entries in memory that the machine is still to be given; one that is given nothing wants
+// none.
+raft::Index Group::wantedAbove() const {
   return fault_ || rebuilding_ ? std::numeric_limits<raft::Index>::max() : feed_.fed();
 }
 

@@ -40,10 +40,6 @@ constexpr uint64_t kPauseMsMin = 10;
 constexpr uint64_t kPauseMsMax = 160;
 constexpr uint32_t kStaleSetbacksMax = 10;  // about a second
 
-std::string ms(uint64_t value) {
-  return std::to_string(value) + " ms";
-}
-
 }  // namespace
 
 Lane::Lane(Route& route, Kind kind)
@@ -284,8 +280,10 @@ void Lane::openSession(Target& target) {
   opening_ = true;
   uint64_t turn = route_.turn();
   uint64_t limitMs = options_.attemptTimeoutMs;
-  Fault silence{ErrorCode::timeout,
-                "host " + target.link->address() + ": no session within " + ms(limitMs), ""};
+  Fault silence{
+      ErrorCode::timeout,
+      "host " + target.link->address() + ": no session within " + std::to_string(limitMs) + " ms",
+      ""};
   tasks_.add(within(timer_, limitMs * kj::MILLISECONDS,
                     target.group.openSessionRequest().send().then(
                         [](capnp::Response<schema::Group::OpenSessionResults>&& response) {
@@ -450,47 +448,6 @@ void Lane::end(Call& call, Outcome&& outcome) {
 
 void Lane::deliver() {
   route_.hosts().turnEnd().tell(ended_);
-}
-
-// All calls have the same time, so the one that was added first is due first.
-void Lane::watch() {
-  if (watching_ || unanswered_ == 0) return;
-  kj::TimePoint first = kj::maxValue;
-  auto look = [&first](const Batch& batch) {
-    for (const Call& call : batch.calls) {
-      if (!call.ended) first = std::min(first, call.deadline);
-    }
-  };
-  look(open_);
-  for (const Batch& batch : waiting_) look(batch);
-  for (const auto& [id, flight] : flights_) look(flight.batch);
-  watching_ = true;
-  tasks_.add(timer_.atTime(first).then([this]() {
-    watching_ = false;
-    expire();
-    watch();
-  }));
-}
-
-void Lane::expire() {
-  expireIn(open_, false);
-  for (Batch& batch : waiting_) expireIn(batch, false);
-  for (auto& [id, flight] : flights_) expireIn(flight.batch, true);
-  open_.dropEnded();
-  deliver();
-}
-
-void Lane::expireIn(Batch& batch, bool flying) {
-  kj::TimePoint now = timer_.now();
-  for (Call& call : batch.calls) {
-    if (call.ended || call.deadline > now) continue;
-    bool perhaps = call.doubted || flying;
-    std::string text =
-        "group " + route_.name() + ": no answer within " + ms(options_.callTimeoutMs);
-    if (!perhaps) text += ", not carried out";
-    if (!trouble_.empty()) text += "; last heard: " + trouble_;
-    end(call, Outcome::failed({perhaps ? ErrorCode::timeout : ErrorCode::unavailable, text, ""}));
-  }
 }
 
 // Every task handles its own failures; what comes here is a bug of ours, and ends in nothing.

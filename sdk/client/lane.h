@@ -84,7 +84,7 @@ private:
   void end(Call& call, Outcome&& outcome);
   void deliver();
 
-  // Deadlines.
+  // lane_deadlines.cc
   void watch();
   void expire();
   void expireIn(Batch& batch, bool flying);

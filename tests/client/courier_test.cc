@@ -83,6 +83,32 @@ TEST_CASE("client/courier: a large batch goes by itself") {
   CHECK(crowd.at(0).batches == std::vector<size_t>{64});
 }
 
+TEST_CASE("client/courier: where many groups are called each sends one batch at a time, a parcel") {
+  Crowd crowd;
+  for (uint64_t i = 0; i < 4; ++i) {  // by then they know that answers are short
+    for (const Outcome& outcome : crowd.wait(crowd.putAll(i))) REQUIRE(outcome.ok());
+  }
+  crowd.cluster.deliveries.clear();
+  for (uint64_t i = 0; i < kGroups; ++i) crowd.at(i).batches.clear();
+  auto promises = kj::heapArrayBuilder<kj::Promise<Outcome>>(120 * (kGroups - 1) + 200);
+  for (uint64_t i = 1; i < kGroups; ++i) {
+    for (uint64_t value = 0; value < 120; ++value) promises.add(crowd.put(value, nameOf(i)));
+  }
+  for (uint64_t value = 0; value < 200; ++value) promises.add(crowd.put(value, nameOf(0)));
+  for (const Outcome& outcome : crowd.wait(kj::joinPromises(promises.finish()))) {
+    CHECK(outcome.ok());
+  }
+  CHECK(crowd.at(0).batches == std::vector<size_t>{200});  // alone they were four that overlap
+  size_t batches = 0;
+  for (uint64_t i = 0; i < kGroups; ++i) {
+    batches += crowd.at(i).batches.size();
+    CHECK(crowd.at(i).batchesUnderWayMax == 1);
+  }
+  size_t parcels = 0;
+  for (size_t each : crowd.cluster.deliveries) parcels += each;
+  CHECK(parcels == batches);
+}
+
 TEST_CASE("client/courier: a host that knows none is asked for each batch") {
   Crowd crowd(false);
   for (const Outcome& outcome : crowd.wait(crowd.putAll(3))) CHECK(outcome.ok());
