@@ -14,8 +14,8 @@ namespace flotilla::store {
 namespace {
 
 constexpr uint64_t kListBytesMax = 1 << 20;
-constexpr uint64_t kFirstPart = 4;           // a start's first generation is so much smaller
-constexpr uint64_t kJournalSpare = 1 << 20;  // for its last frame, which may pass the limit
+constexpr uint64_t kFirstPart = 4;            // a start's first generation is so much smaller
+constexpr uint64_t kJournalMargin = 1 << 20;  // for its last frame, which may pass the limit
 constexpr const char* kAdvice =
     "; this host does not start: put back what is missing, or replace the host";
 
@@ -34,9 +34,18 @@ std::string markPath(const std::string& path) {
 FrameRow::FrameRow(Options options)
     : options_(std::move(options)),
       nextLimit_(options_.generationBytes / kFirstPart),
-      writeEnv_(options_.env != nullptr ? options_.env : &journals_, OwnEnv::Removal::removes),
-      readEnv_(options_.env, OwnEnv::Removal::keeps) {
+      writeEnv_(options_.env != nullptr   ? options_.env
+                : options_.layOutJournals ? &journals_
+                                          : nullptr,
+                OwnEnv::Removal::removes),
+      readEnv_(options_.env, OwnEnv::Removal::keeps),
+      maskedReadEnv_(options_.env != nullptr ? options_.env : &journals_, OwnEnv::Removal::keeps),
+      spares_{options_.path} {
   layOutNext();
+}
+
+FrameRow::Spares::~Spares() {
+  static_cast<void>(removeSpares(path));  // else the next open does
 }
 
 // What was made ahead holds nothing, and its file of zeros takes room.
@@ -44,11 +53,11 @@ FrameRow::~FrameRow() {
   if (!maker_.begun()) return;
   uint64_t number = *maker_.begun();
   auto made = maker_.take();
-  if (made) maker_.destroy(std::move(*made), generationPath(options_.path, number));
+  if (made) maker_.destroy(std::move(*made), generationPath(options_.path, number), 0);
 }
 
 void FrameRow::layOutNext() {
-  if (options_.layOutJournals) journals_.layOut(nextLimit_ + kJournalSpare);
+  journals_.layOut(nextLimit_ + kJournalMargin);
 }
 
 Generation::Options FrameRow::optionsFor(const ListedGeneration& listed, OwnEnv& env) const {
@@ -123,7 +132,7 @@ Result<std::unique_ptr<FrameRow>> FrameRow::open(Options options, const Visitor&
 Result<void> FrameRow::readGeneration(size_t place, const Visitor& visit) {
   const ListedGeneration& listed = list_.whole[place];
   bool last = place + 1 == list_.whole.size();
-  auto opened = Generation::open(optionsFor(listed, readEnv_));
+  auto opened = Generation::open(optionsFor(listed, listed.masked ? maskedReadEnv_ : readEnv_));
   if (!opened) return Fault{opened.fault().code, opened.fault().text + kAdvice, {}};
   Generation& generation = **opened;
   generations_.push_back(std::move(*opened));
@@ -180,8 +189,9 @@ Result<void> FrameRow::keepUnmarked(uint64_t synced) {
   return {};
 }
 
-// Generations that were dropped from the list just before a crash.
+// Generations that were dropped from the list just before a crash, and spare journals.
 Result<void> FrameRow::sweepUnlisted() {
+  if (auto removed = removeSpares(options_.path); !removed) return removed;
   auto names = listDirectory(options_.path);
   if (!names) return names.fault();
   for (const std::string& name : *names) {
@@ -200,7 +210,7 @@ Result<void> FrameRow::prepare() {
   if (!generationDue_) return {};
   uint64_t firstFrame = lastFrame_ + 1 - unmarked_.size();
   if (!list_.making) {
-    list_.making = ListedGeneration{list_.nextNumber(), firstFrame};
+    list_.making = ListedGeneration{list_.nextNumber(), firstFrame, false};
     if (auto wrote = writeList(); !wrote) {
       list_.making.reset();
       return wrote;
@@ -215,9 +225,9 @@ Result<void> FrameRow::prepare() {
     if (auto wrote = (*made)->append(firstFrame + i, unmarked_[i], room); !wrote) return wrote;
   }
   GenerationList next = list_;
-  next.whole.push_back({next.making->number, firstFrame});
+  next.whole.push_back({next.making->number, firstFrame, options_.layOutJournals});
   // Announced together with the change to its predecessor, and made while that one fills.
-  next.making = ListedGeneration{next.making->number + 1, firstFrame};
+  next.making = ListedGeneration{next.making->number + 1, firstFrame, false};
   std::swap(list_, next);
   if (auto wrote = writeList(); !wrote) {
     std::swap(list_, next);  // the announcement may have come through; its maker makes it anew
@@ -283,6 +293,7 @@ Result<void> FrameRow::dropBelow(uint64_t frame) {
   if (drop == 0) return {};
   if (auto trouble = maker_.trouble()) return *trouble;
   auto end = static_cast<std::ptrdiff_t>(drop);
+  uint64_t kept = options_.layOutJournals ? options_.generationBytes + kJournalMargin : 0;
   GenerationList before = list_;
   list_.whole.erase(list_.whole.begin(), list_.whole.begin() + end);
   if (auto wrote = writeList(); !wrote) {
@@ -291,7 +302,7 @@ Result<void> FrameRow::dropBelow(uint64_t frame) {
   }
   for (auto it = generations_.begin(); it != generations_.begin() + end; ++it) {
     std::string path = generationPath(options_.path, (*it)->number());
-    maker_.destroy(std::move(*it), std::move(path));
+    maker_.destroy(std::move(*it), std::move(path), kept);
   }
   generations_.erase(generations_.begin(), generations_.begin() + end);
   return {};

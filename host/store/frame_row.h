@@ -45,7 +45,9 @@ public:
     uint64_t generationBytes = 0;
     leveldb::Env* env = nullptr;    // nullptr: the system's, with journals laid out ahead
     uint64_t writeBufferBytes = 0;  // 0: no tables
-    bool layOutJournals = true;     // where `env` is the system's
+    // Ahead of what is written to them, and written over once they are old: see JournalEnv, which
+    // `env` then is or has beneath it.
+    bool layOutJournals = true;
   };
   // Called with each frame in order, from the oldest that is left.
   using Visitor = std::function<void(const FrameView& frame)>;
@@ -76,6 +78,12 @@ public:
   Result<void> syncMark();
 
 private:
+  // Spare journals end with the row.
+  struct Spares {
+    ~Spares();
+    std::string path;
+  };
+
   explicit FrameRow(Options options);
   void layOutNext();
   void makeAhead();
@@ -93,6 +101,7 @@ private:
   JournalEnv journals_;
   OwnEnv writeEnv_;
   OwnEnv readEnv_;  // keeps all files: see OwnEnv
+  OwnEnv maskedReadEnv_;
   GenerationList list_;
   std::unique_ptr<MarkFile> mark_;
   std::vector<std::unique_ptr<Generation>> generations_;  // as list_.whole
@@ -104,6 +113,7 @@ private:
   // of a MiB, asked for and given back with each, is mostly fresh pages.
   std::string bytes_;
   std::unique_ptr<leveldb::WriteBatch> batch_ = std::make_unique<leveldb::WriteBatch>();
+  Spares spares_;
   GenerationMaker maker_;  // ends first: it works for all of the above
 };
 

@@ -2,6 +2,7 @@
 // go.
 #include "host/store/generation_list.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <sstream>
@@ -12,7 +13,9 @@ namespace flotilla::store {
 
 namespace {
 
+// Who knows of version 1 alone would take masked generations for damaged ones.
 constexpr const char* kTitle = "flotilla generations 1";
+constexpr const char* kTitleOfMasked = "flotilla generations 2";
 
 std::string checksumLine(const std::string& body) {
   char line[40];
@@ -34,9 +37,12 @@ std::string generationPath(const std::string& volumePath, uint64_t number) {
 
 std::string GenerationList::text() const {
   std::ostringstream out;
-  out << kTitle << '\n';
+  bool anyMasked =
+      std::any_of(whole.begin(), whole.end(), [](const auto& it) { return it.masked; });
+  out << (anyMasked ? kTitleOfMasked : kTitle) << '\n';
   for (const ListedGeneration& it : whole) {
-    out << "generation " << it.number << " from " << it.firstFrame << " whole\n";
+    out << "generation " << it.number << " from " << it.firstFrame << " whole"
+        << (it.masked ? " masked\n" : "\n");
   }
   if (making) {
     out << "generation " << making->number << " from " << making->firstFrame << " making\n";
@@ -55,16 +61,19 @@ Result<GenerationList> GenerationList::parse(const std::string& path, const std:
   std::istringstream in(text.substr(0, last));
   std::string line;
   std::getline(in, line);
-  if (line != kTitle) return damage("written by another version: " + line);
+  if (line != kTitle && line != kTitleOfMasked)
+    return damage("written by another version: " + line);
   GenerationList list;
   ListedGeneration before;
   while (std::getline(in, line)) {
     std::istringstream words(line);
-    std::string generation, from, state;
+    std::string generation, from, state, masked;
     ListedGeneration it;
-    words >> generation >> it.number >> from >> it.firstFrame >> state;
+    words >> generation >> it.number >> from >> it.firstFrame >> state >> masked;
+    it.masked = masked == "masked";
     bool rises = it.number > before.number && it.firstFrame >= before.firstFrame;
-    if (generation != "generation" || from != "from" || !rises || list.making) {
+    bool known = (state == "whole" || state == "making") && (it.masked || masked.empty());
+    if (generation != "generation" || from != "from" || !known || !rises || list.making) {
       return damage("a line makes no sense: " + line);
     }
     if (state == "whole") {

@@ -14,6 +14,7 @@ namespace flotilla::store {
 struct ListedGeneration {
   uint64_t number = 0;      // from 1, never reused
   uint64_t firstFrame = 0;  // frames from here on are its own; what an older one holds is void
+  bool masked = false;      // its journals are read as JournalEnv reads them
 
   bool operator==(const ListedGeneration&) const = default;
 };

@@ -7,6 +7,7 @@
 #include "host/base/assert.h"
 #include "host/base/thread_name.h"
 #include "host/store/files.h"
+#include "host/store/journal_env.h"
 
 namespace flotilla::store {
 namespace {
@@ -72,12 +73,14 @@ Result<std::unique_ptr<Generation>> GenerationMaker::take() {
   return made;
 }
 
-void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::string path) {
+void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::string path,
+                              uint64_t journalBytes) {
   // A std::function must be copyable.
   std::shared_ptr<Generation> last = std::move(generation);
   post(
-      [this, last = std::move(last), path = std::move(path)]() mutable {
+      [this, last = std::move(last), path = std::move(path), journalBytes]() mutable {
         last.reset();
+        if (journalBytes != 0) keepJournals(path, journalBytes);
         auto removed = removeTree(path, [this] {
           std::unique_lock waiting(mutex_);
           changed_.wait_for(waiting, kPause, [this] { return stopping_ || wanted_; });

@@ -36,7 +36,8 @@ public:
   // Waits for the one that was begun.
   Result<std::unique_ptr<Generation>> take();
 
-  void destroy(std::unique_ptr<Generation> generation, std::string path);
+  // Its journals stay as spares where `journalBytes` is not 0, and they are so long.
+  void destroy(std::unique_ptr<Generation> generation, std::string path, uint64_t journalBytes);
   std::optional<Fault> trouble();
 
 private:

@@ -2,17 +2,21 @@
 #include "host/store/journal_env.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string_view>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
 
+#include "host/base/checksum.h"
 #include "host/store/files.h"
 
 namespace flotilla::store {
@@ -44,6 +48,60 @@ struct Blocks {
   std::unique_ptr<char, void (*)(void*)> start;
 };
 
+// What a journal's bytes are masked with: eight bytes, again and again from its start.
+class Mask {
+public:
+  // By the last two names of its path: a volume may be moved, and numbers of generations never come
+  // again.
+  explicit Mask(std::string_view path) {
+    size_t above = path.rfind('/', path.rfind('/') - 1);
+    key_ = base::checksum(above == std::string_view::npos ? path : path.substr(above + 1));
+  }
+  // Of what lies, or will lie, from `at` on; `to` may be where `from` is.
+  void apply(uint64_t at, std::string_view from, char* to) const {
+    uint64_t key = std::rotr(key_, static_cast<int>(at % sizeof key * 8));
+    size_t whole = from.size() / sizeof key * sizeof key;
+    for (size_t i = 0; i < whole; i += sizeof key) {
+      uint64_t word = 0;
+      std::memcpy(&word, from.data() + i, sizeof word);
+      word ^= key;
+      std::memcpy(to + i, &word, sizeof word);
+    }
+    for (size_t i = whole; i < from.size(); ++i, key >>= 8) {
+      to[i] = static_cast<char>(from[i] ^ static_cast<char>(key));
+    }
+  }
+
+private:
+  uint64_t key_;
+};
+
+// Owner:  LevelDB.
+// Thread: one at a time.
+// Errors: its file's.
+class MaskedReader final : public leveldb::SequentialFile {
+public:
+  MaskedReader(std::unique_ptr<leveldb::SequentialFile> file, Mask mask)
+      : file_(std::move(file)), mask_(mask) {}
+
+  Status Read(size_t count, leveldb::Slice* result, char* scratch) override {
+    Status status = file_->Read(count, result, scratch);
+    mask_.apply(at_, {result->data(), result->size()}, scratch);
+    at_ += result->size();
+    *result = leveldb::Slice(scratch, result->size());
+    return status;
+  }
+  Status Skip(uint64_t count) override {
+    at_ += count;
+    return file_->Skip(count);
+  }
+
+private:
+  std::unique_ptr<leveldb::SequentialFile> file_;
+  Mask mask_;
+  uint64_t at_ = 0;
+};
+
 // Owner:  LevelDB.
 // Thread: one at a time.
 // Errors: a failed write or sync is LevelDB's to answer; it takes no more after it.
@@ -51,7 +109,7 @@ class JournalFile final : public leveldb::WritableFile {
 public:
   // With `block` other than 1 the file was opened for direct writes.
   JournalFile(FileDescriptor file, std::string path, uint64_t block)
-      : file_(std::move(file)), path_(std::move(path)), block_(block) {}
+      : file_(std::move(file)), path_(std::move(path)), mask_(path_), block_(block) {}
   ~JournalFile() override { Close(); }
 
   Status Append(const leveldb::Slice& bytes) override {
@@ -61,7 +119,7 @@ public:
         if (Status status = write(); !status.ok()) return status;
       }
       size_t count = std::min<size_t>(left.size(), kGatheredMax - held_);
-      std::memcpy(gathered_.start.get() + held_, left.data(), count);
+      mask_.apply(at_ + held_, left.substr(0, count), gathered_.start.get() + held_);
       held_ += count;
       isWritten_ = false;
       left.remove_prefix(count);
@@ -105,6 +163,7 @@ private:
 
   FileDescriptor file_;
   std::string path_;
+  Mask mask_;
   uint64_t block_;
   Blocks gathered_{kGatheredMax};
   uint64_t held_ = 0;      // bytes in it
@@ -129,13 +188,65 @@ bool isJournal(const std::string& path) {
   return path.size() > 4 && path.compare(path.size() - 4, 4, ".log") == 0;
 }
 
+std::string sparePath(const std::string& directory, uint64_t place) {
+  return directory + "/spare-" + std::to_string(place) + ".log";
+}
+
+bool isLong(const std::string& path, uint64_t bytesMin) {
+  struct stat about;
+  return ::stat(path.c_str(), &about) == 0 && static_cast<uint64_t>(about.st_size) >= bytesMin;
+}
+
+// Nothing where there is no spare, or none that is long enough, or that can be written directly.
+std::optional<FileDescriptor> takeSpare(const std::string& path, uint64_t bytesMin) {
+  std::string above = parentOf(parentOf(path));
+  for (uint64_t place = 1; place <= kSparesMax; ++place) {
+    std::string spare = sparePath(above, place);
+    if (!isLong(spare, bytesMin)) continue;
+    if (::rename(spare.c_str(), path.c_str()) != 0) continue;
+    auto opened = openFile(path, O_RDWR | O_DIRECT);
+    if (opened) return std::move(*opened);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
+void keepJournals(const std::string& database, uint64_t bytesMin) {
+  auto names = listDirectory(database);
+  auto left = freeBytes(database);
+  if (!names || !left || *left < kFreeTimes * bytesMin) return;
+  std::string above = parentOf(database);
+  uint64_t place = 1;
+  for (const std::string& name : *names) {
+    std::string journal = database + "/" + name;
+    if (!isJournal(name) || !isLong(journal, bytesMin) || isLong(journal, 2 * bytesMin)) continue;
+    while (place <= kSparesMax && exists(sparePath(above, place))) ++place;
+    if (place > kSparesMax) return;
+    ::rename(journal.c_str(), sparePath(above, place).c_str());  // or it goes with the others
+  }
+}
+
+Result<void> removeSpares(const std::string& directory) {
+  for (uint64_t place = 1; place <= kSparesMax; ++place) {
+    std::string spare = sparePath(directory, place);
+    if (!exists(spare)) continue;
+    if (auto removed = removeFile(spare); !removed) return removed;
+  }
+  return {};
+}
+
 Status JournalEnv::NewWritableFile(const std::string& path, leveldb::WritableFile** file) {
+  if (!isJournal(path)) return target()->NewWritableFile(path, file);
   uint64_t bytes = roundedUp(bytes_.load(std::memory_order_relaxed), kBlockBytes);
-  if (bytes == 0 || !isJournal(path)) return target()->NewWritableFile(path, file);
-  constexpr int kFlags = O_RDWR | O_CREAT | O_TRUNC;
   uint64_t block = kBlockBytes;
+  if (bytes != 0) {
+    if (auto spare = takeSpare(path, bytes)) {
+      *file = new JournalFile(std::move(*spare), path, block);  // LevelDB's own: it deletes it
+      return Status::OK();
+    }
+  }
+  constexpr int kFlags = O_RDWR | O_CREAT | O_TRUNC;
   auto opened = openFile(path, kFlags | O_DIRECT);
   if (opened && !fillWithZeros(*opened, path, bytes)) opened = Fault{};
   if (!opened) {  // no room, or a file system without direct writes
@@ -146,8 +257,16 @@ Status JournalEnv::NewWritableFile(const std::string& path, leveldb::WritableFil
       return failed(path, errno);
     }
   }
-  *file = new JournalFile(std::move(*opened), path, block);  // LevelDB's own: it deletes it
+  *file = new JournalFile(std::move(*opened), path, block);
   return Status::OK();
+}
+
+Status JournalEnv::NewSequentialFile(const std::string& path, leveldb::SequentialFile** file) {
+  Status status = target()->NewSequentialFile(path, file);
+  if (!status.ok() || !isJournal(path)) return status;
+  std::unique_ptr<leveldb::SequentialFile> raw(*file);
+  *file = new MaskedReader(std::move(raw), Mask(path));  // LevelDB's own, too
+  return status;
 }
 
 }  // namespace flotilla::store

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 
 namespace flotilla::test {
@@ -92,7 +94,13 @@ Status FaultyEnv::NewWritableFile(const std::string& path, leveldb::WritableFile
     extents_[path] = Extent{};
   }
   Status status = target()->NewWritableFile(path, file);
-  if (status.ok()) *file = new FaultyFile(*this, path, *file);
+  if (!status.ok()) return status;
+  *file = new FaultyFile(*this, path, *file);
+  std::ifstream in(path, std::ios::binary);
+  std::lock_guard lock(mutex_);
+  std::string& before = extents_[path].before;
+  before.assign(std::istreambuf_iterator<char>(in), {});
+  if (before.find_first_not_of('\0') != std::string::npos) ++writtenOver_;
   return status;
 }
 
@@ -102,7 +110,7 @@ Status FaultyEnv::NewAppendableFile(const std::string& path, leveldb::WritableFi
   Status status = target()->NewAppendableFile(path, file);
   if (!status.ok()) return status;
   std::lock_guard lock(mutex_);
-  extents_.try_emplace(path, Extent{size, size});
+  extents_.try_emplace(path, Extent{size, size, {}});
   *file = new FaultyFile(*this, path, *file);
   return status;
 }
@@ -122,7 +130,8 @@ void FaultyEnv::cutPower(uint64_t tornBytes) {
     if (gone) continue;
     uint64_t left = std::min(size, extent.synced + tornBytes);
     std::filesystem::resize_file(path, left);
-    if (size > extent.written) std::filesystem::resize_file(path, size);
+    if (extent.before.size() <= left) continue;
+    std::ofstream(path, std::ios::binary | std::ios::app) << extent.before.substr(left);
   }
   extents_.clear();
   full_ = false;

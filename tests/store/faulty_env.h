@@ -16,7 +16,10 @@ namespace flotilla::test {
 class FaultyEnv final : public leveldb::EnvWrapper {
 public:
   // With a number: over journals that are laid out ahead, so many bytes long.
-  explicit FaultyEnv(uint64_t laidOut = 0) : EnvWrapper(&journals_) { journals_.layOut(laidOut); }
+  explicit FaultyEnv(uint64_t laidOut = 0)
+      : EnvWrapper(laidOut == 0 ? leveldb::Env::Default() : &journals_) {
+    journals_.layOut(laidOut);
+  }
 
   // From now on every write finds no space, until it is false again. A write leaves half behind.
   void setFull(bool full);
@@ -25,9 +28,12 @@ public:
   // The `count`th sync of a journal from now on fails with an I/O error, and all after it.
   void failSyncAfter(uint64_t count);
   uint64_t syncs() const;
+  bool laysOut() const { return target() == &journals_; }
+  uint64_t writtenOver() const { return writtenOver_; }  // journals that held something before
 
   // What a power cut leaves, once the databases are closed: of each file what was synced, and of
-  // the rest as many bytes as `tornBytes` says; behind them zeros, where it was laid out ahead.
+  // the rest as many bytes as `tornBytes` says; behind them what was there before, where it was
+  // laid out ahead.
   void cutPower(uint64_t tornBytes);
 
   leveldb::Status NewWritableFile(const std::string& path, leveldb::WritableFile** file) override;
@@ -42,6 +48,7 @@ private:
   struct Extent {
     uint64_t written = 0;
     uint64_t synced = 0;
+    std::string before;  // what it began as
   };
   store::JournalEnv journals_;
   mutable std::mutex mutex_;
@@ -50,6 +57,7 @@ private:
   bool full_ = false;
   std::string fullBeside_;
   uint64_t syncs_ = 0;
+  uint64_t writtenOver_ = 0;
   uint64_t failFrom_ = UINT64_MAX;
 };
 

@@ -220,8 +220,8 @@ TEST_CASE("store/replica_index: moved runs, held against a table of single entri
 
 TEST_CASE("store/generation_list: reads back, and refuses what it did not write") {
   store::GenerationList list;
-  list.whole = {{3, 17}, {4, 90}};
-  list.making = store::ListedGeneration{5, 140};
+  list.whole = {{3, 17, false}, {4, 90, true}};
+  list.making = store::ListedGeneration{5, 140, false};
   auto read = store::GenerationList::parse("p", list.text());
   REQUIRE(read.ok());
   CHECK(read->whole == list.whole);
@@ -234,6 +234,11 @@ TEST_CASE("store/generation_list: reads back, and refuses what it did not write"
     CHECK(!store::GenerationList::parse("p", bad).ok());
     CHECK(!store::GenerationList::parse("p", text.substr(0, i)).ok());
   }
+  // Only a list that older hosts cannot read right says another version.
+  CHECK(text.rfind("flotilla generations 2\n", 0) == 0);
+  list.whole.pop_back();
+  CHECK(list.text().rfind("flotilla generations 1\n", 0) == 0);
+  CHECK(store::GenerationList::parse("p", list.text())->whole == list.whole);
 }
 
 TEST_CASE("store/mark_file: one damaged slot is survived, two are refused") {

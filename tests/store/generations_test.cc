@@ -168,7 +168,7 @@ TEST_CASE("store/generations: restarts do not pile up generations") {
   }
 }
 
-TEST_CASE("store/generations: random histories of many replicas read back after every restart") {
+TEST_CASE("store/generations: random histories of many replicas read back, laid out or not") {
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     INFO("seed ", seed);
     base::Prng prng(seed);
@@ -177,7 +177,9 @@ TEST_CASE("store/generations: random histories of many replicas read back after 
     for (uint64_t i = 1; i <= 20; ++i) models.emplace_back(group::ReplicaKey{i, 1});
     for (int round = 0; round < 5; ++round) {
       Reports reports;
-      auto volume = store::LogVolume::open(smallGenerations(dir / "log", round == 0), reports);
+      store::VolumeOptions options = smallGenerations(dir / "log", round == 0);
+      options.layOutJournals = (seed + static_cast<uint64_t>(round)) % 2 == 0;
+      auto volume = store::LogVolume::open(options, reports);
       REQUIRE_MESSAGE(volume.ok(), (volume ? "" : volume.fault().text));
       auto recovered = (*volume)->recovered();
       (*volume)->start();
