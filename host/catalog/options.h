@@ -20,7 +20,7 @@ struct GroupOptions {
   uint64_t appendBytesMax = uint64_t{1} << 20;        // bytes in one append
   uint32_t inflightMax = 256;                         // appends under way to one follower
   uint64_t uncommittedBytesMax = uint64_t{64} << 20;  // past this, commands are refused
-  uint64_t snapshotEveryBytes = uint64_t{64} << 20;   // of log since the last snapshot
+  uint64_t snapshotEveryBytes = uint64_t{128} << 20;  // of log since the last snapshot
   uint64_t keepEntries = 10000;                       // kept behind a snapshot for slow followers
   bool preVote = true;
   bool checkQuorum = true;

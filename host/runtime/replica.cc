@@ -29,7 +29,7 @@ constexpr uint32_t kWatchTicks = 10;
 constexpr uint32_t kQuietHeartbeats = 3;  // for so many an entry does
 // A log, which is in memory too, of so many times what a snapshot is made for takes no more: no
 // snapshot keeps up, or the machine is stuck. One group's trouble is not its host's.
-constexpr uint64_t kLogOfSnapshots = 16;
+constexpr uint64_t kLogOfSnapshots = 8;
 constexpr uint64_t kLogBytesMaxLeast = 256ULL << 20;
 
 uint32_t ticksOf(uint32_t ms) {
