@@ -46,10 +46,10 @@ struct GroupOptions {
   uint64_t incarnation = 1;
   raft::CoreConfig core;  // self must equal key.replica
   GroupLimits limits;
-  uint32_t callTimeoutTicks = 100;            // then a waiting call is answered `timeout`
+  uint32_t callTimeoutTicks = 100;             // then a waiting call is answered `timeout`
   uint64_t snapshotEveryBytes = 128ULL << 20;  // applied since the last snapshot; 0: never by bytes
-  uint64_t snapshotEveryEntries = 1'000'000;  // 0: never by entries
-  uint64_t keepEntries = 10'000;              // left in the log behind a snapshot, for slow peers
+  uint64_t snapshotEveryEntries = 1'000'000;   // 0: never by entries
+  uint64_t keepEntries = 10'000;               // left in the log behind a snapshot, for slow peers
   uint64_t logBytesMax = 0;  // a longer log takes nothing until a snapshot cuts it; 0: any does
   uint64_t digestEveryEntries = 10'000;       // applied since the last digest check; 0: never
   int64_t digestEveryUs = 60'000'000;         // since then, if anything was applied; 0: never

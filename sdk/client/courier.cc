@@ -1,6 +1,7 @@
 // Batches of several groups on their way to one host.
 #include "sdk/client/courier.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "flotilla/byte_pages.h"
@@ -12,6 +13,12 @@ namespace {
 // A call carries about so much, so that the host begins while the rest is written.
 constexpr size_t kCallWords = 4'096;
 constexpr size_t kParcelWords = 8;
+
+// Of the senders that want to send this part may at a time, and so many always.
+constexpr size_t kPlacesPart = 4;
+constexpr size_t kPlacesMin = 64;
+// What is longer under way waits for something else than a busy host.
+constexpr auto kCounts = 100 * kj::MILLISECONDS;
 
 // In copies: the message of a delivery dies with the call.
 std::vector<Outcome> read(capnp::List<schema::Outcome>::Reader from, BytePages& pages) {
@@ -70,10 +77,67 @@ Courier::~Courier() noexcept(false) {
   if (receiver_.get() != nullptr) receiver_->close();
 }
 
+// ---- who may send -------------------------------------------------------------------------------
+
+size_t Courier::places() const {
+  return std::max(kPlacesMin, (counted_ + queue_.size()) / kPlacesPart);
+}
+
+bool Courier::admits(Sender& sender) {
+  if (state_ == State::refused) return true;
+  forgetSlow();
+  if (queue_.empty() && counted_ + called_ < places()) return true;
+  queue_.push_back(&sender);
+  watchQueue();
+  return false;
+}
+
+void Courier::leaveQueue(Sender& sender) {
+  std::erase(queue_, &sender);
+}
+
+// Once half of the places are free, so that those who are called travel together.
+void Courier::callNext() {
+  forgetSlow();
+  size_t all = places();
+  bool few = state_ != State::refused && counted_ + called_ > all / 2;
+  if (queue_.empty() || few) return;
+  while (!queue_.empty() && (state_ == State::refused || counted_ + called_ < all)) {
+    Sender* next = queue_.front();
+    queue_.pop_front();
+    ++called_;
+    next->called();
+  }
+  turnEnd_.markCourier(*this);
+}
+
+void Courier::forgetSlow() {
+  kj::TimePoint sentAfter = timer_.now() - kCounts;
+  countedFromNumber_ = std::max(countedFromNumber_, firstNumber_);
+  for (; countedFromNumber_ < firstNumber_ + underWay_.size(); ++countedFromNumber_) {
+    UnderWay& it = underWay_[countedFromNumber_ - firstNumber_];
+    if (it.due - limitMs_ * kj::MILLISECONDS > sentAfter) return;
+    if (it.parcel.sender != nullptr) --counted_;
+    it.counts = false;
+  }
+}
+
+// Where nothing lands nobody would be called.
+void Courier::watchQueue() {
+  if (watchingQueue_) return;
+  watchingQueue_ = true;
+  tasks_.add(timer_.afterDelay(kCounts).then([this]() {
+    watchingQueue_ = false;
+    callNext();
+    if (!queue_.empty()) watchQueue();
+  }));
+}
+
 // ---- out ---------------------------------------------------------------------------------------
 
 uint64_t Courier::add(Parcel parcel) {
   underWay_.push_back({parcel, timer_.now() + limitMs_ * kj::MILLISECONDS});
+  ++counted_;
   uint64_t number = firstNumber_ + underWay_.size() - 1;
   ready_.push_back(number);
   turnEnd_.markCourier(*this);
@@ -81,6 +145,7 @@ uint64_t Courier::add(Parcel parcel) {
 }
 
 void Courier::turnEnds() {
+  called_ = 0;
   std::swap(ready_, leaving_);
   std::erase_if(leaving_, [this](uint64_t number) { return find(number) == nullptr; });
   if (leaving_.size() > 1) open();
@@ -101,6 +166,7 @@ void Courier::turnEnds() {
     }
   }
   leaving_.clear();
+  callNext();  // who was called may have had nothing to send, or has sent it alone
 }
 
 // Asks once a connection. A host that is older than couriers refuses, and all goes as it went
@@ -160,6 +226,7 @@ kj::Maybe<Courier::Parcel> Courier::take(uint64_t number) {
   UnderWay* it = find(number);
   if (it == nullptr) return nullptr;
   Parcel parcel = std::exchange(it->parcel, {});
+  if (it->counts) --counted_;
   while (!underWay_.empty() && underWay_.front().parcel.sender == nullptr) {
     underWay_.pop_front();
     ++firstNumber_;
@@ -169,6 +236,7 @@ kj::Maybe<Courier::Parcel> Courier::take(uint64_t number) {
 
 void Courier::forget(uint64_t number) {
   take(number);
+  callNext();
 }
 
 void Courier::answered(schema::CourierReceiver::DeliverParams::Reader delivery) {
@@ -183,6 +251,7 @@ void Courier::answered(schema::CourierReceiver::DeliverParams::Reader delivery) 
       }
     }
   }
+  callNext();
 }
 
 void Courier::give(uint64_t number, const kj::Exception& exception) {
@@ -204,6 +273,7 @@ void Courier::breakAll(const kj::Exception& exception) {
 void Courier::giveUp() {
   state_ = State::refused;
   breakAll(KJ_EXCEPTION(DISCONNECTED, "the connection broke before the answer"));
+  callNext();
 }
 
 void Courier::watch() {
@@ -221,6 +291,7 @@ void Courier::expire() {
   while (!underWay_.empty() && underWay_.front().due <= timer_.now()) {
     KJ_IF_MAYBE (parcel, take(firstNumber_)) parcel->sender->broke(parcel->flight, late);
   }
+  callNext();
 }
 
 Fault Courier::silence(uint64_t limitMs) const {

@@ -20,6 +20,11 @@ namespace flotilla::client {
 // as a call of its own, several travel in one. A call for each, with the promises and messages that
 // it takes, was the largest part of what a client of many groups cost, here and at the host.
 //
+// Where many groups want to send, a quarter of them may have a batch under way at a time. The
+// others gather meanwhile: a host that has more to do than it can makes each entry anew, however
+// little is in it, so calls are to wait where they still join one another. A batch that is long
+// under way no longer counts, so groups that hang hold up the others for a moment only.
+//
 // Owner:  Link, for the life of a connection, and the flights it carries.
 // Thread: the client's loop.
 // Errors: each parcel's sender is told its outcomes or an exception, once, unless it is forgotten.
@@ -34,6 +39,8 @@ public:
     virtual void broke(uint64_t flight, const kj::Exception& exception) = 0;
     // The parcel is the sender's again: it travels by itself.
     virtual void sendAlone(uint64_t flight) = 0;
+    // It was not admitted, and now is, for one parcel in this turn of the loop. To be noted only.
+    virtual void called() = 0;
 
   protected:
     ~Sender() = default;
@@ -53,6 +60,10 @@ public:
           uint64_t limitMs, kj::Promise<void> down);
   ~Courier() noexcept(false);
 
+  // Whether one may add a parcel now, of those that wait for one another; else it is called later.
+  bool admits(Sender& sender);
+  void leaveQueue(Sender& sender);  // nothing where it is not in it
+
   // Leaves at the turn's end. The number is for `forget`.
   uint64_t add(Parcel parcel);
   // Whether that one, or a later one, still waits for the turn's end.
@@ -67,6 +78,7 @@ private:
   struct UnderWay {
     Parcel parcel;
     kj::TimePoint due;
+    bool counts = true;  // among those that are under way, for `admits`
   };
 
   void turnEnds() override;
@@ -78,6 +90,10 @@ private:
   void breakAll(const kj::Exception& exception);
   void give(uint64_t number, const kj::Exception& exception);
   void giveUp();
+  size_t places() const;
+  void callNext();
+  void forgetSlow();
+  void watchQueue();
   void watch();
   void expire();
   void taskFailed(kj::Exception&& exception) override;
@@ -96,6 +112,12 @@ private:
   std::vector<uint64_t> ready_;    // for the turn's end
   std::vector<uint64_t> leaving_;  // at it
   bool watching_ = false;
+
+  std::deque<Sender*> queue_;       // who asked and was not admitted
+  size_t counted_ = 0;              // of underWay_
+  size_t called_ = 0;               // in this turn
+  uint64_t countedFromNumber_ = 1;  // those before it are no longer
+  bool watchingQueue_ = false;
   kj::TaskSet tasks_;
 };
 

@@ -52,6 +52,7 @@ Lane::Lane(Route& route, Kind kind)
 
 Lane::~Lane() noexcept(false) {
   route_.hosts().unanswered -= unanswered_;
+  leaveQueue();
   for (auto& [id, flight] : flights_) {
     if (flight.parcel != 0) flight.courier->forget(flight.parcel);
   }
@@ -131,6 +132,7 @@ void Lane::gather() {
 void Lane::turnEnds() {
   gathering_ = false;
   pump();
+  called_ = false;
 }
 
 // A small batch, and any of a lane that is one of many, waits for the one before it to land while
@@ -151,16 +153,38 @@ void Lane::close() {
   waiting_.push_back(std::exchange(open_, Batch{}));
 }
 
+// One of many lanes waits for its turn at the host.
+bool Lane::waitsFor(Courier& courier) {
+  bool queued = queuedAt_.get() == &courier;
+  if (queued && isOneOfMany()) return true;
+  leaveQueue();
+  if (!isOneOfMany() || std::exchange(called_, false) || courier.admits(*this)) return false;
+  queuedAt_ = kj::addRef(courier);
+  return true;
+}
+
+void Lane::leaveQueue() {
+  if (queuedAt_.get() != nullptr) queuedAt_->leaveQueue(*this);
+  queuedAt_ = nullptr;
+}
+
+void Lane::called() {
+  queuedAt_ = nullptr;
+  called_ = true;
+  gather();
+}
+
+// The open batch takes calls until it leaves, or waits for a route.
 void Lane::pump() {
   while (!seeking_ && !opening_ && !pausing_) {
-    if (waiting_.empty()) {
-      if (open_.empty() || gathering_ || !mayLeave(open_)) return;
-      close();
-    }
-    if (!mayLeave(waiting_.front())) return;
+    if (waiting_.empty() && (open_.empty() || gathering_)) return;
+    if (!mayLeave(waiting_.empty() ? open_ : waiting_.front())) return;
     KJ_IF_MAYBE (target, route_.now()) {
+      if (waitsFor(target->link->courier())) return;
+      if (waiting_.empty()) close();
       if (!sendFront(*target)) return;
     } else {
+      if (waiting_.empty()) close();
       seek();
     }
   }

@@ -60,6 +60,9 @@ private:
   void gather();  // pumps at the end of this turn of the loop
   void turnEnds() override;
   bool mayLeave(const Batch& batch) const;
+  bool waitsFor(Courier& courier);
+  void leaveQueue();
+  void called() override;
   void close();
   void pump();  // sends what may be sent
   bool sendFront(Target& target);
@@ -110,6 +113,8 @@ private:
   size_t unansweredBytes_ = 0;
   size_t answerBytes_;  // how long an answer may be, by those that came lately
 
+  kj::Own<Courier> queuedAt_;  // that calls when its turn has come
+  bool called_ = false;        // in this turn of the loop
   bool gathering_ = false;
   bool seeking_ = false;
   bool opening_ = false;   // a session
