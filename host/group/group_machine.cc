@@ -302,15 +302,16 @@ bool Group::logReaches(uint64_t bytes) const {
   return length != 0 && logBytes_ / length * committed >= bytes;
 }
 
-// How much of the log stays behind a snapshot: for peers that are a little slow, within the bytes
-// that a snapshot is made for, and what is being read. Where room is short, for those only that
+// How much of the log stays behind a snapshot: for peers that are a little slow, within a quarter
+// of the bytes that a snapshot is made for, or one busy group would crowd a volume's log; and what
+// is being read. Where room is short, for those only that
 // answer and would else be sent the snapshot.
 raft::Index Group::keepAfter(raft::Index snapshot) {
   uint64_t length = core_.shape().lastIndex() - core_.shape().base().index;
   uint64_t keep = options_.keepEntries;
   if (length != 0 && options_.snapshotEveryBytes != 0) {
     uint64_t entryBytes = std::max<uint64_t>(logBytes_ / length, 1);
-    keep = std::min(keep, options_.snapshotEveryBytes / entryBytes);
+    keep = std::min(keep, options_.snapshotEveryBytes / 4 / entryBytes);
   }
   raft::Index after = snapshot > keep ? snapshot - keep : 0;
   after = std::min(after, neededAfter(snapshot));

@@ -39,16 +39,16 @@ FrameRow::FrameRow(Options options)
                                           : nullptr,
                 OwnEnv::Removal::removes),
       readEnv_(options_.env, OwnEnv::Removal::keeps),
-      maskedReadEnv_(options_.env != nullptr ? options_.env : &journals_, OwnEnv::Removal::keeps),
-      spares_{options_.path} {
+      maskedReadEnv_(options_.env != nullptr ? options_.env : &journals_, OwnEnv::Removal::keeps) {
   layOutNext();
 }
 
 FrameRow::Spares::~Spares() {
-  static_cast<void>(removeSpares(path));  // else the next open does
+  if (!path.empty()) static_cast<void>(removeSpares(path));  // else the next open does
 }
 
-// What was made ahead holds nothing, and its file of zeros takes room.
+// What was made ahead holds nothing, and its journal takes room. Its number is made again at the
+// next start, so that journal becomes no spare.
 FrameRow::~FrameRow() {
   if (!maker_.begun()) return;
   uint64_t number = *maker_.begun();
@@ -84,6 +84,8 @@ Result<std::unique_ptr<FrameRow>> FrameRow::create(Options options) {
         ErrorCode::alreadyExists, row->options_.who + ": " + path + " holds a log already", {}};
   }
   if (auto made = makeDirectories(path); !made) return made.fault();
+  if (auto removed = removeSpares(path); !removed) return removed.fault();
+  row->spares_.path = path;
   auto mark = MarkFile::create(markPath(path));
   if (!mark) return mark.fault();
   row->mark_ = std::make_unique<MarkFile>(std::move(*mark));
@@ -192,6 +194,7 @@ Result<void> FrameRow::keepUnmarked(uint64_t synced) {
 // Generations that were dropped from the list just before a crash, and spare journals.
 Result<void> FrameRow::sweepUnlisted() {
   if (auto removed = removeSpares(options_.path); !removed) return removed;
+  spares_.path = options_.path;
   auto names = listDirectory(options_.path);
   if (!names) return names.fault();
   for (const std::string& name : *names) {

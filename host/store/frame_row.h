@@ -74,14 +74,16 @@ public:
   // Lets the oldest generations go as long as all their frames are below `frame`; they are
   // destroyed beside.
   Result<void> dropBelow(uint64_t frame);
+  // On a disk that is full.
+  void giveSparesUp() { maker_.removeSpares(options_.path); }
   // After it an open writes nothing twice.
   Result<void> syncMark();
 
 private:
-  // Spare journals end with the row.
+  // Spare journals end with the row they are of.
   struct Spares {
     ~Spares();
-    std::string path;
+    std::string path;  // empty until the row is known to be ours
   };
 
   explicit FrameRow(Options options);

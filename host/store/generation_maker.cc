@@ -79,7 +79,7 @@ void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::strin
   std::shared_ptr<Generation> last = std::move(generation);
   post(
       [this, last = std::move(last), path = std::move(path), journalBytes]() mutable {
-        last.reset();
+        last.reset();  // which may write to its journal once more
         if (journalBytes != 0) keepJournals(path, journalBytes);
         auto removed = removeTree(path, [this] {
           std::unique_lock waiting(mutex_);
@@ -91,6 +91,10 @@ void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::strin
         if (!trouble_) trouble_ = removed.fault();
       },
       false);
+}
+
+void GenerationMaker::removeSpares(std::string path) {
+  post([path = std::move(path)] { static_cast<void>(store::removeSpares(path)); }, true);
 }
 
 std::optional<Fault> GenerationMaker::trouble() {

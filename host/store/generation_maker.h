@@ -16,8 +16,8 @@
 
 namespace flotilla::store {
 
-// A new LevelDB costs a dozen syncs and a file of zeros, an old one its memory and its files: each
-// some ten milliseconds, for which nobody who waits for a frame has to stand still.
+// A new LevelDB costs a dozen syncs and often a file of zeros, an old one its memory and its files:
+// each some ten milliseconds, for which nobody who waits for a frame has to stand still.
 //
 // Owner:  FrameRow; what its generations use (Envs) outlives it.
 // Thread: its owner's; the work is done on one of its own.
@@ -36,9 +36,11 @@ public:
   // Waits for the one that was begun.
   Result<std::unique_ptr<Generation>> take();
 
-  // Its journals stay as spares where `journalBytes` is not 0, and they are so long.
+  // Its journals stay as spares where `journalBytes` is not 0, and they are so long: never those of
+  // a number that may be made again.
   void destroy(std::unique_ptr<Generation> generation, std::string path, uint64_t journalBytes);
   std::optional<Fault> trouble();
+  void removeSpares(std::string path);
 
 private:
   void post(std::function<void()> job, bool first);  // what is waited for goes first

@@ -51,8 +51,7 @@ struct Blocks {
 // What a journal's bytes are masked with: eight bytes, again and again from its start.
 class Mask {
 public:
-  // By the last two names of its path: a volume may be moved, and numbers of generations never come
-  // again.
+  // By the last two names of its path, for a volume may be moved.
   explicit Mask(std::string_view path) {
     size_t above = path.rfind('/', path.rfind('/') - 1);
     key_ = base::checksum(above == std::string_view::npos ? path : path.substr(above + 1));
@@ -192,20 +191,38 @@ std::string sparePath(const std::string& directory, uint64_t place) {
   return directory + "/spare-" + std::to_string(place) + ".log";
 }
 
-bool isLong(const std::string& path, uint64_t bytesMin) {
+// One that somebody else has, too, such as a copy by links, is nothing to be written over.
+bool isSpare(const std::string& path, uint64_t bytesMin) {
   struct stat about;
-  return ::stat(path.c_str(), &about) == 0 && static_cast<uint64_t>(about.st_size) >= bytesMin;
+  return ::stat(path.c_str(), &about) == 0 && about.st_nlink == 1 &&
+         static_cast<uint64_t>(about.st_size) >= bytesMin;
 }
 
-// Nothing where there is no spare, or none that is long enough, or that can be written directly.
-std::optional<FileDescriptor> takeSpare(const std::string& path, uint64_t bytesMin) {
+// Ready to be written, in blocks of what size.
+struct Opened {
+  FileDescriptor file;
+  uint64_t block = 1;
+};
+
+// Directly where that does: a file system may open a file so and then refuse to write.
+std::optional<Opened> openSpare(const std::string& path) {
+  Blocks first(kBlockBytes);
+  auto direct = openFile(path, O_RDWR | O_DIRECT);
+  if (direct && writeAt(*direct, path, {first.start.get(), kBlockBytes}, 0)) {
+    return Opened{std::move(*direct), kBlockBytes};
+  }
+  auto opened = openFile(path, O_RDWR);
+  if (!opened) return std::nullopt;
+  return Opened{std::move(*opened), 1};
+}
+
+std::optional<Opened> takeSpare(const std::string& path, uint64_t bytesMin) {
   std::string above = parentOf(parentOf(path));
   for (uint64_t place = 1; place <= kSparesMax; ++place) {
     std::string spare = sparePath(above, place);
-    if (!isLong(spare, bytesMin)) continue;
-    if (::rename(spare.c_str(), path.c_str()) != 0) continue;
-    auto opened = openFile(path, O_RDWR | O_DIRECT);
-    if (opened) return std::move(*opened);
+    if (!isSpare(spare, bytesMin)) continue;
+    auto opened = openSpare(spare);
+    if (opened && ::rename(spare.c_str(), path.c_str()) == 0) return opened;
   }
   return std::nullopt;
 }
@@ -213,14 +230,15 @@ std::optional<FileDescriptor> takeSpare(const std::string& path, uint64_t bytesM
 }  // namespace
 
 void keepJournals(const std::string& database, uint64_t bytesMin) {
+  std::string above = parentOf(database);
   auto names = listDirectory(database);
   auto left = freeBytes(database);
-  if (!names || !left || *left < kFreeTimes * bytesMin) return;
-  std::string above = parentOf(database);
+  if (!names || !left) return;
+  if (*left < kFreeTimes * bytesMin) return static_cast<void>(removeSpares(above));
   uint64_t place = 1;
   for (const std::string& name : *names) {
     std::string journal = database + "/" + name;
-    if (!isJournal(name) || !isLong(journal, bytesMin) || isLong(journal, 2 * bytesMin)) continue;
+    if (!isJournal(name) || !isSpare(journal, bytesMin) || isSpare(journal, 2 * bytesMin)) continue;
     while (place <= kSparesMax && exists(sparePath(above, place))) ++place;
     if (place > kSparesMax) return;
     ::rename(journal.c_str(), sparePath(above, place).c_str());  // or it goes with the others
@@ -229,9 +247,9 @@ void keepJournals(const std::string& database, uint64_t bytesMin) {
 
 Result<void> removeSpares(const std::string& directory) {
   for (uint64_t place = 1; place <= kSparesMax; ++place) {
-    std::string spare = sparePath(directory, place);
-    if (!exists(spare)) continue;
-    if (auto removed = removeFile(spare); !removed) return removed;
+    auto blocks = removeName(sparePath(directory, place));
+    if (!blocks) return blocks.fault();
+    freeBlocks(std::move(*blocks), [] { return ::usleep(kPauseUs) == 0; });
   }
   return {};
 }
@@ -242,7 +260,8 @@ Status JournalEnv::NewWritableFile(const std::string& path, leveldb::WritableFil
   uint64_t block = kBlockBytes;
   if (bytes != 0) {
     if (auto spare = takeSpare(path, bytes)) {
-      *file = new JournalFile(std::move(*spare), path, block);  // LevelDB's own: it deletes it
+      // LevelDB's own: it deletes it.
+      *file = new JournalFile(std::move(spare->file), path, spare->block);
       return Status::OK();
     }
   }

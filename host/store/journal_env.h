@@ -20,6 +20,7 @@ namespace flotilla::store {
 // for the disk as all that is written to them. So that nothing of the old can be taken for the new,
 // a journal's bytes are masked (exclusive or) by its directory's and its own name, and read by the
 // same: what another one left behind fails LevelDB's checksums, as spoilt bytes do, and is its end.
+// So a name whose journal became a spare must not come again.
 //
 // What is appended stays in memory until a sync or a close: then it is one write, not one for each
 // 32 KiB block. So it must not be used where writes are not synced.
@@ -43,11 +44,12 @@ private:
 };
 
 // Journals of databases that are gone lie in the directory above theirs as spare-1.log … until
-// they are written over; not on more than one thread.
+// they are written over.
 inline constexpr uint64_t kSparesMax = 4;  // a snapshot of a busy group lets about so many go
-// Moves the journals of `database` there that are long enough, as long as there are places, and the
-// disk has much room.
+// Moves the journals of `database` there, which must be closed: those of `bytesMin` to twice so
+// many bytes, as long as there are places. On a disk with little room there are to be no spares.
+// Not on more than one thread.
 void keepJournals(const std::string& database, uint64_t bytesMin);
-Result<void> removeSpares(const std::string& directory);
+Result<void> removeSpares(const std::string& directory);  // a piece at a time
 
 }  // namespace flotilla::store

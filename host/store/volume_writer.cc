@@ -314,6 +314,7 @@ void VolumeWriter::answerFetches() {
 // quorum has and its own log has not could answer no query.
 void VolumeWriter::close() {
   state_ = VolumeState::full;
+  row_->giveSparesUp();
   auto released = ballast_.release();
   if (!released) return fail(released.fault());
   spendsBallast_ = ballast_.bytes() != 0;

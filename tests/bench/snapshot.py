@@ -107,7 +107,7 @@ class Run:
         return max((index, os.path.getsize(self.hosts.state(n, path))) for index, path in found)
 
     def span(self, what, seconds):
-        """Puts a while, with a snapshot after the other beside them, or none: the group's own is due after 64 MiB."""
+        """Puts a while, with a snapshot after the other beside them, or none: the group's own is due after 128 MiB."""
         if what == "quiet":
             self.snapshot()
         peak = Peak(processes(self.hosts))

@@ -31,7 +31,7 @@ public:
   Status Sync() override {
     Status status = file_->Flush();
     if (status.ok()) status = env_.syncing(path_);
-    return status;
+    return status.ok() ? file_->Sync() : status;
   }
 
 private:

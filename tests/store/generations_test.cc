@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "host/base/prng.h"
+#include "host/store/journal_env.h"
 #include "tests/store/temp_directory.h"
 #include "tests/store/volume_model.h"
 
@@ -244,4 +245,48 @@ TEST_CASE("store/generations: old ones go with what is compacted, and none stays
   (*volume)->start();
   CHECK(compare(**volume, reports, recovered, catalog) == "");
   CHECK(compare(**volume, reports, recovered, busy) == "");
+}
+
+TEST_CASE("store/generations: old journals are written over; none is left by a stop, or a start") {
+  TempDirectory dir;
+  ReplicaModel model({1, 1});
+  auto spares = [&]() {
+    uint64_t count = 0;
+    for (const std::string& file : filesBelow(dir / "log")) {
+      count += file.find("/spare-") != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  auto live = [&](bool create, bool laidOut, int writes) {
+    Reports reports;
+    store::VolumeOptions options = smallGenerations(dir / "log", create);
+    options.layOutJournals = laidOut;
+    auto volume = store::LogVolume::open(options, reports);
+    REQUIRE_MESSAGE(volume.ok(), (volume ? "" : volume.fault().text));
+    CHECK(spares() == 0);
+    auto recovered = (*volume)->recovered();
+    (*volume)->start();
+    if (!create) CHECK(compare(**volume, reports, recovered, model) == "");
+    uint64_t most = 0;
+    for (int i = 0; i < writes; ++i) {
+      (*volume)->write(model.key, model.append(4, 250));
+      (*volume)->write(model.key, model.compact(model.state.shape.lastIndex() - 3));
+      REQUIRE(reports.waitPersisted(model.key, model.lastWrite));
+      if (i % 10 == 9) most = std::max(most, spares());
+    }
+    (*volume)->stop();
+    return most;
+  };
+  // Without journals that are laid out; their files end in zeros, as they do that older hosts made.
+  CHECK(live(true, false, 100) == 0);
+  for (const std::string& file : filesBelow(dir / "log")) {
+    if (!file.ends_with(".log")) continue;
+    std::filesystem::resize_file(file, std::filesystem::file_size(file) + 2'000'000);
+  }
+  uint64_t most = live(false, true, 400);
+  CHECK(most >= 1);
+  CHECK(most <= store::kSparesMax);
+  CHECK(spares() == 0);
+  std::filesystem::copy_file(dir / "log/mark", dir / "log/spare-3.log");
+  live(false, true, 1);
 }

@@ -172,7 +172,7 @@ TEST_CASE(
       }
       if (cut >= 150'000) CHECK(found == values.size());
     }
-    before = whole;
+    before = whole.replace(0, 4096, 4096, '\0');  // a trial of the file is its first block
     store::keepJournals(path, 150'000);
     CHECK(std::filesystem::exists(dir / "spare-1.log"));
     std::filesystem::remove_all(path);
