@@ -17,8 +17,11 @@ constexpr size_t kParcelWords = 8;
 // Of the senders that want to send this part may at a time, and so many always.
 constexpr size_t kPlacesPart = 4;
 constexpr size_t kPlacesMin = 64;
-// What is longer under way waits for something else than a busy host.
-constexpr auto kCounts = 100 * kj::MILLISECONDS;
+// What is so many times longer under way than others waits for something else than a busy host.
+constexpr int kCountedTimes = 10;
+constexpr kj::Duration kCountedForMin = 20 * kj::MILLISECONDS;
+constexpr kj::Duration kCountedForMax = 1 * kj::SECONDS;
+constexpr int kTypicalOf = 64;  // answers, about
 
 // In copies: the message of a delivery dies with the call.
 std::vector<Outcome> read(capnp::List<schema::Outcome>::Reader from, BytePages& pages) {
@@ -83,8 +86,21 @@ size_t Courier::places() const {
   return std::max(kPlacesMin, (counted_ + queue_.size()) / kPlacesPart);
 }
 
+kj::Duration Courier::countedFor() const {
+  return std::clamp(kCountedTimes * typical_, kCountedForMin, kCountedForMax);
+}
+
+void Courier::learnTime(uint64_t number) {
+  UnderWay* it = find(number);
+  if (it == nullptr) return;
+  kj::Duration took = timer_.now() - sentAt(*it);
+  fastest_ = anyLanded_ ? std::min(fastest_, took) : took;
+  typical_ = anyLanded_ ? typical_ + (took - typical_) / kTypicalOf : took;
+  anyLanded_ = true;
+}
+
 bool Courier::admits(Sender& sender) {
-  if (state_ == State::refused) return true;
+  if (state_ == State::refused || !isBusy()) return true;
   forgetSlow();
   if (queue_.empty() && counted_ + called_ < places()) return true;
   queue_.push_back(&sender);
@@ -98,11 +114,12 @@ void Courier::leaveQueue(Sender& sender) {
 
 // Once half of the places are free, so that those who are called travel together.
 void Courier::callNext() {
+  if (queue_.empty()) return;
   forgetSlow();
-  size_t all = places();
-  bool few = state_ != State::refused && counted_ + called_ > all / 2;
-  if (queue_.empty() || few) return;
-  while (!queue_.empty() && (state_ == State::refused || counted_ + called_ < all)) {
+  bool all = state_ == State::refused || !isBusy();
+  size_t limit = places();
+  if (!all && counted_ + called_ > limit / 2) return;
+  while (!queue_.empty() && (all || counted_ + called_ < limit)) {
     Sender* next = queue_.front();
     queue_.pop_front();
     ++called_;
@@ -112,21 +129,20 @@ void Courier::callNext() {
 }
 
 void Courier::forgetSlow() {
-  kj::TimePoint sentAfter = timer_.now() - kCounts;
+  kj::TimePoint since = timer_.now() - countedFor();
   countedFromNumber_ = std::max(countedFromNumber_, firstNumber_);
   for (; countedFromNumber_ < firstNumber_ + underWay_.size(); ++countedFromNumber_) {
     UnderWay& it = underWay_[countedFromNumber_ - firstNumber_];
-    if (it.due - limitMs_ * kj::MILLISECONDS > sentAfter) return;
-    if (it.parcel.sender != nullptr) --counted_;
-    it.counts = false;
+    if (sentAt(it) > since) return;
+    if (std::exchange(it.parcel.counts, false)) --counted_;
   }
 }
 
-// Where nothing lands nobody would be called.
+// Where nothing lands nobody would be called: looks again once what is under way may be forgotten.
 void Courier::watchQueue() {
   if (watchingQueue_) return;
   watchingQueue_ = true;
-  tasks_.add(timer_.afterDelay(kCounts).then([this]() {
+  tasks_.add(timer_.afterDelay(countedFor()).then([this]() {
     watchingQueue_ = false;
     callNext();
     if (!queue_.empty()) watchQueue();
@@ -137,7 +153,7 @@ void Courier::watchQueue() {
 
 uint64_t Courier::add(Parcel parcel) {
   underWay_.push_back({parcel, timer_.now() + limitMs_ * kj::MILLISECONDS});
-  ++counted_;
+  if (parcel.counts) ++counted_;
   uint64_t number = firstNumber_ + underWay_.size() - 1;
   ready_.push_back(number);
   turnEnd_.markCourier(*this);
@@ -149,7 +165,9 @@ void Courier::turnEnds() {
   std::swap(ready_, leaving_);
   std::erase_if(leaving_, [this](uint64_t number) { return find(number) == nullptr; });
   if (leaving_.size() > 1) open();
-  if (leaving_.size() < 2 || state_ != State::open) {
+  // One that counts is a parcel even alone, or it would not be seen among those under way.
+  bool alone = leaving_.size() == 1 && !find(leaving_[0])->parcel.counts;
+  if (leaving_.empty() || alone || state_ != State::open) {
     for (uint64_t number : leaving_) {
       KJ_IF_MAYBE (parcel, take(number)) parcel->sender->sendAlone(parcel->flight);
     }
@@ -208,6 +226,7 @@ void Courier::sendCall(size_t first, size_t last) {
                                              leaving_.begin() + static_cast<std::ptrdiff_t>(last))](
           kj::Exception&& why) {
         for (uint64_t number : numbers) give(number, why);
+        callNext();
         // It took none of these, and can take others; or it is good for nothing any more.
         ErrorCode code = faultOf(why).code;
         if (code != ErrorCode::overloaded && code != ErrorCode::tooLarge) giveUp();
@@ -226,7 +245,7 @@ kj::Maybe<Courier::Parcel> Courier::take(uint64_t number) {
   UnderWay* it = find(number);
   if (it == nullptr) return nullptr;
   Parcel parcel = std::exchange(it->parcel, {});
-  if (it->counts) --counted_;
+  if (parcel.counts) --counted_;
   while (!underWay_.empty() && underWay_.front().parcel.sender == nullptr) {
     underWay_.pop_front();
     ++firstNumber_;
@@ -243,6 +262,7 @@ void Courier::answered(schema::CourierReceiver::DeliverParams::Reader delivery) 
   auto list = delivery.getAnswers();
   BytePages pages;  // of this delivery
   for (auto answer : list) {
+    learnTime(answer.getNumber());
     KJ_IF_MAYBE (parcel, take(answer.getNumber())) {
       if (answer.isFault()) {
         parcel->sender->broke(parcel->flight, exceptionOf(faultOf(answer.getFault())));

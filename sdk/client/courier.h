@@ -20,12 +20,15 @@ namespace flotilla::client {
 // as a call of its own, several travel in one. A call for each, with the promises and messages that
 // it takes, was the largest part of what a client of many groups cost, here and at the host.
 //
-// Where many groups want to send, a quarter of them may have a batch under way at a time. The
-// others gather meanwhile: a host that has more to do than it can makes each entry anew, however
-// little is in it, so calls are to wait where they still join one another. A batch that is long
-// under way no longer counts, so groups that hang hold up the others for a moment only.
+// Where many groups want to send to a busy host, a quarter of them, 64 at least, may have a batch
+// under way at a time. The others gather meanwhile: the host makes an entry of each batch, however
+// little is in it, so calls are to wait where they still join one another. A host is busy that
+// takes half as long again as it has ever taken; a far one is not. A batch that is under way much
+// longer than others no longer counts, so groups that are slow or hang hold up the others for a
+// moment.
 //
-// Owner:  Link, for the life of a connection, and the flights it carries.
+// Owner:  Link, for the life of a connection, and the flights it carries, and lanes that wait in
+//         its queue: they leave it before they die.
 // Thread: the client's loop.
 // Errors: each parcel's sender is told its outcomes or an exception, once, unless it is forgotten.
 // Time:   `limitMs` after it was added a parcel's sender is told that the host was silent.
@@ -39,7 +42,7 @@ public:
     virtual void broke(uint64_t flight, const kj::Exception& exception) = 0;
     // The parcel is the sender's again: it travels by itself.
     virtual void sendAlone(uint64_t flight) = 0;
-    // It was not admitted, and now is, for one parcel in this turn of the loop. To be noted only.
+    // It was not admitted, and now is, for one parcel at the next end of a turn. To be noted only.
     virtual void called() = 0;
 
   protected:
@@ -53,6 +56,7 @@ public:
     uint64_t group = 0;
     uint64_t incarnation = 0;
     uint64_t acknowledgedBelow = 0;
+    bool counts = false;  // among those that are under way, for `admits`
   };
 
   // `down` ends when the connection is gone.
@@ -78,7 +82,6 @@ private:
   struct UnderWay {
     Parcel parcel;
     kj::TimePoint due;
-    bool counts = true;  // among those that are under way, for `admits`
   };
 
   void turnEnds() override;
@@ -90,6 +93,10 @@ private:
   void breakAll(const kj::Exception& exception);
   void give(uint64_t number, const kj::Exception& exception);
   void giveUp();
+  kj::TimePoint sentAt(const UnderWay& it) const { return it.due - limitMs_ * kj::MILLISECONDS; }
+  void learnTime(uint64_t number);
+  bool isBusy() const { return 2 * typical_ >= 3 * fastest_; }
+  kj::Duration countedFor() const;
   size_t places() const;
   void callNext();
   void forgetSlow();
@@ -118,6 +125,11 @@ private:
   size_t called_ = 0;               // in this turn
   uint64_t countedFromNumber_ = 1;  // those before it are no longer
   bool watchingQueue_ = false;
+  // How long answers have taken: the quickest of this connection, and those of late. None yet: the
+  // host may be busy.
+  bool anyLanded_ = false;
+  kj::Duration fastest_ = 0 * kj::MILLISECONDS;
+  kj::Duration typical_ = 0 * kj::MILLISECONDS;
   kj::TaskSet tasks_;
 };
 

@@ -153,12 +153,12 @@ void Lane::close() {
   waiting_.push_back(std::exchange(open_, Batch{}));
 }
 
-// One of many lanes waits for its turn at the host.
+// One of many lanes waits for its turn at the host; what is tried again has waited.
 bool Lane::waitsFor(Courier& courier) {
-  bool queued = queuedAt_.get() == &courier;
-  if (queued && isOneOfMany()) return true;
+  bool waits = isOneOfMany() && setbacks_ == 0;
+  if (waits && queuedAt_.get() == &courier) return true;
   leaveQueue();
-  if (!isOneOfMany() || std::exchange(called_, false) || courier.admits(*this)) return false;
+  if (!waits || std::exchange(called_, false) || courier.admits(*this)) return false;
   queuedAt_ = kj::addRef(courier);
   return true;
 }
@@ -260,8 +260,9 @@ void Lane::send(Target& target, Batch&& batch) {
   if (kind_ == Kind::queries || (large && !flight.courier->holds(lastParcel_))) {
     return sendAlone(id);
   }
-  lastParcel_ = flight.parcel = flight.courier->add(
-      {this, id, &flight.batch, target.groupId, target.incarnation, stamps_.acknowledgedBelow()});
+  lastParcel_ = flight.parcel =
+      flight.courier->add({this, id, &flight.batch, target.groupId, target.incarnation,
+                           stamps_.acknowledgedBelow(), isOneOfMany() && setbacks_ == 0});
 }
 
 void Lane::sendAlone(uint64_t id) {
