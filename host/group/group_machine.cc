@@ -304,8 +304,8 @@ bool Group::logReaches(uint64_t bytes) const {
 
 // How much of the log stays behind a snapshot: for peers that are a little slow, within a quarter
 // of the bytes that a snapshot is made for, or one busy group would crowd a volume's log; and what
-// is being read. Where room is short, for those only that
-// answer and would else be sent the snapshot.
+// is being read. Where room is short, for those only that answer and would else be sent the
+// snapshot.
 raft::Index Group::keepAfter(raft::Index snapshot) {
   uint64_t length = core_.shape().lastIndex() - core_.shape().base().index;
   uint64_t keep = options_.keepEntries;

@@ -2,6 +2,7 @@
 #include "host/store/frame_row.h"
 
 #include <algorithm>
+#include <unistd.h>
 #include <utility>
 
 #include "host/base/assert.h"
@@ -25,6 +26,11 @@ uint64_t numberOf(std::string_view key) {
   return number;
 }
 
+// At a start and a stop other hosts may wait for the same disk.
+bool shortPause() {
+  return ::usleep(4'000) == 0;
+}
+
 std::string markPath(const std::string& path) {
   return path + "/mark";
 }
@@ -44,7 +50,7 @@ FrameRow::FrameRow(Options options)
 }
 
 FrameRow::Spares::~Spares() {
-  if (!path.empty()) static_cast<void>(removeSpares(path));  // else the next open does
+  if (!path.empty()) static_cast<void>(removeSpares(path, shortPause));  // else the next open does
 }
 
 // What was made ahead holds nothing, and its journal takes room. Its number is made again at the
@@ -84,7 +90,7 @@ Result<std::unique_ptr<FrameRow>> FrameRow::create(Options options) {
         ErrorCode::alreadyExists, row->options_.who + ": " + path + " holds a log already", {}};
   }
   if (auto made = makeDirectories(path); !made) return made.fault();
-  if (auto removed = removeSpares(path); !removed) return removed.fault();
+  if (auto removed = removeSpares(path, shortPause); !removed) return removed.fault();
   row->spares_.path = path;
   auto mark = MarkFile::create(markPath(path));
   if (!mark) return mark.fault();
@@ -193,7 +199,7 @@ Result<void> FrameRow::keepUnmarked(uint64_t synced) {
 
 // Generations that were dropped from the list just before a crash, and spare journals.
 Result<void> FrameRow::sweepUnlisted() {
-  if (auto removed = removeSpares(options_.path); !removed) return removed;
+  if (auto removed = removeSpares(options_.path, shortPause); !removed) return removed;
   spares_.path = options_.path;
   auto names = listDirectory(options_.path);
   if (!names) return names.fault();

@@ -80,12 +80,11 @@ void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::strin
   post(
       [this, last = std::move(last), path = std::move(path), journalBytes]() mutable {
         last.reset();  // which may write to its journal once more
-        if (journalBytes != 0) keepJournals(path, journalBytes);
-        auto removed = removeTree(path, [this] {
-          std::unique_lock waiting(mutex_);
-          changed_.wait_for(waiting, kPause, [this] { return stopping_ || wanted_; });
-          return !stopping_ && !wanted_;
-        });
+        bool room = journalBytes == 0 || keepJournals(path, journalBytes);
+        auto removed = removeTree(path, [this] { return pause(); });
+        if (removed && !room) {
+          removed = store::removeSpares(parentOf(path), [this] { return pause(); });
+        }
         if (removed) return;
         std::lock_guard lock(mutex_);
         if (!trouble_) trouble_ = removed.fault();
@@ -94,7 +93,18 @@ void GenerationMaker::destroy(std::unique_ptr<Generation> generation, std::strin
 }
 
 void GenerationMaker::removeSpares(std::string path) {
-  post([path = std::move(path)] { static_cast<void>(store::removeSpares(path)); }, true);
+  auto remove = [this, path = std::move(path)] {
+    auto removed = store::removeSpares(path, [this] { return pause(); });
+    std::lock_guard lock(mutex_);
+    if (!removed && !trouble_) trouble_ = removed.fault();
+  };
+  post(std::move(remove), true);
+}
+
+bool GenerationMaker::pause() {
+  std::unique_lock waiting(mutex_);
+  changed_.wait_for(waiting, kPause, [this] { return stopping_ || wanted_; });
+  return !stopping_ && !wanted_;
 }
 
 std::optional<Fault> GenerationMaker::trouble() {

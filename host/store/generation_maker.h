@@ -45,6 +45,7 @@ public:
 private:
   void post(std::function<void()> job, bool first);  // what is waited for goes first
   void run();
+  bool pause();  // between the pieces that a large file is freed in; false: all the rest at once
 
   std::optional<uint64_t> begun_;
 

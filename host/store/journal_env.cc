@@ -229,27 +229,27 @@ std::optional<Opened> takeSpare(const std::string& path, uint64_t bytesMin) {
 
 }  // namespace
 
-void keepJournals(const std::string& database, uint64_t bytesMin) {
+bool keepJournals(const std::string& database, uint64_t bytesMin) {
   std::string above = parentOf(database);
   auto names = listDirectory(database);
   auto left = freeBytes(database);
-  if (!names || !left) return;
-  if (*left < kFreeTimes * bytesMin) return static_cast<void>(removeSpares(above));
+  if (!names || !left || *left < kFreeTimes * bytesMin) return false;
   uint64_t place = 1;
   for (const std::string& name : *names) {
     std::string journal = database + "/" + name;
     if (!isJournal(name) || !isSpare(journal, bytesMin) || isSpare(journal, 2 * bytesMin)) continue;
     while (place <= kSparesMax && exists(sparePath(above, place))) ++place;
-    if (place > kSparesMax) return;
+    if (place > kSparesMax) break;
     ::rename(journal.c_str(), sparePath(above, place).c_str());  // or it goes with the others
   }
+  return true;
 }
 
-Result<void> removeSpares(const std::string& directory) {
+Result<void> removeSpares(const std::string& directory, const std::function<bool()>& pause) {
   for (uint64_t place = 1; place <= kSparesMax; ++place) {
     auto blocks = removeName(sparePath(directory, place));
     if (!blocks) return blocks.fault();
-    freeBlocks(std::move(*blocks), [] { return ::usleep(kPauseUs) == 0; });
+    freeBlocks(std::move(*blocks), pause);
   }
   return {};
 }

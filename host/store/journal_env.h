@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include <leveldb/env.h>
@@ -47,9 +48,10 @@ private:
 // they are written over.
 inline constexpr uint64_t kSparesMax = 4;  // a snapshot of a busy group lets about so many go
 // Moves the journals of `database` there, which must be closed: those of `bytesMin` to twice so
-// many bytes, as long as there are places. On a disk with little room there are to be no spares.
-// Not on more than one thread.
-void keepJournals(const std::string& database, uint64_t bytesMin);
-Result<void> removeSpares(const std::string& directory);  // a piece at a time
+// many bytes, as long as there are places. Not on more than one thread. False: there is little room
+// on the disk, and there are to be no spares.
+bool keepJournals(const std::string& database, uint64_t bytesMin);
+// A piece at a time, with `pause` after each as freeBlocks has it.
+Result<void> removeSpares(const std::string& directory, const std::function<bool()>& pause);
 
 }  // namespace flotilla::store
