@@ -99,6 +99,22 @@ TEST_CASE("group/snapshot: one that could not be loaded is not sent again at onc
   CHECK(trio.machineAt(away).values.size() == 60);
 }
 
+TEST_CASE("group/snapshot: behind it stays a quarter of the bytes that it is made for, no more") {
+  group::GroupOptions options = snapshotsEvery(50);
+  options.keepEntries = 1000;
+  options.snapshotEveryBytes = 8000;
+  Trio trio(3, options);
+  raft::ReplicaId leader = trio.elect();
+  putMany(trio, leader, 300);
+  trio.tickAll(2);
+  group::Status status = trio.groupAt(leader).status();
+  REQUIRE(status.snapshotIndex > 100);
+  uint64_t entryBytes = status.logBytes / (status.lastIndex + 1 - status.firstIndex);
+  uint64_t kept = (status.snapshotIndex + 1 - status.firstIndex) * entryBytes;
+  CHECK(kept <= options.snapshotEveryBytes / 4 + entryBytes);
+  CHECK(kept >= options.snapshotEveryBytes / 8);
+}
+
 TEST_CASE("group/snapshot: where the volume is crowded the log keeps what peers need, no more") {
   group::GroupOptions options = smallTail();
   options.keepEntries = 1000;
