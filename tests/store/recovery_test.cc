@@ -120,8 +120,11 @@ struct Lives {
 }  // namespace
 
 TEST_CASE("store/log_volume: a power cut loses nothing that was acknowledged") {
+  // Of journals that held older frames: mostly 10 to 17 in twelve seeds, and few where the thread
+  // that makes generations comes late.
   uint64_t writtenOver = 0;
-  for (uint64_t seed = 1; seed <= 12; ++seed) {
+  for (uint64_t seed = 1; seed <= 12 || writtenOver < 4; ++seed) {
+    REQUIRE(seed <= 200);
     INFO("seed ", seed);
     base::Prng prng(seed);
     TempDirectory dir;
@@ -135,7 +138,6 @@ TEST_CASE("store/log_volume: a power cut loses nothing that was acknowledged") {
     }
     writtenOver += env.writtenOver();
   }
-  CHECK(writtenOver >= 4);  // journals that held older frames: 10 to 17, as frames gather
 }
 
 TEST_CASE("store/log_volume: after a failed sync nothing is acknowledged, and a restart is sound") {
