@@ -16,6 +16,9 @@ constexpr uint64_t kFollowUpSnapshots = 4;
 constexpr uint64_t kLookForRoomTicks = 200;
 constexpr uint64_t kLoadAgainTicks = 100;  // after a snapshot that could not be loaded
 
+// A machine that nobody waits for gives way to others for so long.
+constexpr int64_t kGiveWayUs = 100'000;
+
 }  // namespace
 
 // ---- applying ----------------------------------------------------------------------------------
@@ -79,10 +82,12 @@ void Group::submit(std::vector<LogEntry> entries) {
   bool wanted = waiting_.decide(entries, core_.leader(), {meters_, nowUs});
   uint64_t bytes = 0;
   for (const LogEntry& entry : entries) bytes += entry.payload.size();
+  bool behind = feed_.lagUs(nowUs) > kGiveWayUs;
   feed_.sent(entries.back().index, bytes, nowUs);
   bool more =
       feed_.fed() < core_.applicable() || feed_.requests() >= options_.limits.applyRequestsMax / 2;
-  ports_.machines.apply({generation_, std::move(entries), wanted, wanted || more});
+  ports_.machines.apply(
+      {generation_, std::move(entries), wanted, wanted || more, !wanted && !behind});
 }
 
 void Group::applied(Applied applied) {

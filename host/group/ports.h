@@ -355,6 +355,7 @@ struct ApplyRequest {
   std::vector<LogEntry> entries;
   bool answersWanted = false;  // somebody here waits for the commands' outcomes
   bool endWanted = true;  // else its Applied may come with what comes next, a tick later at most
+  bool givesWay = false;  // nobody waits for it, and the machine is not far behind
 };
 
 // The end of one or more ApplyRequests.

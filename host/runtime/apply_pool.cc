@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "host/base/prefetch.h"
-#include "host/base/thread_name.h"
+#include "host/base/thread.h"
 
 namespace flotilla::runtime {
 namespace {
@@ -26,104 +26,161 @@ struct ApplyPool::Idle {
   bool called = false;
 };
 
-struct ApplyPool::Shared {
-  std::mutex mutex;
+// The lanes that wait for one kind of worker, and the workers. A lane whose hurry grew while it was
+// queued stands in both rows; who comes to it in the row that it is no longer of passes it over.
+struct ApplyPool::Row {
   std::deque<Idle> places;  // a worker's each; they stay until all are gone
   // The last to have come is called first: with little to do one worker stays warm, and with it
   // what it has in its caches of the machine it was in.
   std::vector<Idle*> idle;
-  std::condition_variable home;
   std::deque<std::shared_ptr<Lane>> queue;
   std::vector<Lane*> inside;  // lanes that a worker is in
   std::size_t workers = 0;
-  bool stopping = false;
+
+  void fetchAhead() const;
 };
 
-ApplyPool::ApplyPool(std::size_t workers, const char* name)
-    : shared_(std::make_shared<Shared>()), wanted_(workers), name_(name) {
-  for (std::size_t i = 0; i < workers; ++i) addWorker();
+// One that is not queued here any more has a worker in it, perhaps.
+void ApplyPool::Row::fetchAhead() const {
+  if (queue.size() > 1) base::prefetch(queue[1].get(), kLaneBytes);
+  if (!queue.empty() && queue.front()->state_ == Lane::State::queued) queue.front()->prefetch();
+}
+
+struct ApplyPool::Shared {
+  std::mutex mutex;
+  std::array<Row, 2> rows;  // by hurry
+  std::condition_variable home;
+  std::size_t queued = 0;  // lanes
+  bool stopping = false;
+
+  Row& row(Hurry hurry) { return rows[static_cast<std::size_t>(hurry)]; }
+  Idle* enqueue(std::shared_ptr<Lane> lane, Hurry hurry);
+  Idle* toRow(std::shared_ptr<Lane> lane, Hurry hurry);
+  std::shared_ptr<Lane> next(Hurry kind);
+  static std::size_t stuck(const Row& among, int64_t stuckUs);
+};
+
+ApplyPool::ApplyPool(std::size_t workers, Names names)
+    : shared_(std::make_shared<Shared>()), wanted_(workers), names_(names) {
+  for (std::size_t i = 0; i < workers; ++i) {
+    addWorker(Hurry::some);
+    if (names_.patient != nullptr) addWorker(Hurry::none);
+  }
 }
 
 ApplyPool::~ApplyPool() {
   if (!threads_.empty()) stop(0);
 }
 
-void ApplyPool::addWorker() {
-  {
-    std::lock_guard lock(shared_->mutex);
-    ++shared_->workers;
-  }
-  threads_.emplace_back(workerLoop, shared_, name_);
+const char* ApplyPool::nameOf(Hurry kind) const {
+  return kind == Hurry::some ? names_.prompt : names_.patient;
 }
 
-void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, const char* name) {
+void ApplyPool::addWorker(Hurry kind) {
+  {
+    std::lock_guard lock(shared_->mutex);
+    ++shared_->row(kind).workers;
+  }
+  threads_.emplace_back(workerLoop, shared_, kind, nameOf(kind));
+}
+
+// The first that waits for this kind of worker; null where none does.
+std::shared_ptr<Lane> ApplyPool::Shared::next(Hurry kind) {
+  std::deque<std::shared_ptr<Lane>>& queue = row(kind).queue;
+  while (!queue.empty()) {
+    std::shared_ptr<Lane> lane = std::move(queue.front());
+    queue.pop_front();
+    if (lane->state_ != Lane::State::queued || lane->hurry_ != kind) continue;
+    --queued;
+    lane->state_ = Lane::State::working;
+    lane->hurry_ = Hurry::none;
+    return lane;
+  }
+  return nullptr;
+}
+
+void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const char* name) {
   base::nameThread(name);
+  if (kind == Hurry::none) base::giveWay();
   std::unique_lock lock(shared->mutex);
-  Idle& me = shared->places.emplace_back();
+  Hurry other = kind == Hurry::some ? Hurry::none : Hurry::some;
+  Row& row = shared->row(kind);
+  Idle& me = row.places.emplace_back();
   while (true) {
-    if (shared->queue.empty()) {
+    std::shared_ptr<Lane> lane = shared->next(kind);
+    if (lane == nullptr && shared->stopping) lane = shared->next(other);
+    if (lane == nullptr) {
       if (shared->stopping) break;  // nothing is left to do
       me.called = false;
-      shared->idle.push_back(&me);
+      row.idle.push_back(&me);
       me.ready.wait(lock, [&]() { return me.called; });
       continue;
     }
-    std::shared_ptr<Lane> lane = std::move(shared->queue.front());
-    shared->queue.pop_front();
-    if (shared->queue.size() > 1) base::prefetch(shared->queue[1].get(), kLaneBytes);
-    if (!shared->queue.empty()) shared->queue.front()->prefetch();
-    lane->state_ = Lane::State::working;
+    row.fetchAhead();
     lane->sinceUs_ = nowUs();
-    shared->inside.push_back(lane.get());
+    row.inside.push_back(lane.get());
     lock.unlock();
     lane->work();
     lock.lock();
-    shared->inside.erase(std::find(shared->inside.begin(), shared->inside.end(), lane.get()));
+    row.inside.erase(std::find(row.inside.begin(), row.inside.end(), lane.get()));
     lane->sinceUs_ = 0;
+    Idle* called = nullptr;
     if (lane->state_ == Lane::State::workingAndQueued) {
-      lane->state_ = Lane::State::queued;
-      shared->queue.push_back(std::move(lane));  // at the end: the others come first
+      Hurry hurry = lane->hurry_;
+      called = shared->toRow(std::move(lane), hurry);  // at the end: the others come first
     } else {
       lane->state_ = Lane::State::idle;
-      // A lane's last holder may be this worker; its end must not run under the lock.
-      lock.unlock();
-      lane.reset();
-      lock.lock();
     }
+    if (lane == nullptr && called == nullptr) continue;
+    // A lane's last holder may be this worker; its end must not run under the lock.
+    lock.unlock();
+    if (called != nullptr) called->ready.notify_one();
+    lane.reset();
+    lock.lock();
   }
-  --shared->workers;
+  --row.workers;
   shared->home.notify_all();
 }
 
-void ApplyPool::schedule(const std::shared_ptr<Lane>& lane) {
+void ApplyPool::schedule(const std::shared_ptr<Lane>& lane, Hurry hurry) {
+  if (names_.patient == nullptr) hurry = Hurry::some;
   Idle* called = nullptr;
   {
     std::lock_guard lock(shared_->mutex);
-    called = enqueue(lane);
+    called = shared_->enqueue(lane, hurry);
   }
   if (called != nullptr) called->ready.notify_one();  // who wakes finds the lock free
 }
 
 // The worker to wake; null where one will come by itself.
-ApplyPool::Idle* ApplyPool::enqueue(const std::shared_ptr<Lane>& lane) {
+ApplyPool::Idle* ApplyPool::Shared::enqueue(std::shared_ptr<Lane> lane, Hurry hurry) {
   switch (lane->state_) {
-    case Lane::State::idle: {
-      lane->state_ = Lane::State::queued;
-      shared_->queue.push_back(lane);
-      if (shared_->idle.empty()) return nullptr;
-      Idle* called = shared_->idle.back();
-      shared_->idle.pop_back();
-      called->called = true;
-      return called;
-    }
+    case Lane::State::idle:
+      return toRow(std::move(lane), hurry);
     case Lane::State::working:
-      lane->state_ = Lane::State::workingAndQueued;
-      break;
-    case Lane::State::queued:
     case Lane::State::workingAndQueued:
-      break;
+      lane->state_ = Lane::State::workingAndQueued;
+      lane->hurry_ = std::max(lane->hurry_, hurry);
+      return nullptr;
+    case Lane::State::queued:
+      if (hurry <= lane->hurry_) return nullptr;
+      --queued;
+      return toRow(std::move(lane), hurry);
   }
   return nullptr;
+}
+
+ApplyPool::Idle* ApplyPool::Shared::toRow(std::shared_ptr<Lane> lane, Hurry hurry) {
+  ++queued;
+  lane->state_ = Lane::State::queued;
+  lane->hurry_ = hurry;
+  Row& to = row(hurry);
+  to.queue.push_back(std::move(lane));
+  if (to.idle.empty()) return nullptr;
+  Idle* called = to.idle.back();
+  to.idle.pop_back();
+  called->called = true;
+  return called;
 }
 
 int64_t ApplyPool::busyUs(const Lane& lane) const {
@@ -131,22 +188,37 @@ int64_t ApplyPool::busyUs(const Lane& lane) const {
   return lane.sinceUs_ == 0 ? 0 : nowUs() - lane.sinceUs_;
 }
 
-std::size_t ApplyPool::stuck(int64_t stuckUs) const {
-  std::lock_guard lock(shared_->mutex);
+std::size_t ApplyPool::Shared::stuck(const Row& among, int64_t stuckUs) {
   int64_t now = nowUs();
   return static_cast<std::size_t>(
-      std::count_if(shared_->inside.begin(), shared_->inside.end(),
+      std::count_if(among.inside.begin(), among.inside.end(),
                     [&](const Lane* lane) { return now - lane->sinceUs_ > stuckUs; }));
+}
+
+std::size_t ApplyPool::stuck(int64_t stuckUs) const {
+  std::lock_guard lock(shared_->mutex);
+  std::size_t all = 0;
+  for (const Row& row : shared_->rows) all += shared_->stuck(row, stuckUs);
+  return all;
 }
 
 std::size_t ApplyPool::queued() const {
   std::lock_guard lock(shared_->mutex);
-  return shared_->queue.size();
+  return shared_->queued;
 }
 
 void ApplyPool::relieve(int64_t stuckUs) {
-  std::size_t held = stuck(stuckUs);
-  while (threads_.size() < std::min(wanted_ + held, kWorkersMax)) addWorker();
+  for (Hurry kind : {Hurry::some, Hurry::none}) {
+    if (nameOf(kind) == nullptr) continue;
+    std::size_t missing = 0;
+    {
+      std::lock_guard lock(shared_->mutex);
+      Row& row = shared_->row(kind);
+      std::size_t wanted = std::min(wanted_ + shared_->stuck(row, stuckUs), kWorkersMax);
+      missing = wanted - std::min(wanted, row.workers);
+    }
+    for (; missing != 0; --missing) addWorker(kind);
+  }
 }
 
 bool ApplyPool::stop(int64_t waitUs) {
@@ -154,12 +226,16 @@ bool ApplyPool::stop(int64_t waitUs) {
   {
     std::unique_lock lock(shared_->mutex);
     shared_->stopping = true;
-    for (Idle* worker : std::exchange(shared_->idle, {})) {
-      worker->called = true;
-      worker->ready.notify_one();
+    for (Row& row : shared_->rows) {
+      for (Idle* worker : std::exchange(row.idle, {})) {
+        worker->called = true;
+        worker->ready.notify_one();
+      }
     }
-    home = shared_->home.wait_for(lock, std::chrono::microseconds(waitUs),
-                                  [&]() { return shared_->workers == 0; });
+    home = shared_->home.wait_for(lock, std::chrono::microseconds(waitUs), [&]() {
+      return std::all_of(shared_->rows.begin(), shared_->rows.end(),
+                         [](const Row& row) { return row.workers == 0; });
+    });
   }
   for (std::thread& thread : threads_) {
     if (home) {

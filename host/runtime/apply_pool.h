@@ -1,6 +1,7 @@
 // The threads on which machines run.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -10,6 +11,9 @@
 #include <vector>
 
 namespace flotilla::runtime {
+
+// Whether somebody waits for what a lane is to do.
+enum class Hurry : uint8_t { none, some };
 
 // One replica's row of work: at most one worker is in it at a time.
 //
@@ -28,12 +32,16 @@ public:
 private:
   friend class ApplyPool;
   enum class State : uint8_t { idle, queued, working, workingAndQueued };
-  State state_ = State::idle;  // under the pool's mutex
-  int64_t sinceUs_ = 0;        // when the worker went in, under the pool's mutex
+  // Under the pool's mutex:
+  State state_ = State::idle;
+  Hurry hurry_ = Hurry::none;  // of the work that is queued
+  int64_t sinceUs_ = 0;        // when the worker went in
 };
 
-// A few workers that take lanes in turn. A machine that does not return holds its worker; the pool
-// then grows by another, up to kWorkersMax, so that the other lanes go on.
+// A few workers that take lanes in turn, and as many patient ones for lanes that nobody waits for:
+// they leave the cores to all that somebody does wait for. A machine that does not return holds its
+// worker; the pool then grows by another of its kind, up to kWorkersMax, so that the other lanes go
+// on.
 //
 // Owner:  Host's parts.
 // Thread: schedule from any; the rest on the loop.
@@ -43,14 +51,19 @@ class ApplyPool {
 public:
   static constexpr std::size_t kWorkersMax = 8;
 
-  // `name`: of its threads.
-  explicit ApplyPool(std::size_t workers, const char* name = "apply");
+  // What its threads are called; a pool without patient ones has no name for them.
+  struct Names {
+    const char* prompt;
+    const char* patient;
+  };
+  explicit ApplyPool(std::size_t workers, Names names = {"apply", "apply patient"});
   ~ApplyPool();
   ApplyPool(const ApplyPool&) = delete;
   ApplyPool& operator=(const ApplyPool&) = delete;
 
-  // work() will run once more, soon.
-  void schedule(const std::shared_ptr<Lane>& lane);
+  // work() will run once more: soon, or where it gives way to what has more hurry. A lane that is
+  // queued without hurry can be scheduled again with some.
+  void schedule(const std::shared_ptr<Lane>& lane, Hurry hurry = Hurry::some);
 
   // For how long a worker has been in this lane; 0: none is.
   int64_t busyUs(const Lane& lane) const;
@@ -69,14 +82,15 @@ public:
 private:
   // Shared with the workers, for an abandoned one may outlive the pool.
   struct Shared;
+  struct Row;
   struct Idle;
-  Idle* enqueue(const std::shared_ptr<Lane>& lane);
-  static void workerLoop(std::shared_ptr<Shared> shared, const char* name);
-  void addWorker();
+  static void workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const char* name);
+  const char* nameOf(Hurry kind) const;
+  void addWorker(Hurry kind);
 
   std::shared_ptr<Shared> shared_;
   std::size_t wanted_;
-  const char* name_;
+  Names names_;
   std::vector<std::thread> threads_;
 };
 

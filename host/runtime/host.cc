@@ -87,7 +87,7 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       frees(inbox, "frees", true),
       files(inbox, "files", false),
       pool(config.applyWorkers),
-      queries(config.applyWorkers, "query"),
+      queries(config.applyWorkers, {"query", nullptr}),
       replicas(config.hostId, inbox, files, {pool, queries}),
       volumes(config, inbox, replicas),
       peers(*this),

@@ -1,18 +1,9 @@
 // The threads for files.
 #include "host/runtime/io_thread.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include "host/base/thread_name.h"
+#include "host/base/thread.h"
 
 namespace flotilla::runtime {
-
-namespace {
-
-constexpr int kPatientNice = 10;
-
-}  // namespace
 
 IoThread::IoThread(Inbox& inbox, const char* name, bool patient)
     : inbox_(inbox), name_(name), patient_(patient), thread_([this]() { loop(); }) {}
@@ -36,8 +27,7 @@ void IoThread::post(kj::Function<void()> work) {
 
 void IoThread::loop() {
   base::nameThread(name_);
-  // Of this thread alone, on Linux; refused, it is as patient as the others.
-  if (patient_) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kPatientNice);
+  if (patient_) base::giveWay();
   std::unique_lock lock(mutex_);
   while (true) {
     ready_.wait(lock, [this]() { return stopping_ || !work_.empty(); });

@@ -1,12 +1,11 @@
 // A replica's machine, on the apply workers.
 #include "host/runtime/machine_lane.h"
 
-#include <chrono>
-
 #include "host/base/give_back.h"
 #include "host/base/log.h"
 #include "host/base/match.h"
 #include "host/base/prefetch.h"
+#include "host/base/thread.h"
 #include "host/catalog/machine.h"
 #include "host/plugin/descriptor.h"
 #include "host/plugin/machine.h"
@@ -29,11 +28,6 @@ constexpr uint32_t kWeighedWorks = 16;
 // Long queries of one group that wait for their worker, or are with it: each holds on to a state.
 constexpr uint32_t kAsidesMax = 256;
 constexpr uint64_t kWeighedBytes = 64 << 10;
-
-int64_t nowUs() {
-  auto since = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(since).count();
-}
 
 // One query that is asked beside.
 //
@@ -79,16 +73,18 @@ void MachineLane::close() {
   if (!closed_.exchange(true)) around_.pool.schedule(shared_from_this());
 }
 
-void MachineLane::push(Job job) {
+void MachineLane::push(Job job, Hurry hurry) {
   {
     std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
   }
-  around_.pool.schedule(shared_from_this());
+  around_.pool.schedule(shared_from_this(), hurry);
 }
 
+// The catalog's hosts act on what it has applied.
 void MachineLane::apply(group::ApplyRequest request) {
-  push(std::move(request));
+  bool patient = request.givesWay && !isCatalog();
+  push(std::move(request), patient ? Hurry::none : Hurry::some);
 }
 void MachineLane::query(group::QueryRequest request) {
   push(std::move(request));
@@ -110,13 +106,17 @@ void MachineLane::look(EventsLook look) {
   push(std::move(look));
 }
 
+bool MachineLane::isCatalog() const {
+  return order_.record->pluginSha256.empty();
+}
+
 void MachineLane::work() {
   {
     std::lock_guard lock(mutex_);
     std::swap(jobs_, doing_);
   }
   Answers answers;
-  int64_t beganUs = nowUs();
+  int64_t beganUs = base::workedUs();
   loadedUs_ = 0;
   for (Job& job : doing_) {
     if (closed_.load()) break;
@@ -130,7 +130,7 @@ void MachineLane::work() {
   }
   ++unweighedWorks_;
   publish();
-  workedUs_.fetch_add(nowUs() - beganUs - loadedUs_, std::memory_order_relaxed);
+  workedUs_.fetch_add(base::workedUs() - beganUs - loadedUs_, std::memory_order_relaxed);
   if (resting_) giveBack(answers);
   if (answers.empty() || closed_.load()) return;
   if (applier_) answers.lastEvent = applier_->state().events.last();
@@ -188,9 +188,7 @@ void MachineLane::send(Answers answers, bool soon) {
 }
 
 void MachineLane::carryOut(Job& job, Answers& answers) {
-  // The catalog's hosts act on what it has applied.
-  soon_ = soon_ || order_.record->pluginSha256.empty() ||
-          !std::holds_alternative<group::ApplyRequest>(job);
+  soon_ = soon_ || isCatalog() || !std::holds_alternative<group::ApplyRequest>(job);
   std::visit(base::Match{
                  [&](Begin&) { carryOutBegin(answers); },
                  [&](group::ApplyRequest& request) {
@@ -275,9 +273,9 @@ void MachineLane::workAside(const group::AsideQuery& query) {
     answers.queried.push_back({query.call(), crowded()});
     return send(std::move(answers), true);
   }
-  int64_t beganUs = nowUs();
+  int64_t beganUs = base::workedUs();
   group::AsideQuery::End end = query.run();
-  workedUs_.fetch_add(nowUs() - beganUs, std::memory_order_relaxed);
+  workedUs_.fetch_add(base::workedUs() - beganUs, std::memory_order_relaxed);
   if (closed_.load()) return;
   if (end.fault) push(Stop{std::move(*end.fault), end.faultAt, end.machine});
   answers.queried.push_back(std::move(end.queried));
@@ -364,11 +362,11 @@ void MachineLane::diesAtStart(Fault fault) {
 }
 
 Result<void> MachineLane::loadFrom(raft::LogPoint point) {
-  int64_t beganUs = nowUs();
+  int64_t beganUs = base::workedUs();
   auto reader = around_.snapshots.read(order_.record->key, point);
   if (!reader) return reader.fault();
   auto installed = applier_->install(**reader, point);
-  loadedUs_ += nowUs() - beganUs;
+  loadedUs_ += base::workedUs() - beganUs;
   if (!installed) return installed.fault();
   return {};
 }

@@ -159,12 +159,13 @@ private:
     }
   };
 
-  void push(Job job);
+  void push(Job job, Hurry hurry = Hurry::some);
   void send(Answers answers, bool soon);
   uint64_t answersRoom(const Answers& answers) const;
   group::Outcome crowded() const;
   void carryOut(Job& job, Answers& answers);
   void carryOutBegin(Answers& answers);
+  bool isCatalog() const;
   bool isLong(const group::QueryRequest& request) const;
   void carryOutQuery(const group::QueryRequest& request, Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "host/base/assert.h"
-#include "host/base/thread_name.h"
+#include "host/base/thread.h"
 #include "host/store/files.h"
 #include "host/store/journal_env.h"
 

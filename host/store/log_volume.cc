@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "host/base/assert.h"
-#include "host/base/thread_name.h"
+#include "host/base/thread.h"
 #include "host/store/volume_writer.h"
 
 namespace flotilla::store {

@@ -448,4 +448,29 @@ TEST_CASE("group/group: a replica whose log lost what its machine holds does not
   CHECK(trio.machineAt(hurt).values.size() == 10);
 }
 
+TEST_CASE("group/group: a machine gives way where nobody waits for it and it is not far behind") {
+  Trio trio(3);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId follower = otherThan(leader);
+  REQUIRE(trio.run(leader, mapCall(0, "a=1")).ok());
+  CHECK_FALSE(trio.at(leader).lastApply.givesWay);
+  CHECK_FALSE(trio.at(follower).lastApply.answersWanted);
+  CHECK(trio.at(follower).lastApply.givesWay);
+
+  trio.at(follower).works = false;
+  REQUIRE(trio.run(leader, mapCall(0, "b=1")).ok());
+  trio.tickAll(1);
+  CHECK(trio.at(follower).lastApply.givesWay);
+  trio.tickAll(1);  // of a tenth of a second each
+  REQUIRE(trio.run(leader, mapCall(0, "c=1")).ok());
+  trio.tickAll(1);
+  CHECK_FALSE(trio.at(follower).lastApply.givesWay);
+
+  trio.at(follower).works = true;
+  trio.settle();
+  REQUIRE(trio.run(leader, mapCall(0, "d=1")).ok());
+  trio.tickAll(1);
+  CHECK(trio.at(follower).lastApply.givesWay);
+}
+
 }  // namespace flotilla::test

@@ -120,6 +120,7 @@ bool Seat::recordOnce() {
 }
 
 void Seat::apply(group::ApplyRequest request) {
+  lastApply = {request.generation, {}, request.answersWanted, request.endWanted, request.givesWay};
   work.push_back([this, request = std::move(request)] { group->applied(applier->apply(request)); });
 }
 

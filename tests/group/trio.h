@@ -64,6 +64,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   size_t fetchCount = 0;
   std::optional<Fault> fetchFault;
   std::deque<std::function<void()>> work;
+  group::ApplyRequest lastApply;  // without its entries
   std::deque<group::AsideQuery> asides;
   bool asidesMove = true;                                // false: they take their time
   group::Soundness soundness = group::Soundness::sound;  // as its record has it

@@ -6,8 +6,13 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <vector>
 
 #include <doctest/doctest.h>
+
+#include "host/base/thread.h"
 
 namespace flotilla::runtime {
 namespace {
@@ -39,6 +44,11 @@ private:
   std::condition_variable changed_;
   bool open_ = false;
 };
+
+// Of the calling thread.
+int niceness() {
+  return ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()));
+}
 
 }  // namespace
 
@@ -83,6 +93,150 @@ TEST_CASE("runtime/apply_pool: a lane that does not return does not hold up the 
   held.open();
   // Abandoned, not gone: it must have left the lane before this frame's gates end.
   while (pool.busyUs(*stuck) != 0) std::this_thread::yield();
+}
+
+TEST_CASE("runtime/apply_pool: what nobody waits for is done by workers that give way") {
+  ApplyPool pool(1);
+  std::vector<int> seen(2);
+  Gate patient;
+  Gate prompt;
+  pool.schedule(std::make_shared<CallLane>([&]() {
+                  seen[0] = niceness();
+                  patient.open();
+                }),
+                Hurry::none);
+  pool.schedule(std::make_shared<CallLane>([&]() {
+    seen[1] = niceness();
+    prompt.open();
+  }));
+  REQUIRE(patient.wait());
+  REQUIRE(prompt.wait());
+  CHECK(seen[0] >= 10);
+  CHECK(seen[1] == niceness());
+  CHECK(pool.stop(20'000'000));
+}
+
+TEST_CASE(
+    "runtime/apply_pool: a lane that waits for a patient worker can be hurried, and works once") {
+  ApplyPool pool(1);
+  Gate held;
+  Gate done;
+  int runs = 0;
+  auto slow = std::make_shared<CallLane>([&]() { held.wait(); });
+  auto other = std::make_shared<CallLane>([&]() {
+    ++runs;
+    done.open();
+  });
+  pool.schedule(slow, Hurry::none);
+  while (pool.busyUs(*slow) == 0) std::this_thread::yield();
+  pool.schedule(other, Hurry::none);
+  pool.schedule(other, Hurry::none);
+  CHECK(pool.queued() == 1);
+  CHECK(runs == 0);
+  pool.schedule(other);
+  REQUIRE(done.wait());
+  CHECK(pool.queued() == 0);
+  held.open();
+  CHECK(pool.stop(20'000'000));
+  CHECK(runs == 1);
+}
+
+TEST_CASE(
+    "runtime/apply_pool: what comes with hurry while a patient worker is inside is done promptly") {
+  ApplyPool pool(1);
+  Gate held;
+  Gate done;
+  std::vector<int> seen;
+  auto lane = std::make_shared<CallLane>([&]() {
+    seen.push_back(niceness());
+    if (seen.size() == 1) held.wait();
+    if (seen.size() == 2) done.open();
+  });
+  pool.schedule(lane, Hurry::none);
+  while (pool.busyUs(*lane) == 0) std::this_thread::yield();
+  pool.schedule(lane);
+  pool.schedule(lane, Hurry::none);
+  held.open();
+  REQUIRE(done.wait());
+  CHECK(pool.stop(20'000'000));
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0] >= 10);
+  CHECK(seen[1] == niceness());
+}
+
+TEST_CASE("runtime/apply_pool: a stop comes after all that was given, whoever it waits for") {
+  ApplyPool pool(1);
+  Gate held;
+  std::atomic<int> runs{0};
+  auto slow = std::make_shared<CallLane>([&]() {
+    if (++runs == 1) held.wait();
+  });
+  auto other = std::make_shared<CallLane>([&]() { ++runs; });
+  pool.schedule(slow, Hurry::none);
+  while (pool.busyUs(*slow) == 0) std::this_thread::yield();
+  pool.schedule(other, Hurry::none);
+  CHECK_FALSE(pool.stop(0));  // the patient one is not home: abandoned, it does the rest
+  pool.schedule(slow);
+  held.open();
+  while (runs < 3) std::this_thread::yield();
+  while (pool.busyUs(*slow) != 0 || pool.busyUs(*other) != 0) std::this_thread::yield();
+}
+
+TEST_CASE("runtime/apply_pool: the pool grows past a patient worker that does not return") {
+  ApplyPool pool(1);
+  Gate held;
+  Gate served;
+  auto stuck = std::make_shared<CallLane>([&]() { held.wait(); });
+  pool.schedule(stuck, Hurry::none);
+  while (pool.busyUs(*stuck) == 0) std::this_thread::yield();
+  pool.schedule(std::make_shared<CallLane>([&]() { served.open(); }), Hurry::none);
+  CHECK(pool.stuck(0) == 1);
+  pool.relieve(0);
+  CHECK(served.wait());
+  held.open();
+  CHECK(pool.stop(20'000'000));
+}
+
+TEST_CASE("runtime/apply_pool: a pool without patient workers does all promptly") {
+  ApplyPool pool(1, {"query", nullptr});
+  Gate done;
+  int seen = -1;
+  pool.schedule(std::make_shared<CallLane>([&]() {
+                  seen = niceness();
+                  done.open();
+                }),
+                Hurry::none);
+  REQUIRE(done.wait());
+  CHECK(seen == niceness());
+  CHECK(pool.stop(20'000'000));
+}
+
+TEST_CASE(
+    "runtime/apply_pool: a patient worker's work is charged by its own time, not by what it "
+    "waits") {
+  ApplyPool pool(1);
+  Gate held;
+  Gate done;
+  int64_t worked = -1;
+  auto began = std::chrono::steady_clock::now();
+  auto lane = std::make_shared<CallLane>([&]() {
+    int64_t from = base::workedUs();
+    held.wait();
+    worked = base::workedUs() - from;
+    done.open();
+  });
+  pool.schedule(lane, Hurry::none);
+  while (pool.busyUs(*lane) == 0) std::this_thread::yield();
+  auto entered = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - entered < std::chrono::milliseconds(50)) {
+    std::this_thread::yield();
+  }
+  held.open();
+  REQUIRE(done.wait());
+  auto took = std::chrono::steady_clock::now() - began;
+  CHECK(worked >= 0);
+  CHECK(worked < std::chrono::duration_cast<std::chrono::microseconds>(took).count() / 2);
+  CHECK(pool.stop(20'000'000));
 }
 
 }  // namespace flotilla::runtime
