@@ -10,12 +10,12 @@ using Admin = import "admin.capnp";
 interface Peer {
   # Given to a host that logged in with the peers' secret. Nothing but `hello` is answered before `hello`.
 
-  hello @0 (mine :Handshake) -> (yours :Handshake);
-  # Another cluster, another birth under a known id, or a stranger is `denied`.
+  hello @0 (mine :Handshake) -> (yours :Handshake, takesAsides :Bool);
+  # Another cluster, another birth under a known id, or a stranger is `denied`. `takesAsides`: of this connection, see Aside.
 
   frame @1 (frame :Frame) -> ();
   # All groups' Raft messages of the moment from one host to another. Answered soon, some at a time: an answer is the credit for one
-  # more frame; messages may still be dropped where a queue is full.
+  # more frame; messages may still be dropped where a queue is full. Who says `takesAsides` is given frames aside instead.
 
   openSnapshot @2 (head :Message, bytes :UInt64, checksum :UInt64) -> (sink :SnapshotSink);
   # Streams a snapshot file; `head` is received by the group's core when the file is whole and synced.
@@ -83,6 +83,14 @@ struct Handshake {
 
 struct Frame {
   messages @0 :List(Message);
+}
+
+struct Aside {
+  # What hosts say on a connection beside its calls (sdk/client/message_pipe.h), for less than a call costs.
+  union {
+    frame @0 :Frame;     # from the caller, after `hello`
+    credits @1 :UInt32;  # to it: so many of its frames have been taken, the oldest first
+  }
 }
 
 struct Message {

@@ -55,7 +55,7 @@ kj::Promise<void> Gate::login(LoginContext context) {
   auto session = context.getResults().initSession();
   session.setRole(wire(access->role));
   if (access->role == Role::peer) {
-    session.setPeer(house_.peer());
+    session.setPeer(house_.peer(**visitor_));
   } else {
     session.setHost(
         house_.host(*access, [visitor = visitor_]() { return (*visitor)->unsentBytes(); }));

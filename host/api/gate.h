@@ -21,7 +21,7 @@ struct House {
   std::function<schema::Host::Client(const runtime::Access&, std::function<size_t()> unsentBytes)>
       host;
   std::function<capnp::Capability::Client(const runtime::Access&)> admin;
-  std::function<capnp::Capability::Client()> peer;
+  std::function<capnp::Capability::Client(runtime::Visitor&)> peer;
   std::function<std::vector<std::pair<uint64_t, std::string>>()> hosts;  // ids and addresses
   uint64_t hostId = 0;
   std::string cluster;

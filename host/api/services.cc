@@ -30,7 +30,9 @@ House Services::house() {
         return schema::Admin::Client(
             kj::heap<AdminService>(session(access, [] { return size_t{0}; }), commands_, rounds_));
       },
-      .peer = [this]() -> capnp::Capability::Client { return host_.peerService(); },
+      .peer = [this](runtime::Visitor& visitor) -> capnp::Capability::Client {
+        return host_.peerService(visitor);
+      },
       .hosts =
           [this]() {
             std::vector<std::pair<uint64_t, std::string>> known;

@@ -1,4 +1,4 @@
-// An outgoing Cap'n Proto connection.
+// What every connection is made with, and how one is dialled.
 #include "host/net/connection.h"
 
 #include <netinet/in.h>
@@ -68,18 +68,6 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> NetworkDialer::connect(Address address) 
         return kj::mv(stream);
       })
       .then([](kj::Own<kj::AsyncIoStream> stream) { return gathering(kj::mv(stream)); });
-}
-
-Connection::Connection(kj::Own<kj::AsyncIoStream> stream)
-    : stream_(kj::mv(stream)),
-      network_(*stream_, capnp::rpc::twoparty::Side::CLIENT, messageLimits()),
-      rpc_(capnp::makeRpcClient(network_)) {}
-
-capnp::Capability::Client Connection::bootstrap() {
-  capnp::MallocMessageBuilder message(8);
-  auto server = message.initRoot<capnp::rpc::twoparty::VatId>();
-  server.setSide(capnp::rpc::twoparty::Side::SERVER);
-  return rpc_.bootstrap(server);
 }
 
 }  // namespace flotilla::net

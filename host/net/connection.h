@@ -1,15 +1,15 @@
-// An outgoing Cap'n Proto connection.
+// What every connection is made with, and how one is dialled.
 #pragma once
 
 #include <cstdint>
 
-#include <capnp/rpc-twoparty.h>
-#include <capnp/rpc.h>
+#include <capnp/message.h>
 #include <kj/async-io.h>
 #include <kj/timer.h>
 
 #include "host/net/address.h"
 #include "host/net/tls.h"
+#include "sdk/client/connection.h"
 
 namespace flotilla::net {
 
@@ -52,24 +52,13 @@ private:
   kj::Maybe<Tls&> tls_;
 };
 
-// The calling side of one connection. No flow limit: a limit holds back returns too, and two
-// hosts that forward to each other would wait for ever.
+// The calling side of one, with our limits.
 //
-// Owner:  whoever dialled; capabilities from it fail with DISCONNECTED after it is gone.
-// Thread: its loop's.
-// Errors: calls on a dead connection fail with DISCONNECTED.
-class Connection {
+// Owner, thread, errors: as client::Connection.
+class Connection final : public client::Connection {
 public:
-  explicit Connection(kj::Own<kj::AsyncIoStream> stream);
-  KJ_DISALLOW_COPY(Connection);
-
-  capnp::Capability::Client bootstrap();
-  kj::Promise<void> onDisconnect() { return network_.onDisconnect(); }
-
-private:
-  kj::Own<kj::AsyncIoStream> stream_;
-  capnp::TwoPartyVatNetwork network_;
-  capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
+  explicit Connection(kj::Own<kj::AsyncIoStream> stream)
+      : client::Connection(kj::mv(stream), messageLimits()) {}
 };
 
 }  // namespace flotilla::net

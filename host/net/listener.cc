@@ -50,11 +50,13 @@ struct Listener::Accepted {
       : connections(among),
         caller(kj::mv(itsCaller)),
         stream(kj::mv(itsStream)),
-        network(*stream, capnp::rpc::twoparty::Side::SERVER, messageLimits()) {
+        pipe(*stream),
+        network(pipe, capnp::rpc::twoparty::Side::SERVER, messageLimits()) {
     connections.insert(this);
   }
   ~Accepted() noexcept(false) {
     connections.erase(this);
+    caller->pipe_->pipe = nullptr;
     caller->rpc_ = nullptr;
     caller->network_ = nullptr;
   }
@@ -63,6 +65,7 @@ struct Listener::Accepted {
   void open(capnp::Capability::Client door, uint64_t flowBytesMax) {
     auto& system = rpc.emplace(capnp::makeRpcServer(network, kj::mv(door)));
     system.setFlowLimit(flowBytesMax / sizeof(capnp::word));
+    caller->pipe_->pipe = pipe;
     caller->rpc_ = system;
     caller->network_ = network;
   }
@@ -70,6 +73,7 @@ struct Listener::Accepted {
   std::set<Accepted*>& connections;
   kj::Own<Caller> caller;
   kj::Own<kj::AsyncIoStream> stream;
+  client::MessagePipe pipe;
   capnp::TwoPartyVatNetwork network;
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> rpc;
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <capnp/capability.h>
+#include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
 #include <kj/function.h>
 #include <kj/refcount.h>
@@ -15,6 +16,7 @@
 #include "host/net/address.h"
 #include "host/net/connection.h"
 #include "host/net/tls.h"
+#include "sdk/client/message_pipe.h"
 
 namespace flotilla::net {
 
@@ -31,6 +33,7 @@ public:
   const std::string& certificateName() const { return certificateName_; }  // "" without TLS
   bool encrypted() const { return encrypted_; }
   bool loggedIn() const { return loggedIn_; }
+  kj::Own<client::SharedPipe> pipe() { return kj::addRef(*pipe_); }
 
   // Of messages to it that have not left; 0 once it has gone.
   size_t unsentBytes() const;
@@ -48,6 +51,7 @@ private:
   bool encrypted_;
   bool loggedIn_ = false;
   bool peer_ = false;
+  kj::Own<client::SharedPipe> pipe_ = kj::refcounted<client::SharedPipe>();
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>&> rpc_;  // while connected
   kj::Maybe<capnp::TwoPartyVatNetwork&> network_;                  // likewise
 };

@@ -40,6 +40,7 @@ kj::Promise<void> PeerChannel::greet(PeerContext& context) {
     Result<void> judged = context.events.admit(*yours, expectedHost_);
     if (!judged) kj::throwFatalException(refusal(judged.fault()));
     theirs = std::move(*yours);
+    takesAsides = answer.getTakesAsides();
   });
 }
 

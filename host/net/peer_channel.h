@@ -37,6 +37,7 @@ struct PeerChannel {
   Connection connection;
   schema::Peer::Client peer;
   Handshake theirs;
+  bool takesAsides = false;  // frames need not be calls
 
   PeerChannel(kj::Own<kj::AsyncIoStream> stream, uint64_t expectedHost);
   kj::Promise<void> login(PeerContext& context);

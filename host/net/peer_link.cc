@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <capnp/message.h>
+
 #include "host/base/log.h"
 #include "host/net/codec.h"
 #include "host/net/refusal.h"
@@ -123,8 +125,13 @@ kj::Promise<void> PeerLink::stayUp(kj::Own<PeerChannel> channel) {
   auto closed =
       channel->connection.onDisconnect().then([] { return goneWith("connection closed"); });
   theirs_ = channel->theirs;
-  stream_ =
+  auto stream =
       kj::heap<Stream>(kj::mv(channel), kj::mv(broken.fulfiller), context_.timer.now(), *this);
+  stream->channel->connection.pipe().onAside(
+      [this, &its = *stream](capnp::AnyPointer::Reader content) {
+        takeAside(its, content.getAs<schema::Aside>());
+      });
+  stream_ = kj::mv(stream);
   trouble_.clear();
   said_.clear();
   base::logInfo(name_ + ": connected, address=" + addressText_ +
@@ -262,20 +269,41 @@ void PeerLink::sendFrame(Stream& stream) {
       queue_.take(context_.config.frameBytesMax, kFrameMessagesMax);
   uint64_t bytes = kFrameHeadBytes;
   for (const group::PeerMessage& message : messages) bytes += encodedBytes(message);
-  auto request =
-      stream.channel->peer.frameRequest(capnp::MessageSize{bytes / sizeof(capnp::word), 0});
-  auto list = request.initFrame().initMessages(static_cast<uint32_t>(messages.size()));
-  for (uint32_t i = 0; i < list.size(); ++i) encode(messages[i], list[i]);
+  uint64_t words = bytes / sizeof(capnp::word);
+  auto fill = [&messages](schema::Frame::Builder frame) {
+    auto list = frame.initMessages(static_cast<uint32_t>(messages.size()));
+    for (uint32_t i = 0; i < list.size(); ++i) encode(messages[i], list[i]);
+  };
   ++framesSent_;
   messagesSent_ += messages.size();
   stream.unanswered.push_back({stream.watches, bytes});
   stream.unansweredBytes += bytes;
-  stream.calls.add(
-      request.send().then([this, &stream](capnp::Response<schema::Peer::FrameResults>) {
-        stream.unansweredBytes -= stream.unanswered.front().bytes;
-        stream.unanswered.pop_front();
-        pumpSoon();
-      }));
+  if (stream.channel->takesAsides) {
+    capnp::MallocMessageBuilder message(static_cast<kj::uint>(words));
+    fill(client::MessagePipe::beginAside<schema::Aside>(message).initFrame());
+    return stream.channel->connection.pipe().sendAside(message);
+  }
+  auto request = stream.channel->peer.frameRequest(capnp::MessageSize{words, 0});
+  fill(request.initFrame());
+  stream.calls.add(request.send().then(
+      [this, &stream](capnp::Response<schema::Peer::FrameResults>) { taken(stream, 1); }));
+}
+
+// What is thrown from here ends the connection.
+void PeerLink::takeAside(Stream& stream, schema::Aside::Reader aside) {
+  if (!aside.isCredits() || aside.getCredits() > stream.unanswered.size()) {
+    kj::throwFatalException(
+        refusal(ErrorCode::badRequest, name_ + ": credits for frames that it was not sent"));
+  }
+  taken(stream, aside.getCredits());
+}
+
+void PeerLink::taken(Stream& stream, uint32_t frames) {
+  for (; frames != 0; --frames) {
+    stream.unansweredBytes -= stream.unanswered.front().bytes;
+    stream.unanswered.pop_front();
+  }
+  pumpSoon();
 }
 
 void PeerLink::breakStream(const kj::Exception& exception) {

@@ -77,6 +77,8 @@ private:
   void pump();
   bool mayFly(const Stream& stream) const;  // one more frame
   void sendFrame(Stream& stream);
+  void takeAside(Stream& stream, schema::Aside::Reader aside);
+  void taken(Stream& stream, uint32_t frames);
   void breakStream(const kj::Exception& exception);
   void startSnapshots();
   kj::Promise<void> runSnapshot(kj::Own<WaitingSnapshot> waiting);

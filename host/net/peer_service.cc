@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <capnp/message.h>
 #include <kj/refcount.h>
 
 #include "host/net/codec.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr uint32_t kFoundersMax = 64;
 constexpr size_t kTextBytesMax = 1024;
+constexpr kj::uint kCreditsWords = 16;
 
 std::string stringOf(capnp::Text::Reader text) {
   return {text.begin(), text.size()};
@@ -37,7 +39,8 @@ struct Transfers : kj::Refcounted {
 // Errors: refusals; before hello everything but hello is denied.
 class PeerService final : public schema::Peer::Server {
 public:
-  PeerService(PeerEvents& events, kj::Timer& timer) : events_(events), timer_(timer) {}
+  PeerService(PeerEvents& events, kj::Timer& timer, kj::Own<client::SharedPipe> pipe);
+  ~PeerService() noexcept(false);
 
 protected:
   kj::Promise<void> hello(HelloContext context) override;
@@ -53,20 +56,43 @@ protected:
 
 private:
   void needHello() const;
+  kj::Maybe<client::MessagePipe&> pipe();
+  void takeAside(schema::Aside::Reader aside);
+  void take(schema::Frame::Reader frame);
   group::PeerMessage headOf(schema::Message::Reader from) const;
   kj::Own<void> countTransfer();
-  kj::Promise<void> hold();
-  void answerHeld();
+  size_t unanswered() const { return held_.size() + owed_; }
+  void answerSoon();
+  void answerAll();
 
   PeerEvents& events_;
   kj::Timer& timer_;
   uint64_t host_ = 0;  // who is there; 0 before hello
   kj::Own<Transfers> transfers_ = kj::refcounted<Transfers>();
-  std::vector<kj::Own<kj::PromiseFulfiller<void>>> held_;  // frames without an answer
+  kj::Own<client::SharedPipe> pipe_;                       // null: there is none
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> held_;  // frames that are calls, unanswered
+  uint32_t owed_ = 0;                                      // credits, for frames that came aside
   kj::Promise<void> answering_ = kj::READY_NOW;
 };
 
 #pragma GCC diagnostic pop
+
+PeerService::PeerService(PeerEvents& events, kj::Timer& timer, kj::Own<client::SharedPipe> pipe)
+    : events_(events), timer_(timer), pipe_(kj::mv(pipe)) {
+  KJ_IF_MAYBE (found, this->pipe()) {
+    found->onAside(
+        [this](capnp::AnyPointer::Reader content) { takeAside(content.getAs<schema::Aside>()); });
+  }
+}
+
+PeerService::~PeerService() noexcept(false) {
+  KJ_IF_MAYBE (found, pipe()) found->takeNoAside();
+}
+
+kj::Maybe<client::MessagePipe&> PeerService::pipe() {
+  if (pipe_.get() == nullptr) return nullptr;
+  return pipe_->pipe;
+}
 
 void PeerService::needHello() const {
   if (host_ == 0) {
@@ -86,33 +112,54 @@ kj::Promise<void> PeerService::hello(HelloContext context) {
   if (!judged) return refusal(judged.fault());
   host_ = theirs->host;
   encode(events_.mine(), context.getResults().initYours());
+  context.getResults().setTakesAsides(pipe() != nullptr);
   return kj::READY_NOW;
 }
 
 kj::Promise<void> PeerService::frame(FrameContext context) {
-  needHello();
-  DecodedFrame frame = decode(context.getParams().getFrame());
+  take(context.getParams().getFrame());
   context.releaseParams();
-  events_.received(host_, std::move(frame.messages));
-  return hold();
-}
-
-kj::Promise<void> PeerService::hold() {
   auto paf = kj::newPromiseAndFulfiller<void>();
   held_.push_back(kj::mv(paf.fulfiller));
-  if (held_.size() >= kFramesHeldMax) {
-    answerHeld();
-  } else if (held_.size() == 1) {
-    answering_ = timer_.afterDelay(kFramesHeldMs * kj::MILLISECONDS)
-                     .then([this] { answerHeld(); })
-                     .eagerlyEvaluate(nullptr);
-  }
+  answerSoon();
   return kj::mv(paf.promise);
 }
 
-void PeerService::answerHeld() {
+// What is thrown from here ends the connection.
+void PeerService::takeAside(schema::Aside::Reader aside) {
+  if (!aside.isFrame()) {
+    kj::throwFatalException(refusal(ErrorCode::badRequest, "peer: an aside that is no frame"));
+  }
+  take(aside.getFrame());
+  ++owed_;
+  answerSoon();
+}
+
+void PeerService::take(schema::Frame::Reader frame) {
+  needHello();
+  events_.received(host_, decode(frame).messages);
+}
+
+void PeerService::answerSoon() {
+  if (unanswered() >= kFramesHeldMax) {
+    answerAll();
+  } else if (unanswered() == 1) {
+    answering_ = timer_.afterDelay(kFramesHeldMs * kj::MILLISECONDS)
+                     .then([this] { answerAll(); })
+                     .eagerlyEvaluate(nullptr);
+  }
+}
+
+void PeerService::answerAll() {
   for (auto& each : held_) each->fulfill();
   held_.clear();
+  uint32_t credits = std::exchange(owed_, 0);
+  if (credits == 0) return;
+  KJ_IF_MAYBE (found, pipe()) {
+    capnp::MallocMessageBuilder message(kCreditsWords);
+    client::MessagePipe::beginAside<schema::Aside>(message).setCredits(credits);
+    found->sendAside(message);
+  }
 }
 
 kj::Promise<void> PeerService::beat(BeatContext context) {
@@ -197,8 +244,9 @@ kj::Promise<void> PeerService::control(ControlContext context) {
 
 }  // namespace
 
-schema::Peer::Client makePeerService(PeerEvents& events, kj::Timer& timer) {
-  return kj::heap<PeerService>(events, timer);
+schema::Peer::Client makePeerService(PeerEvents& events, kj::Timer& timer,
+                                     kj::Own<client::SharedPipe> pipe) {
+  return kj::heap<PeerService>(events, timer, kj::mv(pipe));
 }
 
 void encode(const Handshake& from, schema::Handshake::Builder to) {

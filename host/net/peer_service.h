@@ -8,6 +8,7 @@
 
 #include "host/net/peer_events.h"
 #include "schemas/peer.capnp.h"
+#include "sdk/client/message_pipe.h"
 
 namespace flotilla::net {
 
@@ -18,8 +19,10 @@ inline constexpr uint32_t kSnapshotsInMax = 8;  // on one connection at a time
 inline constexpr size_t kFramesHeldMax = 8;
 inline constexpr int64_t kFramesHeldMs = 5;
 
-// Gives the capability for one peer's connection, to be handed out after its login.
-schema::Peer::Client makePeerService(PeerEvents& events, kj::Timer& timer);
+// Gives the capability for one peer's connection, to be handed out after its login. Frames may come
+// aside on its pipe; without one they are calls.
+schema::Peer::Client makePeerService(PeerEvents& events, kj::Timer& timer,
+                                     kj::Own<client::SharedPipe> pipe = {});
 
 void encode(const Handshake& from, schema::Handshake::Builder to);
 Result<Handshake> decode(schema::Handshake::Reader from);

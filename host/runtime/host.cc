@@ -32,6 +32,7 @@ public:
   const std::string& address() const override { return caller_->address(); }
   const std::string& certificateName() const override { return caller_->certificateName(); }
   size_t unsentBytes() const override { return caller_->unsentBytes(); }
+  kj::Own<client::SharedPipe> pipe() override { return caller_->pipe(); }
   void loggedIn(Access::Role role) override {
     if (role == Access::Role::peer) {
       caller_->peerLoggedIn();
@@ -307,8 +308,8 @@ Result<Access> Host::access(kj::StringPtr token) const {
   return parts_->secrets.access({token.begin(), token.size()});
 }
 
-schema::Peer::Client Host::peerService() {
-  return net::makePeerService(parts_->peers, parts_->timer);
+schema::Peer::Client Host::peerService(Visitor& visitor) {
+  return net::makePeerService(parts_->peers, parts_->timer, visitor.pipe());
 }
 
 const catalog::CatalogView& Host::catalog() const {

@@ -27,6 +27,10 @@ namespace flotilla::group {
 class Group;
 }
 
+namespace flotilla::client {
+struct SharedPipe;
+}
+
 namespace flotilla::runtime {
 
 struct HostParts;
@@ -43,6 +47,8 @@ public:
   virtual const std::string& certificateName() const = 0;  // "" without TLS
   // Of messages to it that have not left.
   virtual size_t unsentBytes() const = 0;
+  // What is said to it and by it beside calls.
+  virtual kj::Own<client::SharedPipe> pipe() = 0;
   // Must be called when a login succeeds; a connection without one is closed after 10 s.
   virtual void loggedIn(Access::Role role) = 0;
 };
@@ -132,7 +138,7 @@ public:
   Result<Access> access(kj::StringPtr token) const;  // fault `denied`
 
   // schemas/peer.capnp Peer, for a connection that logged in with the peers' secret.
-  schema::Peer::Client peerService();
+  schema::Peer::Client peerService(Visitor& visitor);
 
   // ---- what this host knows
   const catalog::CatalogView& catalog() const;  // as last applied here; copy to keep

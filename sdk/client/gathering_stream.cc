@@ -63,10 +63,10 @@ size_t GatheringStream::takeBuffered(kj::byte* to, size_t bytesMax) {
   return taken;
 }
 
-// Reads on where the buffer has run dry. What does not fit the buffer goes straight to the reader.
+// Reads on where the buffer has run dry. A reader with as much room as it needs no buffer of ours.
 kj::Promise<size_t> GatheringStream::fill(kj::byte* to, size_t minBytes, size_t maxBytes,
                                           size_t already) {
-  if (minBytes >= kReadBufferBytes) {
+  if (maxBytes >= kReadBufferBytes) {
     return inner_->tryRead(to, minBytes, maxBytes).then([already](size_t got) {
       return already + got;
     });
@@ -111,7 +111,7 @@ kj::Promise<void> GatheringStream::accept() {
   flushSoon();
   if (unsentBytes() <= kUnsentBytesMax) return kj::READY_NOW;
   auto waiting = kj::newPromiseAndFulfiller<void>();
-  roomWanted_ = kj::mv(waiting.fulfiller);
+  roomWanted_.push_back(kj::mv(waiting.fulfiller));
   return kj::mv(waiting.promise);
 }
 
@@ -137,10 +137,7 @@ kj::Promise<void> GatheringStream::onFlushed() {
   forget(flying_);
   readSoon();
   if (unsentBytes() <= kUnsentBytesMax / 2) {
-    KJ_IF_MAYBE (wanted, roomWanted_) {
-      (*wanted)->fulfill();
-    }
-    roomWanted_ = nullptr;
+    for (auto& wanted : std::exchange(roomWanted_, {})) wanted->fulfill();
   }
   if (pending_.empty()) {
     stage_ = Stage::idle;
@@ -168,10 +165,7 @@ void GatheringStream::fail(kj::Exception&& exception) {
   stage_ = Stage::idle;
   forget(pending_);
   forget(flying_);
-  KJ_IF_MAYBE (wanted, roomWanted_) {
-    (*wanted)->reject(kj::cp(exception));
-  }
-  roomWanted_ = nullptr;
+  for (auto& wanted : std::exchange(roomWanted_, {})) wanted->reject(kj::cp(exception));
   failed_ = kj::mv(exception);
   readSoon();
   inner_->abortRead();

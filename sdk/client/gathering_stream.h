@@ -74,7 +74,7 @@ private:
   Stage stage_ = Stage::idle;
   bool shutdown_ = false;
   kj::Maybe<kj::Exception> failed_;
-  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> roomWanted_;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> roomWanted_;
   kj::Promise<void> flushTask_;
   kj::Promise<void> readTask_;
 };

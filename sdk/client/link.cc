@@ -1,16 +1,14 @@
 // One connection to one host.
 #include "sdk/client/link.h"
 
-#include <capnp/rpc-twoparty.h>
-
+#include "sdk/client/connection.h"
 #include "sdk/client/fault_text.h"
 
 namespace flotilla::client {
 
 // One connection and what came of its login. Its parts go in the opposite order.
 struct Link::Wire {
-  kj::Own<kj::AsyncIoStream> stream;
-  capnp::TwoPartyClient client;
+  Connection client;
   kj::Maybe<schema::Host::Client> host;
   kj::Maybe<schema::Admin::Client> admin;
   kj::Own<kj::PromiseFulfiller<void>> dropped;
@@ -18,8 +16,7 @@ struct Link::Wire {
   kj::Maybe<kj::Own<Courier>> courier;
 
   Wire(kj::Own<kj::AsyncIoStream> its, kj::PromiseFulfillerPair<void> drop)
-      : stream(kj::mv(its)),
-        client(*stream),
+      : client(kj::mv(its), capnp::ReaderOptions()),
         dropped(kj::mv(drop.fulfiller)),
         down(client.onDisconnect().exclusiveJoin(kj::mv(drop.promise)).fork()) {}
 };

@@ -7,6 +7,7 @@
 #include <kj/async.h>
 
 #include "host/api/faults.h"
+#include "sdk/client/message_pipe.h"
 
 namespace flotilla::api {
 namespace {
@@ -30,6 +31,7 @@ public:
   const std::string& address() const override { return address_; }
   const std::string& certificateName() const override { return nobody_; }
   size_t unsentBytes() const override { return 7; }
+  kj::Own<client::SharedPipe> pipe() override { return kj::refcounted<client::SharedPipe>(); }
   void loggedIn(Role role) override {
     ++seen_.loggedIn;
     seen_.role = role;
@@ -68,7 +70,7 @@ struct Door {
         .admin = [](const runtime::Access&) -> capnp::Capability::Client {
           return schema::Group::Client(kj::heap<NobodysGroup>());
         },
-        .peer = []() -> capnp::Capability::Client {
+        .peer = [](runtime::Visitor&) -> capnp::Capability::Client {
           return schema::Group::Client(kj::heap<NobodysGroup>());
         },
         .hosts =

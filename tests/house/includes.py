@@ -19,7 +19,7 @@ ALLOWED = {
     "host/raft": ["host/base"],
     "host/group": ["host/raft", "host/base"] + GROUND,
     "host/store": BELOW,
-    "host/net": BELOW + ["sdk/client/gathering_stream.h"],
+    "host/net": BELOW + ["sdk/client/connection.h", "sdk/client/gathering_stream.h", "sdk/client/message_pipe.h"],
     "host/plugin": BELOW,
     "host/catalog": GROUND + ["host/base"],
     "host/runtime": BELOW + BESIDE + ["host/catalog"],

@@ -130,6 +130,83 @@ TEST_CASE("net/peer_network: frames keep their order past the frames in flight")
   for (uint64_t i = 0; i < 200; ++i) CHECK(pair.two.messages[i].group == i);
 }
 
+TEST_CASE("net/peer_network: a host that takes nothing aside is given frames as calls") {
+  Pair pair;
+  pair.two.takesAsides = false;
+  pair.one.config.frameBytesMax = 1;
+  pair.one.config.framesInFlightMax = 12;
+  pair.one.connect();
+  pair.meet();
+  for (uint64_t i = 0; i < 200; ++i) pair.one.network->send(2, test::append(i, i, {"abc"}));
+  for (uint64_t i = 0; i < 50; ++i) pair.two.network->send(1, test::append(i, i, {"abc"}));
+  pair.loop.settle();
+  REQUIRE(pair.two.messages.size() == 200);
+  for (uint64_t i = 0; i < 200; ++i) CHECK(pair.two.messages[i].group == i);
+  CHECK(pair.one.messages.size() == 50);
+}
+
+TEST_CASE("net/peer_network: frames that came aside are answered together, the last ones soon") {
+  Pair pair;
+  pair.one.config.framesInFlightMax = 8;
+  pair.one.connect();
+  pair.meet();
+  for (uint64_t i = 0; i < 7; ++i) {
+    pair.one.network->send(2, test::heartbeat(7, i));
+    pair.loop.settle();
+  }
+  CHECK(pair.two.frameSizes.size() == 7);
+  pair.loop.pass(20);  // which answers them: eight more may fly
+  for (uint64_t i = 0; i < 8; ++i) {
+    pair.one.network->send(2, test::heartbeat(7, i));
+    pair.loop.settle();
+  }
+  CHECK(pair.two.frameSizes.size() == 15);
+  CHECK(statusOf(pair.one).framesSent == 15);
+}
+
+TEST_CASE("net/peer_network: asides that are not to be end the connection") {
+  for (int kind : {0, 1, 2}) {
+    CAPTURE(kind);
+    Pair pair;
+    kj::TwoWayPipe wire = kj::newTwoWayPipe();
+    auto shared = kj::refcounted<client::SharedPipe>();
+    client::GatheringStream near(kj::mv(wire.ends[0]));
+    client::MessagePipe nearPipe(near);
+    shared->pipe = nearPipe;
+    auto service = kj::heap<schema::Peer::Client>(
+        net::makePeerService(pair.two, pair.loop.timer, kj::addRef(*shared)));
+    if (kind != 0) {
+      auto hello = service->helloRequest();
+      net::encode(pair.one.self, hello.initMine());
+      CHECK(hello.send().wait(pair.loop.scope).getTakesAsides());
+    }
+    client::GatheringStream far(kj::mv(wire.ends[1]));
+    client::MessagePipe farPipe(far);
+    capnp::MallocMessageBuilder message;
+    auto aside = client::MessagePipe::beginAside<schema::Aside>(message);
+    if (kind == 1) {
+      aside.setCredits(1);  // which only the other side gives
+    } else {
+      aside.initFrame().initMessages(0);
+    }
+    farPipe.sendAside(message);
+    capnp::MallocMessageBuilder last;
+    last.initRoot<capnp::rpc::Message>().initFinish().setQuestionId(7);
+    farPipe.writeMessage(nullptr, last.getSegmentsForOutput()).wait(pair.loop.scope);
+    bool read = false;
+    std::string failure;
+    nearPipe.tryReadMessage(nullptr, capnp::ReaderOptions(), nullptr)
+        .then([&](kj::Maybe<capnp::MessageReaderAndFds>) { read = true; },
+              [&](kj::Exception&& exception) { failure = net::faultOf(exception).text; })
+        .wait(pair.loop.scope);
+    CHECK(read == (kind == 2));
+    CHECK(pair.two.frameSizes.size() == (kind == 2 ? 1 : 0));
+    if (kind == 0) CHECK(failure == "peer: a call before hello; say hello first");
+    if (kind == 1) CHECK(failure == "peer: an aside that is no frame");
+    shared->pipe = nullptr;
+  }
+}
+
 TEST_CASE("net/peer_network: beats arrive beside frames, under their sender's name") {
   Pair pair;
   pair.one.network->sendBeat(2, {1, 2});  // not connected yet: as if lost

@@ -20,7 +20,7 @@ using net::refusal;
 // Lets in whoever knows the token; a mute host answers hello and nothing after it.
 class TestGate final : public schema::Gate::Server {
 public:
-  explicit TestGate(TestHost& host) : host_(host) {}
+  TestGate(TestHost& host, kj::Own<client::SharedPipe> pipe) : host_(host), pipe_(kj::mv(pipe)) {}
 
 protected:
   kj::Promise<void> login(LoginContext context) override {
@@ -29,12 +29,14 @@ protected:
     }
     auto session = context.getResults().initSession();
     session.setRole(schema::Role::PEER);
-    session.setPeer(net::makePeerService(host_, host_.timer()));
+    session.setPeer(net::makePeerService(
+        host_, host_.timer(), host_.takesAsides ? kj::mv(pipe_) : kj::Own<client::SharedPipe>()));
     return kj::READY_NOW;
   }
 
 private:
   TestHost& host_;
+  kj::Own<client::SharedPipe> pipe_;
 };
 
 class MemoryFile final : public net::SnapshotFile {
@@ -92,10 +94,18 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> Wires::dial(const net::Address& address)
 struct TestHost::Incoming {
   Incoming(kj::Own<kj::AsyncIoStream> itsStream, TestHost& host)
       : stream(kj::mv(itsStream)),
-        network(*stream, capnp::rpc::twoparty::Side::SERVER, net::messageLimits()),
-        rpc(capnp::makeRpcServer(network, capnp::Capability::Client(kj::heap<TestGate>(host)))) {}
+        pipe(*stream),
+        network(pipe, capnp::rpc::twoparty::Side::SERVER, net::messageLimits()),
+        rpc(capnp::makeRpcServer(
+            network, capnp::Capability::Client(kj::heap<TestGate>(host, kj::addRef(*shared))))) {
+    shared->pipe = pipe;
+  }
+  ~Incoming() noexcept(false) { shared->pipe = nullptr; }
+  KJ_DISALLOW_COPY(Incoming);
 
+  kj::Own<client::SharedPipe> shared = kj::refcounted<client::SharedPipe>();
   kj::Own<kj::AsyncIoStream> stream;
+  client::MessagePipe pipe;
   capnp::TwoPartyVatNetwork network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
 };

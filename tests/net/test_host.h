@@ -81,6 +81,7 @@ public:
 
   net::Handshake self;
   std::string token = "peers' secret";
+  bool takesAsides = true;                 // false: as hosts before them
   std::map<uint64_t, std::string> births;  // known ones; others are refused
   std::vector<std::string> events;         // "up h2", "down h2"
   std::vector<group::PeerMessage> messages;

@@ -1,0 +1,88 @@
+// Cap'n Proto messages over a byte stream, and messages beside those of RPC.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include <capnp/message.h>
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize-async.h>
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/refcount.h>
+
+namespace flotilla::client {
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // capnp's MessageStream has none
+
+// The messages of one connection, in the standard framing (a table of segments, then these). What
+// one read brings is taken apart where it lies: a message costs its copy and one promise, where
+// capnp's own reader goes back to the stream for each part of it.
+//
+// Two ends that know of each other can say things beside the calls: a message in `obsoleteSave`,
+// which no version of RPC sends any more, does not go to RPC but to `onAside`. It keeps its place
+// among the calls, and costs no call, return and finish. Where nobody takes it RPC does, and
+// answers that it is unimplemented.
+//
+// Owner:  the connection; `stream` outlives it, and copies what is written (gathering_stream.h).
+// Thread: its loop's.
+// Errors: a read is rejected where a message is malformed, larger than its ReaderOptions allow, cut
+//         off by the stream's end, or where `onAside` throws: each is the connection's end.
+class MessagePipe final : public capnp::MessageStream {
+public:
+  explicit MessagePipe(kj::AsyncIoStream& stream) : stream_(stream) {}
+  KJ_DISALLOW_COPY(MessagePipe);
+
+  using Aside = kj::Function<void(capnp::AnyPointer::Reader)>;
+  void onAside(Aside aside) { aside_ = kj::mv(aside); }
+  void takeNoAside() { aside_ = nullptr; }
+
+  // A message to be sent aside begins with its content ...
+  template <typename T>
+  static typename T::Builder beginAside(capnp::MessageBuilder& message) {
+    return message.initRoot<capnp::rpc::Message>().initObsoleteSave().template initAs<T>();
+  }
+  // ... and leaves with what RPC says at the time. A stream that does not take it fails the reads.
+  void sendAside(capnp::MessageBuilder& message);
+
+  kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(
+      kj::ArrayPtr<kj::AutoCloseFd> fdSpace, capnp::ReaderOptions options,
+      kj::ArrayPtr<capnp::word> scratchSpace) override;
+  kj::Promise<void> writeMessage(
+      kj::ArrayPtr<const int> fds,
+      kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) override;
+  kj::Promise<void> writeMessages(
+      kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override;
+  kj::Maybe<int> getSendBufferSize() override { return nullptr; }  // a hint, for streaming calls
+  kj::Promise<void> end() override;
+
+private:
+  using Read = kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>>;
+
+  size_t buffered() const { return limit_ - from_; }
+  kj::Maybe<size_t> sizeOfNext(const capnp::ReaderOptions& options) const;
+  kj::Own<capnp::MessageReader> takeNext(size_t bytes, const capnp::ReaderOptions& options);
+  kj::Promise<bool> readOn();
+  Read readLarge(size_t bytes, const capnp::ReaderOptions& options);
+  kj::Maybe<capnp::MessageReaderAndFds> judged(kj::Own<capnp::MessageReader> message);
+
+  kj::AsyncIoStream& stream_;
+  kj::Maybe<Aside> aside_;
+  kj::Array<capnp::word> buffer_;
+  size_t from_ = 0;  // bytes [from_, limit_) of buffer_ have been read and not taken
+  size_t limit_ = 0;
+  std::vector<kj::byte> table_;  // of the message being written
+  std::vector<kj::ArrayPtr<const kj::byte>> pieces_;
+};
+
+#pragma GCC diagnostic pop
+
+// A connection's pipe, for those who may hold it for longer than the connection lives.
+//
+// Owner:  shared. Thread: the connection's loop. Errors: none.
+struct SharedPipe final : kj::Refcounted {
+  kj::Maybe<MessagePipe&> pipe;  // until the connection has gone
+};
+
+}  // namespace flotilla::client
