@@ -8,6 +8,9 @@
 
 namespace flotilla::group {
 
+// A machine that nobody waits for gives way to others for so long.
+inline constexpr int64_t kGiveWayUs = 100'000;
+
 // Owner:  Group.
 // Thread: its owner's.
 // Errors: none.

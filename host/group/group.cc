@@ -130,6 +130,7 @@ void Group::query(CallId caller, Call call, Freshness freshness) {
                                   std::to_string(questions_.count()) + " queries wait already"));
   }
   if (auto refusal = refusalByQuota(call, false)) return answer(caller, *refusal);
+  hurryMachine();
   if (meters_ != nullptr) ++meters_->queries;
   if (freshness.kind != Freshness::Kind::stale) {
     return questions_.gather(caller, std::move(call));
@@ -350,6 +351,7 @@ void Group::tick() {
   tickSoundness();
   considerSnapshot();
   tail_.fit(wantedAbove());
+  if (gaveWay_ && feed_.lagUs(ports_.clock.monotonicUs()) > kGiveWayUs) hurryMachine();
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
   feed();
 }

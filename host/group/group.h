@@ -321,6 +321,7 @@ private:
   raft::Index wantedAbove() const;
   void fetchedForApply(Fetched fetched);
   void submit(std::vector<LogEntry> entries);
+  void hurryMachine();
   void stopMachine(Fault fault, Position at);
   void considerSnapshot();
   void startSnapshot();
@@ -373,6 +374,7 @@ private:
   Questions questions_;
   Appends appends_;
   Feed feed_;
+  bool gaveWay_ = false;  // what the machine is at may be put off
   LogTime logTime_;
   raft::Index logEnd_ = 0;  // the last entry ever handed to the disk and not taken back
 

@@ -16,9 +16,6 @@ constexpr uint64_t kFollowUpSnapshots = 4;
 constexpr uint64_t kLookForRoomTicks = 200;
 constexpr uint64_t kLoadAgainTicks = 100;  // after a snapshot that could not be loaded
 
-// A machine that nobody waits for gives way to others for so long.
-constexpr int64_t kGiveWayUs = 100'000;
-
 }  // namespace
 
 // ---- applying ----------------------------------------------------------------------------------
@@ -82,12 +79,16 @@ void Group::submit(std::vector<LogEntry> entries) {
   bool wanted = waiting_.decide(entries, core_.leader(), {meters_, nowUs});
   uint64_t bytes = 0;
   for (const LogEntry& entry : entries) bytes += entry.payload.size();
-  bool behind = feed_.lagUs(nowUs) > kGiveWayUs;
+  bool awaited = wanted || questions_.count() != 0 || feed_.lagUs(nowUs) > kGiveWayUs;
   feed_.sent(entries.back().index, bytes, nowUs);
   bool more =
       feed_.fed() < core_.applicable() || feed_.requests() >= options_.limits.applyRequestsMax / 2;
-  ports_.machines.apply(
-      {generation_, std::move(entries), wanted, wanted || more, !wanted && !behind});
+  gaveWay_ = !awaited;
+  ports_.machines.apply({generation_, std::move(entries), wanted, wanted || more, gaveWay_});
+}
+
+void Group::hurryMachine() {
+  if (std::exchange(gaveWay_, false)) ports_.machines.hurry();
 }
 
 void Group::applied(Applied applied) {
@@ -95,6 +96,7 @@ void Group::applied(Applied applied) {
   // Of a machine that is being retried: what was still asked of it finds it as it was.
   if (applied.fault && installing_ && !installing_->asked) return;
   feed_.applied(applied.index);
+  if (feed_.requests() == 0) gaveWay_ = false;
   nextTimerUs_ = applied.nextTimerUs;
   int64_t nowUs = waiting_.count() == 0 ? 0 : ports_.clock.monotonicUs();
   if (waiting_.count() != 0) {

@@ -448,6 +448,8 @@ public:
   // Nothing more is asked for a while: memory that is kept for the next request may go. Not
   // answered.
   virtual void rest() = 0;
+  // What was to give way is waited for now. Not answered.
+  virtual void hurry() {}
 };
 
 // ---- time ------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ namespace flotilla::net {
 using client::gathering;
 using client::GatheringStream;
 using client::kFlushBytes;
-using client::kReadBufferBytes;
 using client::kUnsentBytesMax;
 
 }  // namespace flotilla::net

@@ -254,8 +254,11 @@ void PeerLink::pumpSoon() {
 }
 
 bool PeerLink::mayFly(const Stream& stream) const {
+  // Where the stream is full of frames, credits will come for some, and what is said by calls has
+  // to come through between them.
   return stream.unanswered.size() < context_.config.framesInFlightMax &&
-         stream.unansweredBytes < context_.config.framesInFlightBytesMax;
+         stream.unansweredBytes < context_.config.framesInFlightBytesMax &&
+         stream.channel->connection.pipe().hasRoom();
 }
 
 void PeerLink::pump() {
@@ -289,16 +292,15 @@ void PeerLink::sendFrame(Stream& stream) {
       [this, &stream](capnp::Response<schema::Peer::FrameResults>) { taken(stream, 1); }));
 }
 
-// What is thrown from here ends the connection.
 void PeerLink::takeAside(Stream& stream, schema::Aside::Reader aside) {
-  if (!aside.isCredits() || aside.getCredits() > stream.unanswered.size()) {
-    kj::throwFatalException(
-        refusal(ErrorCode::badRequest, name_ + ": credits for frames that it was not sent"));
-  }
-  taken(stream, aside.getCredits());
+  if (aside.isCredits()) return taken(stream, aside.getCredits());
+  breakStream(refusal(ErrorCode::badRequest, "said something aside that is no credit"));
 }
 
 void PeerLink::taken(Stream& stream, uint32_t frames) {
+  if (frames > stream.unanswered.size()) {
+    return breakStream(refusal(ErrorCode::badRequest, "took more frames than it was sent"));
+  }
   for (; frames != 0; --frames) {
     stream.unansweredBytes -= stream.unanswered.front().bytes;
     stream.unanswered.pop_front();

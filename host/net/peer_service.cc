@@ -8,6 +8,7 @@
 #include <capnp/message.h>
 #include <kj/refcount.h>
 
+#include "host/base/log.h"
 #include "host/net/codec.h"
 #include "host/net/refusal.h"
 #include "host/net/snapshot_chunks.h"
@@ -80,8 +81,14 @@ private:
 PeerService::PeerService(PeerEvents& events, kj::Timer& timer, kj::Own<client::SharedPipe> pipe)
     : events_(events), timer_(timer), pipe_(kj::mv(pipe)) {
   KJ_IF_MAYBE (found, this->pipe()) {
-    found->onAside(
-        [this](capnp::AnyPointer::Reader content) { takeAside(content.getAs<schema::Aside>()); });
+    found->onAside([this](capnp::AnyPointer::Reader content) {
+      auto failure = kj::runCatchingExceptions([&] { takeAside(content.getAs<schema::Aside>()); });
+      KJ_IF_MAYBE (exception, failure) {
+        base::logWarn("peer h" + std::to_string(host_) + ": its connection here ends (" +
+                      faultOf(*exception).text + ")");
+        kj::throwFatalException(kj::mv(*exception));
+      }
+    });
   }
 }
 

@@ -56,7 +56,7 @@ struct ApplyPool::Shared {
   Row& row(Hurry hurry) { return rows[static_cast<std::size_t>(hurry)]; }
   Idle* enqueue(std::shared_ptr<Lane> lane, Hurry hurry);
   Idle* toRow(std::shared_ptr<Lane> lane, Hurry hurry);
-  std::shared_ptr<Lane> next(Hurry kind);
+  std::shared_ptr<Lane> next(Hurry kind, std::vector<std::shared_ptr<Lane>>& passedOver);
   static std::size_t stuck(const Row& among, int64_t stuckUs);
 };
 
@@ -84,13 +84,18 @@ void ApplyPool::addWorker(Hurry kind) {
   threads_.emplace_back(workerLoop, shared_, kind, nameOf(kind));
 }
 
-// The first that waits for this kind of worker; null where none does.
-std::shared_ptr<Lane> ApplyPool::Shared::next(Hurry kind) {
+// The first that waits for this kind of worker; null where none does. What is passed over may have
+// no other holder.
+std::shared_ptr<Lane> ApplyPool::Shared::next(Hurry kind,
+                                              std::vector<std::shared_ptr<Lane>>& passedOver) {
   std::deque<std::shared_ptr<Lane>>& queue = row(kind).queue;
   while (!queue.empty()) {
     std::shared_ptr<Lane> lane = std::move(queue.front());
     queue.pop_front();
-    if (lane->state_ != Lane::State::queued || lane->hurry_ != kind) continue;
+    if (lane->state_ != Lane::State::queued || lane->hurry_ != kind) {
+      passedOver.push_back(std::move(lane));
+      continue;
+    }
     --queued;
     lane->state_ = Lane::State::working;
     lane->hurry_ = Hurry::none;
@@ -106,9 +111,16 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const cha
   Hurry other = kind == Hurry::some ? Hurry::none : Hurry::some;
   Row& row = shared->row(kind);
   Idle& me = row.places.emplace_back();
+  std::vector<std::shared_ptr<Lane>> passedOver;
   while (true) {
-    std::shared_ptr<Lane> lane = shared->next(kind);
-    if (lane == nullptr && shared->stopping) lane = shared->next(other);
+    std::shared_ptr<Lane> lane = shared->next(kind, passedOver);
+    if (lane == nullptr && shared->stopping) lane = shared->next(other, passedOver);
+    if (lane == nullptr && !passedOver.empty()) {
+      lock.unlock();
+      passedOver.clear();  // ends of lanes must not run under the lock
+      lock.lock();
+      continue;
+    }
     if (lane == nullptr) {
       if (shared->stopping) break;  // nothing is left to do
       me.called = false;
@@ -120,6 +132,7 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const cha
     lane->sinceUs_ = nowUs();
     row.inside.push_back(lane.get());
     lock.unlock();
+    passedOver.clear();
     lane->work();
     lock.lock();
     row.inside.erase(std::find(row.inside.begin(), row.inside.end(), lane.get()));
@@ -147,6 +160,7 @@ void ApplyPool::schedule(const std::shared_ptr<Lane>& lane, Hurry hurry) {
   Idle* called = nullptr;
   {
     std::lock_guard lock(shared_->mutex);
+    if (shared_->row(Hurry::none).queue.size() >= kPatientLanesMax) hurry = Hurry::some;
     called = shared_->enqueue(lane, hurry);
   }
   if (called != nullptr) called->ready.notify_one();  // who wakes finds the lock free
@@ -183,6 +197,17 @@ ApplyPool::Idle* ApplyPool::Shared::toRow(std::shared_ptr<Lane> lane, Hurry hurr
   return called;
 }
 
+void ApplyPool::hurry(const std::shared_ptr<Lane>& lane) {
+  Idle* called = nullptr;
+  {
+    std::lock_guard lock(shared_->mutex);
+    bool queued =
+        lane->state_ == Lane::State::queued || lane->state_ == Lane::State::workingAndQueued;
+    if (queued) called = shared_->enqueue(lane, Hurry::some);
+  }
+  if (called != nullptr) called->ready.notify_one();
+}
+
 int64_t ApplyPool::busyUs(const Lane& lane) const {
   std::lock_guard lock(shared_->mutex);
   return lane.sinceUs_ == 0 ? 0 : nowUs() - lane.sinceUs_;
@@ -214,7 +239,8 @@ void ApplyPool::relieve(int64_t stuckUs) {
     {
       std::lock_guard lock(shared_->mutex);
       Row& row = shared_->row(kind);
-      std::size_t wanted = std::min(wanted_ + shared_->stuck(row, stuckUs), kWorkersMax);
+      int64_t limitUs = kind == Hurry::some ? stuckUs : 10 * stuckUs;
+      std::size_t wanted = std::min(wanted_ + shared_->stuck(row, limitUs), kWorkersMax);
       missing = wanted - std::min(wanted, row.workers);
     }
     for (; missing != 0; --missing) addWorker(kind);

@@ -39,9 +39,10 @@ private:
 };
 
 // A few workers that take lanes in turn, and as many patient ones for lanes that nobody waits for:
-// they leave the cores to all that somebody does wait for. A machine that does not return holds its
-// worker; the pool then grows by another of its kind, up to kWorkersMax, so that the other lanes go
-// on.
+// they leave the cores to all that somebody does wait for. What comes with hurry while a patient
+// worker is in the lane waits for the end of its stay. A machine that does not return holds its
+// worker; the pool then grows by another of its kind, up to kWorkersMax of each, so that the other
+// lanes go on.
 //
 // Owner:  Host's parts.
 // Thread: schedule from any; the rest on the loop.
@@ -50,6 +51,9 @@ private:
 class ApplyPool {
 public:
   static constexpr std::size_t kWorkersMax = 8;
+  // Of lanes that wait for a patient worker. Where there are more, so much is to be applied that to
+  // put it off would only make logs longer and snapshots more frequent.
+  static constexpr std::size_t kPatientLanesMax = 16;
 
   // What its threads are called; a pool without patient ones has no name for them.
   struct Names {
@@ -61,14 +65,18 @@ public:
   ApplyPool(const ApplyPool&) = delete;
   ApplyPool& operator=(const ApplyPool&) = delete;
 
-  // work() will run once more: soon, or where it gives way to what has more hurry. A lane that is
-  // queued without hurry can be scheduled again with some.
+  // work() will run once more: soon, or, without hurry and while few such lanes wait, when others
+  // leave a core. A lane that is queued without hurry can be scheduled again with some.
   void schedule(const std::shared_ptr<Lane>& lane, Hurry hurry = Hurry::some);
+
+  // Whatever it is to do is waited for now.
+  void hurry(const std::shared_ptr<Lane>& lane);
 
   // For how long a worker has been in this lane; 0: none is.
   int64_t busyUs(const Lane& lane) const;
 
-  // Grows past workers that have been in one lane for longer than `stuckUs`.
+  // Grows past workers that have been in one lane for longer than `stuckUs`; patient ones, ten
+  // times as long, for they have a tenth of a core at the least.
   void relieve(int64_t stuckUs);
   // How many workers have been in one lane for longer than that.
   std::size_t stuck(int64_t stuckUs) const;

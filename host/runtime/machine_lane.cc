@@ -83,7 +83,7 @@ void MachineLane::push(Job job, Hurry hurry) {
 
 // The catalog's hosts act on what it has applied.
 void MachineLane::apply(group::ApplyRequest request) {
-  bool patient = request.givesWay && !isCatalog();
+  bool patient = request.givesWay && !isCatalog() && !listened_.load(std::memory_order_relaxed);
   push(std::move(request), patient ? Hurry::none : Hurry::some);
 }
 void MachineLane::query(group::QueryRequest request) {
@@ -100,6 +100,10 @@ void MachineLane::install(group::InstallRequest request) {
 }
 void MachineLane::rest() {
   push(Rest{});
+}
+
+void MachineLane::hurry() {
+  around_.pool.hurry(shared_from_this());
 }
 
 void MachineLane::look(EventsLook look) {

@@ -93,6 +93,7 @@ public:
   void sync(group::SyncRequest request) override;
   void install(group::InstallRequest request) override;
   void rest() override;
+  void hurry() override;
   // Whether that plugin's machine could take over from this one as it is now. `done` is called on
   // the loop, if the replica is still there.
   void tryPlugin(std::string sha256, std::function<void(Result<void>)> done);
@@ -123,7 +124,8 @@ public:
   uint64_t ownBytes() const { return ownBytes_.load(std::memory_order_relaxed); }
   // Whether its memory is to be known after each work: it is about to be judged by it.
   void weighOften(bool often) { weighOften_.store(often, std::memory_order_relaxed); }
-  // How long workers have been in here, loading snapshots apart.
+  // How long workers have been in here, loading snapshots apart; of patient ones the time that they
+  // had a core.
   int64_t workedUs() const { return workedUs_.load(std::memory_order_relaxed); }
   uint64_t digest() const { return digest_.load(std::memory_order_relaxed); }
   raft::Index digestAt() const { return digestAt_.load(std::memory_order_relaxed); }
@@ -205,7 +207,6 @@ private:
   std::unique_ptr<group::Applier> applier_;
   bool resting_ = false;
   bool soon_ = false;            // somebody waits for what this work answers
-  bool listened_ = false;        // somebody waits for the next event
   uint32_t unweighedWorks_ = 0;  // since the machine was last asked for its memory
   uint64_t unweighedBytes_ = 0;
   int64_t loadedUs_ = 0;       // of this work: in snapshots, which no call has asked for
@@ -215,6 +216,7 @@ private:
   uint64_t fresh_ = 0;      // generation of the next place that is made ...
   bool freshMade_ = false;  // ... which was made
 
+  std::atomic<bool> listened_{false};  // somebody waits for the next event
   std::atomic<uint64_t> place_{kNoPlace};
   std::atomic<const flotilla_descriptor*> descriptor_{nullptr};
   std::atomic<bool> loaded_{false};

@@ -10,8 +10,7 @@
 
 namespace flotilla::client {
 
-// No flow limit: a limit holds back returns too, and two hosts that forward to each other would
-// wait for ever.
+// Without a flow limit: one holds back returns too.
 //
 // Owner:  whoever dialled; capabilities from it fail with DISCONNECTED after it is gone.
 // Thread: its loop's.
@@ -25,6 +24,7 @@ public:
   capnp::Capability::Client bootstrap();
   kj::Promise<void> onDisconnect() { return network_.onDisconnect(); }
   MessagePipe& pipe() { return pipe_; }
+  const MessagePipe& pipe() const { return pipe_; }
 
 private:
   kj::Own<kj::AsyncIoStream> stream_;

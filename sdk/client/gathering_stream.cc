@@ -1,4 +1,4 @@
-// A byte stream that reads by the bufferful and writes once a turn of the loop.
+// A byte stream that writes once a turn of the loop.
 #include "sdk/client/gathering_stream.h"
 
 #include <algorithm>
@@ -27,16 +27,15 @@ GatheringStream::~GatheringStream() noexcept(false) = default;
 // ---- reading ---------------------------------------------------------------------------------
 
 kj::Promise<size_t> GatheringStream::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
-  if (!mayRead()) {
-    auto waiting = kj::newPromiseAndFulfiller<void>();
-    readWanted_ = kj::mv(waiting.fulfiller);
-    return waiting.promise.then(
-        [this, buffer, minBytes, maxBytes] { return tryRead(buffer, minBytes, maxBytes); });
-  }
-  auto* to = static_cast<kj::byte*>(buffer);
-  size_t taken = takeBuffered(to, maxBytes);
-  if (taken >= minBytes) return taken;
-  return fill(to + taken, minBytes - taken, maxBytes - taken, taken);
+  if (mayRead()) return inner_->tryRead(buffer, minBytes, maxBytes);
+  return whenMayRead().then(
+      [this, buffer, minBytes, maxBytes] { return tryRead(buffer, minBytes, maxBytes); });
+}
+
+kj::Promise<void> GatheringStream::whenMayRead() {
+  auto waiting = kj::newPromiseAndFulfiller<void>();
+  readWanted_ = kj::mv(waiting.fulfiller);
+  return kj::mv(waiting.promise);
 }
 
 bool GatheringStream::mayRead() {
@@ -56,30 +55,6 @@ void GatheringStream::readSoon() {
               }).eagerlyEvaluate(nullptr);
 }
 
-size_t GatheringStream::takeBuffered(kj::byte* to, size_t bytesMax) {
-  size_t taken = std::min(bytesMax, readLimit_ - readFrom_);
-  if (taken > 0) std::memcpy(to, readBuffer_.begin() + readFrom_, taken);
-  readFrom_ += taken;
-  return taken;
-}
-
-// Reads on where the buffer has run dry. A reader with as much room as it needs no buffer of ours.
-kj::Promise<size_t> GatheringStream::fill(kj::byte* to, size_t minBytes, size_t maxBytes,
-                                          size_t already) {
-  if (maxBytes >= kReadBufferBytes) {
-    return inner_->tryRead(to, minBytes, maxBytes).then([already](size_t got) {
-      return already + got;
-    });
-  }
-  if (readBuffer_.size() == 0) readBuffer_ = kj::heapArray<kj::byte>(kReadBufferBytes);
-  readFrom_ = readLimit_ = 0;
-  return inner_->tryRead(readBuffer_.begin(), minBytes, readBuffer_.size())
-      .then([this, to, maxBytes, already](size_t got) {
-        readLimit_ = got;
-        return already + takeBuffered(to, maxBytes);
-      });
-}
-
 void GatheringStream::abortRead() {
   inner_->abortRead();
 }
@@ -87,27 +62,35 @@ void GatheringStream::abortRead() {
 // ---- writing ---------------------------------------------------------------------------------
 
 kj::Promise<void> GatheringStream::write(const void* buffer, size_t size) {
+  KJ_IF_MAYBE (exception, refusal()) {
+    return kj::mv(*exception);
+  }
   const auto* from = static_cast<const kj::byte*>(buffer);
   pending_.insert(pending_.end(), from, from + size);
   return accept();
 }
 
 kj::Promise<void> GatheringStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
+  KJ_IF_MAYBE (exception, refusal()) {
+    return kj::mv(*exception);
+  }
   for (kj::ArrayPtr<const kj::byte> piece : pieces) {
     pending_.insert(pending_.end(), piece.begin(), piece.end());
   }
   return accept();
 }
 
-// Answers for what was just added to pending_.
-kj::Promise<void> GatheringStream::accept() {
+// Why nothing can be written any more.
+kj::Maybe<kj::Exception> GatheringStream::refusal() const {
   KJ_IF_MAYBE (exception, failed_) {
-    pending_.clear();
     return kj::cp(*exception);
   }
-  if (shutdown_) {
-    return KJ_EXCEPTION(FAILED, "stream: written to after shutdownWrite");
-  }
+  if (shutdown_) return KJ_EXCEPTION(FAILED, "stream: written to after shutdownWrite");
+  return nullptr;
+}
+
+// Answers for what was just added to pending_.
+kj::Promise<void> GatheringStream::accept() {
   flushSoon();
   if (unsentBytes() <= kUnsentBytesMax) return kj::READY_NOW;
   auto waiting = kj::newPromiseAndFulfiller<void>();

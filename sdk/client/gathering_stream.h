@@ -1,4 +1,4 @@
-// A byte stream that reads by the bufferful and writes once a turn of the loop.
+// A byte stream that writes once a turn of the loop.
 #pragma once
 
 #include <cstddef>
@@ -9,15 +9,14 @@
 
 namespace flotilla::client {
 
-inline constexpr size_t kReadBufferBytes = 64 << 10;
 inline constexpr size_t kFlushBytes = 32 << 10;     // pending bytes that do not wait for the turn
 inline constexpr size_t kUnsentBytesMax = 4 << 20;  // beyond it writes wait for the wire
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // kj's streams are destroyed by kj::Own
 
-// Cap'n Proto reads twice and writes once a message; this stream makes it one read and one write
-// for all messages of the moment, which more than halves the CPU of a call. Written bytes are
+// Cap'n Proto writes once a message; this stream makes it one write for all messages of the moment
+// (MessagePipe does so for reads), which more than halves the CPU of a call. Written bytes are
 // copied, answered at once, and leave when the loop has nothing else to do (kj::evalLast) or when
 // kFlushBytes wait. A side that would hold ever more for one that does not read can cease to read
 // itself meanwhile (`readWhile`).
@@ -48,14 +47,15 @@ public:
 
   // Reads wait while this says no; it is asked again when something has been sent.
   void readWhile(kj::Function<bool()> mayRead) { mayRead_ = kj::mv(mayRead); }
+  // For a reader that holds bytes which it has not taken in yet; one waits at a time.
+  bool mayRead();
+  kj::Promise<void> whenMayRead();
 
   size_t unsentBytes() const { return pending_.size() + flying_.size(); }
 
 private:
-  bool mayRead();
   void readSoon();
-  kj::Promise<size_t> fill(kj::byte* to, size_t minBytes, size_t maxBytes, size_t already);
-  size_t takeBuffered(kj::byte* to, size_t bytesMax);
+  kj::Maybe<kj::Exception> refusal() const;
   kj::Promise<void> accept();
   void flushSoon();
   kj::Promise<void> flush();
@@ -63,9 +63,6 @@ private:
   void fail(kj::Exception&& exception);
 
   kj::Own<kj::AsyncIoStream> inner_;
-  kj::Array<kj::byte> readBuffer_;
-  size_t readFrom_ = 0;  // [readFrom_, readLimit_) of readBuffer_ is unread
-  size_t readLimit_ = 0;
   std::vector<kj::byte> pending_;  // written to us, not yet handed to the inner stream
   std::vector<kj::byte> flying_;   // being written by the inner stream
   kj::Maybe<kj::Function<bool()>> mayRead_;

@@ -41,6 +41,9 @@ void putTable(std::vector<kj::byte>& to,
 
 }  // namespace
 
+MessagePipe::MessagePipe(kj::AsyncIoStream& stream)
+    : stream_(stream), gathering_(kj::dynamicDowncastIfAvailable<GatheringStream>(stream)) {}
+
 // ---- reading -----------------------------------------------------------------------------------
 
 // Null: too little of it is here to say.
@@ -77,6 +80,13 @@ kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> MessagePipe::tryReadMessage(
       if (bytes > buffer_.size() * kWordBytes) return readLarge(bytes, options);
     }
     if (bytes == 0 || buffered() < bytes) break;
+    KJ_IF_MAYBE (stream, gathering_) {
+      if (!stream->mayRead()) {
+        return stream->whenMayRead().then([this, fdSpace, options, scratchSpace]() {
+          return tryReadMessage(fdSpace, options, scratchSpace);
+        });
+      }
+    }
     auto message = judged(takeNext(bytes, options));
     if (message != nullptr) return kj::mv(message);
   }
@@ -104,7 +114,7 @@ kj::Promise<bool> MessagePipe::readOn() {
     buffer_ = kj::heapArray<capnp::word>(kReadBufferBytes / kWordBytes);
   }
   kj::ArrayPtr<kj::byte> bytes = buffer_.asBytes();
-  std::memmove(bytes.begin(), bytes.begin() + from_, buffered());
+  if (from_ != 0) std::memmove(bytes.begin(), bytes.begin() + from_, buffered());
   limit_ -= std::exchange(from_, 0);
   return stream_.tryRead(bytes.begin() + limit_, 1, bytes.size() - limit_).then([this](size_t got) {
     limit_ += got;
@@ -151,6 +161,13 @@ kj::Promise<void> MessagePipe::writeMessages(
 
 void MessagePipe::sendAside(capnp::MessageBuilder& message) {
   auto sent = writeMessage(nullptr, message.getSegmentsForOutput());
+}
+
+bool MessagePipe::hasRoom() const {
+  KJ_IF_MAYBE (stream, gathering_) {
+    return stream->unsentBytes() <= kUnsentBytesMax;
+  }
+  return true;
 }
 
 kj::Promise<void> MessagePipe::end() {

@@ -13,6 +13,10 @@
 
 namespace flotilla::client {
 
+class GatheringStream;
+
+inline constexpr size_t kReadBufferBytes = 64 << 10;
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"  // capnp's MessageStream has none
 
@@ -21,17 +25,18 @@ namespace flotilla::client {
 // capnp's own reader goes back to the stream for each part of it.
 //
 // Two ends that know of each other can say things beside the calls: a message in `obsoleteSave`,
-// which no version of RPC sends any more, does not go to RPC but to `onAside`. It keeps its place
-// among the calls, and costs no call, return and finish. Where nobody takes it RPC does, and
-// answers that it is unimplemented.
+// which no version of RPC sends any more, does not go to RPC but to `onAside`. It costs no call,
+// return and finish, and may overtake calls, never another aside. Where nobody takes it RPC does,
+// and answers that it is unimplemented.
 //
-// Owner:  the connection; `stream` outlives it, and copies what is written (gathering_stream.h).
+// Owner:  the connection; `stream` outlives it. Asides need one that gathers (gathering_stream.h);
+//         that one's `readWhile` is asked before each message.
 // Thread: its loop's.
 // Errors: a read is rejected where a message is malformed, larger than its ReaderOptions allow, cut
 //         off by the stream's end, or where `onAside` throws: each is the connection's end.
 class MessagePipe final : public capnp::MessageStream {
 public:
-  explicit MessagePipe(kj::AsyncIoStream& stream) : stream_(stream) {}
+  explicit MessagePipe(kj::AsyncIoStream& stream);
   KJ_DISALLOW_COPY(MessagePipe);
 
   using Aside = kj::Function<void(capnp::AnyPointer::Reader)>;
@@ -43,8 +48,10 @@ public:
   static typename T::Builder beginAside(capnp::MessageBuilder& message) {
     return message.initRoot<capnp::rpc::Message>().initObsoleteSave().template initAs<T>();
   }
-  // ... and leaves with what RPC says at the time. A stream that does not take it fails the reads.
+  // ... and is in the stream at once. One that does not take it fails the reads.
   void sendAside(capnp::MessageBuilder& message);
+  // False: asides would keep what RPC says from being taken.
+  bool hasRoom() const;
 
   kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(
       kj::ArrayPtr<kj::AutoCloseFd> fdSpace, capnp::ReaderOptions options,
@@ -68,6 +75,7 @@ private:
   kj::Maybe<capnp::MessageReaderAndFds> judged(kj::Own<capnp::MessageReader> message);
 
   kj::AsyncIoStream& stream_;
+  kj::Maybe<GatheringStream&> gathering_;  // the same, where it is one
   kj::Maybe<Aside> aside_;
   kj::Array<capnp::word> buffer_;
   size_t from_ = 0;  // bytes [from_, limit_) of buffer_ have been read and not taken

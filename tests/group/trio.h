@@ -34,6 +34,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   void sync(group::SyncRequest request) override;
   void install(group::InstallRequest request) override;
   void rest() override { applier->rest(); }
+  void hurry() override { ++hurries; }
   // Callers
   void answer(group::CallId call, group::Outcome outcome) override;
   // Clock
@@ -65,6 +66,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   std::optional<Fault> fetchFault;
   std::deque<std::function<void()>> work;
   group::ApplyRequest lastApply;  // without its entries
+  int hurries = 0;
   std::deque<group::AsideQuery> asides;
   bool asidesMove = true;                                // false: they take their time
   group::Soundness soundness = group::Soundness::sound;  // as its record has it

@@ -5,12 +5,14 @@
 #include <vector>
 
 #include <capnp/rpc-twoparty.h>
+#include <capnp/serialize.h>
 #include <doctest/doctest.h>
 #include <kj/async-io.h>
 
 #include "host/base/prng.h"
 #include "host/net/connection.h"
 #include "host/net/refusal.h"
+#include "sdk/client/message_pipe.h"
 #include "tests/net/test_host.h"
 
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
@@ -148,16 +150,6 @@ TEST_CASE("net/gathering_stream: what is written in one turn leaves in one write
   CHECK(ends.below.writes == 1);
 }
 
-TEST_CASE("net/gathering_stream: many small reads are one read below") {
-  Ends ends;
-  std::string text(5000, 'x');
-  auto writing = ends.far->write(text.data(), text.size());
-  char byte = 0;
-  for (int i = 0; i < 5000; ++i) ends.near->read(&byte, 1).wait(ends.loop.scope);
-  writing.wait(ends.loop.scope);
-  CHECK(ends.below.reads <= 2);
-}
-
 TEST_CASE(
     "net/gathering_stream: a reader that stands still holds up the writer, in bounded memory") {
   Ends ends;
@@ -249,6 +241,79 @@ TEST_CASE("net/gathering_stream: a writer that waits for room learns of the fail
   ends.below.failing = net::gone("the wire is cut");
   std::string much(net::kUnsentBytesMax + 1, 'x');
   CHECK(failureOf(ends.loop, ends.near->write(much.data(), much.size())) == "the wire is cut");
+}
+
+TEST_CASE("net/gathering_stream: every writer that waits for room hears of it, or of the failure") {
+  for (bool fails : {false, true}) {
+    CAPTURE(fails);
+    Ends ends;
+    std::string much(net::kUnsentBytesMax + 1, 'x');
+    if (fails) ends.below.failing = net::gone("the wire is cut");
+    auto first = ends.near->write(much.data(), much.size());
+    auto second = ends.near->write("y", 1);
+    if (fails) {
+      CHECK(failureOf(ends.loop, kj::mv(first)) == "the wire is cut");
+      CHECK(failureOf(ends.loop, kj::mv(second)) == "the wire is cut");
+      continue;
+    }
+    CHECK_FALSE(first.poll(ends.loop.scope));
+    CHECK_FALSE(second.poll(ends.loop.scope));
+    std::string there(much.size() + 1, ' ');
+    ends.far->read(there.data(), there.size()).wait(ends.loop.scope);
+    CHECK(there.back() == 'y');
+    CHECK(first.poll(ends.loop.scope));
+    CHECK(second.poll(ends.loop.scope));
+  }
+}
+
+TEST_CASE("net/gathering_stream: what is written after shutdownWrite is not kept") {
+  Ends ends;
+  ends.near->shutdownWrite();
+  CHECK(failureOf(ends.loop, ends.near->write("late", 4)) ==
+        "stream: written to after shutdownWrite");
+  CHECK(ends.near->unsentBytes() == 0);
+}
+
+TEST_CASE("net/message_pipe: messages that have been read wait, too, while one may not read") {
+  Ends ends;
+  size_t unread = 0;
+  ends.near->readWhile([&unread] { return unread < 2; });
+  client::MessagePipe pipe(*ends.near);
+  capnp::MallocMessageBuilder message;
+  message.initRoot<capnp::rpc::Message>().initFinish().setQuestionId(7);
+  auto words = capnp::messageToFlatArray(message);
+  std::string both;
+  for (int i = 0; i < 2; ++i) {
+    both.append(reinterpret_cast<const char*>(words.asBytes().begin()), words.asBytes().size());
+  }
+  auto writing = ends.far->write(both.data(), both.size());
+  CHECK(pipe.tryReadMessage(nullptr, {}, nullptr).wait(ends.loop.scope) != nullptr);
+  writing.wait(ends.loop.scope);
+  unread = 3;
+  auto next = pipe.tryReadMessage(nullptr, {}, nullptr);
+  CHECK_FALSE(next.poll(ends.loop.scope));
+  char there = 0;
+  ends.write("y");
+  CHECK(ends.far->tryRead(&there, 1, 1).wait(ends.loop.scope) == 1);
+  CHECK_FALSE(next.poll(ends.loop.scope));
+  unread = 1;
+  ends.write("y");
+  CHECK(ends.far->tryRead(&there, 1, 1).wait(ends.loop.scope) == 1);
+  REQUIRE(next.poll(ends.loop.scope));
+  CHECK(next.wait(ends.loop.scope) != nullptr);
+}
+
+TEST_CASE("net/message_pipe: a stream that is full has no room for asides") {
+  Ends ends;
+  client::MessagePipe pipe(*ends.near);
+  CHECK(pipe.hasRoom());
+  std::string much(net::kUnsentBytesMax + 1, 'x');
+  auto writing = ends.near->write(much.data(), much.size());
+  CHECK_FALSE(pipe.hasRoom());
+  std::string there(much.size(), ' ');
+  ends.far->read(there.data(), there.size()).wait(ends.loop.scope);
+  writing.wait(ends.loop.scope);
+  CHECK(pipe.hasRoom());
 }
 
 TEST_CASE(

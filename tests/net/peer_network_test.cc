@@ -1,5 +1,6 @@
 // Hosts that talk to each other over wires in one process.
 #include <algorithm>
+#include <memory>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -92,6 +93,97 @@ struct MuteServer {
   kj::Own<kj::AsyncIoStream> stream;
   capnp::TwoPartyVatNetwork network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
+};
+
+// A host that counts how frames come, and says aside what it is told to.
+struct OddServer {
+  class Peer final : public schema::Peer::Server {
+  public:
+    explicit Peer(OddServer& server) : server_(server) {}
+
+  protected:
+    kj::Promise<void> hello(HelloContext context) override {
+      net::encode(server_.self, context.getResults().initYours());
+      context.getResults().setTakesAsides(server_.takesAsides);
+      return kj::READY_NOW;
+    }
+    kj::Promise<void> frame(FrameContext) override {
+      ++server_.calls;
+      auto paf = kj::newPromiseAndFulfiller<void>();
+      server_.answers.push_back(kj::mv(paf.fulfiller));
+      return kj::mv(paf.promise);
+    }
+
+  private:
+    OddServer& server_;
+  };
+  class Gate final : public schema::Gate::Server {
+  public:
+    explicit Gate(OddServer& server) : server_(server) {}
+
+  protected:
+    kj::Promise<void> login(LoginContext context) override {
+      auto session = context.getResults().initSession();
+      session.setRole(schema::Role::PEER);
+      session.setPeer(schema::Peer::Client(kj::heap<Peer>(server_)));
+      return kj::READY_NOW;
+    }
+
+  private:
+    OddServer& server_;
+  };
+
+  OddServer(kj::Own<kj::AsyncIoStream> itsStream, net::Handshake itsSelf, bool takes)
+      : self(std::move(itsSelf)),
+        takesAsides(takes),
+        stream(kj::mv(itsStream)),
+        pipe(*stream),
+        network(pipe, capnp::rpc::twoparty::Side::SERVER),
+        rpc(capnp::makeRpcServer(network, capnp::Capability::Client(kj::heap<Gate>(*this)))) {
+    pipe.onAside([this](capnp::AnyPointer::Reader) { ++asides; });
+  }
+  KJ_DISALLOW_COPY(OddServer);
+
+  void credit(uint32_t frames) {
+    capnp::MallocMessageBuilder message;
+    client::MessagePipe::beginAside<schema::Aside>(message).setCredits(frames);
+    pipe.sendAside(message);
+  }
+
+  net::Handshake self;
+  bool takesAsides;
+  int calls = 0;
+  int asides = 0;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> answers;
+  kj::Own<kj::AsyncIoStream> stream;
+  client::MessagePipe pipe;
+  capnp::TwoPartyVatNetwork network;
+  capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
+};
+
+// A host that has met an odd one under the name of 2.
+struct OddPair {
+  explicit OddPair(bool takesAsides) {
+    pair.wires.stand(pair.two.address(), [this, takesAsides](kj::Own<kj::AsyncIoStream> stream) {
+      odd = std::make_unique<OddServer>(kj::mv(stream), pair.two.self, takesAsides);
+    });
+    pair.one.network->setPeer(2, pair.two.address());
+    pair.loop.pass(50);
+    REQUIRE(pair.one.network->isUp(2));
+  }
+  ~OddPair() { pair.one.network.reset(); }
+
+  void send() {
+    pair.one.network->send(2, test::heartbeat(7, 1));
+    pair.loop.settle();
+  }
+  std::string trouble() {
+    pair.loop.settle();
+    return troubleOf(pair.one, 2);
+  }
+
+  Pair pair;
+  std::unique_ptr<OddServer> odd;
 };
 
 }  // namespace
@@ -205,6 +297,40 @@ TEST_CASE("net/peer_network: asides that are not to be end the connection") {
     if (kind == 1) CHECK(failure == "peer: an aside that is no frame");
     shared->pipe = nullptr;
   }
+}
+
+TEST_CASE("net/peer_network: frames are asides for who takes them, and else calls") {
+  for (bool takes : {true, false}) {
+    CAPTURE(takes);
+    OddPair odd(takes);
+    for (int i = 0; i < 3; ++i) odd.send();
+    CHECK(odd.odd->asides == (takes ? 3 : 0));
+    CHECK(odd.odd->calls == (takes ? 0 : 3));
+  }
+}
+
+TEST_CASE("net/peer_network: credits for frames that were not sent end the connection") {
+  {
+    OddPair odd(true);
+    odd.send();
+    odd.odd->credit(1);
+    CHECK(odd.trouble().empty());
+    odd.odd->credit(1);
+    CHECK(odd.trouble() == "took more frames than it was sent");
+  }
+  {
+    OddPair odd(false);
+    odd.send();
+    odd.odd->credit(1);  // of a call that is still to be answered
+    CHECK(odd.trouble().empty());
+    odd.odd->answers.at(0)->fulfill();
+    CHECK(odd.trouble() == "took more frames than it was sent");
+  }
+  OddPair odd(true);
+  capnp::MallocMessageBuilder message;
+  client::MessagePipe::beginAside<schema::Aside>(message).initFrame();
+  odd.odd->pipe.sendAside(message);
+  CHECK(odd.trouble() == "said something aside that is no credit");
 }
 
 TEST_CASE("net/peer_network: beats arrive beside frames, under their sender's name") {

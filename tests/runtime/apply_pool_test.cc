@@ -239,4 +239,89 @@ TEST_CASE(
   CHECK(pool.stop(20'000'000));
 }
 
+TEST_CASE("runtime/apply_pool: hurry is of the work that is queued, and of no other") {
+  ApplyPool pool(1);
+  std::vector<int> seen;
+  std::mutex mutex;
+  auto lane = std::make_shared<CallLane>([&]() {
+    std::lock_guard lock(mutex);
+    seen.push_back(niceness());
+  });
+  auto wait = [&](size_t count) {
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (std::chrono::steady_clock::now() < until) {
+      std::lock_guard lock(mutex);
+      if (seen.size() == count && pool.busyUs(*lane) == 0) return true;
+    }
+    return false;
+  };
+  pool.hurry(lane);  // nothing is queued
+  pool.schedule(lane);
+  REQUIRE(wait(1));
+  pool.schedule(lane, Hurry::none);
+  REQUIRE(wait(2));
+  CHECK(pool.stop(20'000'000));
+  CHECK(seen.size() == 2);
+  CHECK(seen.front() == niceness());
+  CHECK(seen.back() >= 10);
+}
+
+TEST_CASE("runtime/apply_pool: where many lanes wait for patient workers more go to the others") {
+  ApplyPool pool(1);
+  Gate held;
+  Gate done;
+  auto slow = std::make_shared<CallLane>([&]() { held.wait(); });
+  pool.schedule(slow, Hurry::none);
+  while (pool.busyUs(*slow) == 0) std::this_thread::yield();
+  std::vector<std::shared_ptr<CallLane>> lanes;
+  std::atomic<size_t> runs{0};
+  for (size_t i = 0; i < ApplyPool::kPatientLanesMax; ++i) {
+    lanes.push_back(std::make_shared<CallLane>([&]() { ++runs; }));
+    pool.schedule(lanes.back(), Hurry::none);
+  }
+  CHECK(pool.queued() == ApplyPool::kPatientLanesMax);
+  auto more = std::make_shared<CallLane>([&]() { done.open(); });
+  pool.schedule(more, Hurry::none);
+  REQUIRE(done.wait());
+  CHECK(runs == 0);
+  pool.hurry(lanes.front());
+  held.open();
+  CHECK(pool.stop(20'000'000));
+  CHECK(runs == ApplyPool::kPatientLanesMax);
+}
+
+TEST_CASE("runtime/apply_pool: a lane that only the pool holds any more ends outside its lock") {
+  // The lane's end asks the pool something, which would never return under the lock.
+  class LastLane final : public Lane {
+  public:
+    LastLane(ApplyPool& pool, Gate& ended) : pool_(pool), ended_(ended) {}
+    ~LastLane() override {
+      static_cast<void>(pool_.queued());
+      ended_.open();
+    }
+    void work() override {}
+
+  private:
+    ApplyPool& pool_;
+    Gate& ended_;
+  };
+  ApplyPool pool(1);
+  Gate held;
+  Gate ended;
+  auto slow = std::make_shared<CallLane>([&]() { held.wait(); });
+  pool.schedule(slow, Hurry::none);
+  while (pool.busyUs(*slow) == 0) std::this_thread::yield();
+  auto lane = std::make_shared<LastLane>(pool, ended);
+  pool.schedule(lane, Hurry::none);
+  pool.schedule(lane);
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (pool.queued() != 0 || pool.busyUs(*lane) != 0) {
+    REQUIRE(std::chrono::steady_clock::now() < until);
+  }
+  lane.reset();  // what is left of it stands in the patient row
+  held.open();
+  CHECK(ended.wait());
+  CHECK(pool.stop(20'000'000));
+}
+
 }  // namespace flotilla::runtime
