@@ -1,6 +1,7 @@
 // What a thread is called where the system shows threads, and whether it gives way to others.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <ctime>
 #include <pthread.h>
@@ -18,11 +19,14 @@ namespace detail {
 inline thread_local bool givesWay = false;
 }
 
-// The calling thread leaves the cores to those that others wait for, a tenth of what it would have
-// at the least. Of this thread alone, on Linux; for good.
+// The calling thread leaves the cores to those that others wait for; a tenth of what it would have
+// is left to it. Of this thread alone, on Linux; for good.
 inline void giveWay() {
-  constexpr int kNice = 10;
-  detail::givesWay = ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice) == 0;
+  constexpr int kNicer = 10;
+  constexpr int kNiceMax = 19;
+  auto self = static_cast<id_t>(::gettid());
+  int nice = std::min(::getpriority(PRIO_PROCESS, self) + kNicer, kNiceMax);
+  detail::givesWay = ::setpriority(PRIO_PROCESS, self, nice) == 0;
 }
 
 // What the calling thread's work is charged by: the monotonic clock, or, where it gives way, the

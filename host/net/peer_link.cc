@@ -129,7 +129,9 @@ kj::Promise<void> PeerLink::stayUp(kj::Own<PeerChannel> channel) {
       kj::heap<Stream>(kj::mv(channel), kj::mv(broken.fulfiller), context_.timer.now(), *this);
   stream->channel->connection.pipe().onAside(
       [this, &its = *stream](capnp::AnyPointer::Reader content) {
-        takeAside(its, content.getAs<schema::Aside>());
+        auto failure =
+            kj::runCatchingExceptions([&] { takeAside(its, content.getAs<schema::Aside>()); });
+        KJ_IF_MAYBE (exception, failure) breakStream(*exception);
       });
   stream_ = kj::mv(stream);
   trouble_.clear();

@@ -130,6 +130,7 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const cha
     }
     row.fetchAhead();
     lane->sinceUs_ = nowUs();
+    lane->patiently_ = kind == Hurry::none;
     row.inside.push_back(lane.get());
     lock.unlock();
     passedOver.clear();
@@ -160,7 +161,8 @@ void ApplyPool::schedule(const std::shared_ptr<Lane>& lane, Hurry hurry) {
   Idle* called = nullptr;
   {
     std::lock_guard lock(shared_->mutex);
-    if (shared_->row(Hurry::none).queue.size() >= kPatientLanesMax) hurry = Hurry::some;
+    bool full = shared_->row(Hurry::none).queue.size() >= kPatientLanesMax;
+    if (full && lane->state_ == Lane::State::idle) hurry = Hurry::some;
     called = shared_->enqueue(lane, hurry);
   }
   if (called != nullptr) called->ready.notify_one();  // who wakes finds the lock free
@@ -210,14 +212,19 @@ void ApplyPool::hurry(const std::shared_ptr<Lane>& lane) {
 
 int64_t ApplyPool::busyUs(const Lane& lane) const {
   std::lock_guard lock(shared_->mutex);
-  return lane.sinceUs_ == 0 ? 0 : nowUs() - lane.sinceUs_;
+  return lane.sinceUs_ == 0 ? 0 : std::max<int64_t>(heldUs(lane, nowUs()), 1);
+}
+
+int64_t ApplyPool::heldUs(const Lane& lane, int64_t now) {
+  constexpr int64_t kPatientTimes = 10;
+  return (now - lane.sinceUs_) / (lane.patiently_ ? kPatientTimes : 1);
 }
 
 std::size_t ApplyPool::Shared::stuck(const Row& among, int64_t stuckUs) {
   int64_t now = nowUs();
   return static_cast<std::size_t>(
       std::count_if(among.inside.begin(), among.inside.end(),
-                    [&](const Lane* lane) { return now - lane->sinceUs_ > stuckUs; }));
+                    [&](const Lane* lane) { return heldUs(*lane, now) > stuckUs; }));
 }
 
 std::size_t ApplyPool::stuck(int64_t stuckUs) const {
@@ -239,8 +246,7 @@ void ApplyPool::relieve(int64_t stuckUs) {
     {
       std::lock_guard lock(shared_->mutex);
       Row& row = shared_->row(kind);
-      int64_t limitUs = kind == Hurry::some ? stuckUs : 10 * stuckUs;
-      std::size_t wanted = std::min(wanted_ + shared_->stuck(row, limitUs), kWorkersMax);
+      std::size_t wanted = std::min(wanted_ + shared_->stuck(row, stuckUs), kWorkersMax);
       missing = wanted - std::min(wanted, row.workers);
     }
     for (; missing != 0; --missing) addWorker(kind);

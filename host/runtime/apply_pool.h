@@ -36,6 +36,7 @@ private:
   State state_ = State::idle;
   Hurry hurry_ = Hurry::none;  // of the work that is queued
   int64_t sinceUs_ = 0;        // when the worker went in
+  bool patiently_ = false;     // it is a patient one
 };
 
 // A few workers that take lanes in turn, and as many patient ones for lanes that nobody waits for:
@@ -72,11 +73,11 @@ public:
   // Whatever it is to do is waited for now.
   void hurry(const std::shared_ptr<Lane>& lane);
 
-  // For how long a worker has been in this lane; 0: none is.
+  // For how long a worker has been in this lane; 0: none is. Here and below a patient one's time is
+  // a tenth of the clock's, for it has a tenth of what the others have.
   int64_t busyUs(const Lane& lane) const;
 
-  // Grows past workers that have been in one lane for longer than `stuckUs`; patient ones, ten
-  // times as long, for they have a tenth of a core at the least.
+  // Grows past workers that have been in one lane for longer than `stuckUs`.
   void relieve(int64_t stuckUs);
   // How many workers have been in one lane for longer than that.
   std::size_t stuck(int64_t stuckUs) const;
@@ -92,6 +93,7 @@ private:
   struct Shared;
   struct Row;
   struct Idle;
+  static int64_t heldUs(const Lane& lane, int64_t now);
   static void workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const char* name);
   const char* nameOf(Hurry kind) const;
   void addWorker(Hurry kind);

@@ -165,7 +165,7 @@ void MessagePipe::sendAside(capnp::MessageBuilder& message) {
 
 bool MessagePipe::hasRoom() const {
   KJ_IF_MAYBE (stream, gathering_) {
-    return stream->unsentBytes() <= kUnsentBytesMax;
+    return stream->unsentBytes() <= kUnsentBytesMax / 2;  // below it nobody waits for room
   }
   return true;
 }

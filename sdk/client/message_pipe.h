@@ -48,7 +48,7 @@ public:
   static typename T::Builder beginAside(capnp::MessageBuilder& message) {
     return message.initRoot<capnp::rpc::Message>().initObsoleteSave().template initAs<T>();
   }
-  // ... and is in the stream at once. One that does not take it fails the reads.
+  // ... and is in the stream at once. One that has failed ends the reads, too.
   void sendAside(capnp::MessageBuilder& message);
   // False: asides would keep what RPC says from being taken.
   bool hasRoom() const;

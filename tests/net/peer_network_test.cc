@@ -163,7 +163,12 @@ struct OddServer {
 
 // A host that has met an odd one under the name of 2.
 struct OddPair {
-  explicit OddPair(bool takesAsides) {
+  explicit OddPair(bool takesAsides,
+                   const std::function<void(net::PeerNetworkConfig&)>& configure = {}) {
+    if (configure) {
+      configure(pair.one.config);
+      pair.one.connect();
+    }
     pair.wires.stand(pair.two.address(), [this, takesAsides](kj::Own<kj::AsyncIoStream> stream) {
       odd = std::make_unique<OddServer>(kj::mv(stream), pair.two.self, takesAsides);
     });
@@ -331,6 +336,34 @@ TEST_CASE("net/peer_network: credits for frames that were not sent end the conne
   client::MessagePipe::beginAside<schema::Aside>(message).initFrame();
   odd.odd->pipe.sendAside(message);
   CHECK(odd.trouble() == "said something aside that is no credit");
+}
+
+TEST_CASE(
+    "net/peer_network: frames wait outside a stream that is full, and go on when it is read") {
+  constexpr int kFrames = 100;
+  OddPair odd(true, [](net::PeerNetworkConfig& config) {
+    config.framesInFlightMax = 1000;
+    config.frameBytesMax = 1;  // a message a frame
+  });
+  bool reads = false;
+  auto& stream = kj::downcast<client::GatheringStream>(*odd.odd->stream);
+  stream.readWhile([&reads] { return reads; });
+  for (int i = 0; i < kFrames; ++i) {
+    odd.pair.one.network->send(2, test::append(7, 1, {std::string(100'000, 'x')}));
+    odd.pair.loop.settle();
+  }
+  uint64_t sent = statusOf(odd.pair.one).framesSent;
+  CHECK(sent >= 20);
+  CHECK(sent <= 25);  // 2 MiB, and what the wire holds
+  reads = true;
+  for (int given = 0; given < kFrames;) {
+    odd.odd->credit(static_cast<uint32_t>(odd.odd->asides - given));
+    given = odd.odd->asides;
+    odd.pair.loop.settle();
+    REQUIRE((odd.odd->asides > given || given == kFrames));
+  }
+  CHECK(statusOf(odd.pair.one).framesSent == kFrames);
+  CHECK(odd.trouble().empty());
 }
 
 TEST_CASE("net/peer_network: beats arrive beside frames, under their sender's name") {
