@@ -322,4 +322,15 @@ group::PeerMessage snapshotHead(uint64_t group) {
   return message;
 }
 
+std::string troubleOf(const TestHost& host, uint64_t peer) {
+  for (const net::PeerStatus& status : host.network->status()) {
+    if (status.host == peer) return status.trouble;
+  }
+  return "no such peer";
+}
+
+net::PeerStatus statusOf(const TestHost& host) {
+  return host.network->status().at(0);
+}
+
 }  // namespace flotilla::test

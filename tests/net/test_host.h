@@ -112,6 +112,23 @@ private:
 
 #pragma GCC diagnostic pop
 
+// Two hosts that can meet.
+struct Pair {
+  Loop loop;
+  Wires wires;
+  TestHost one{loop, wires, 1};
+  TestHost two{loop, wires, 2};
+
+  void meet() {
+    one.network->setPeer(2, two.address());
+    two.network->setPeer(1, one.address());
+    loop.pass(50);
+  }
+};
+
+std::string troubleOf(const TestHost& host, uint64_t peer);
+net::PeerStatus statusOf(const TestHost& host);  // of its only peer
+
 group::PeerMessage heartbeat(uint64_t group, uint64_t index);
 group::PeerMessage append(uint64_t group, uint64_t after, std::vector<std::string> payloads);
 group::PeerMessage snapshotHead(uint64_t group);
