@@ -79,10 +79,13 @@ Result<void> readCommands(WordEntry::Reader entry, std::vector<CommandView>& to)
   to.reserve(commands.size());
   for (WordEntry::Command::Reader it : commands) {
     capnp::Data::Reader params = it.getParams();
-    to.push_back({{it.getSession(), it.getSequence(), it.getAcknowledgedBelow()},
-                  it.getInterfaceId(),
-                  it.getMethod(),
-                  {reinterpret_cast<const char*>(params.begin()), params.size()}});
+    CommandView& command = to.emplace_back();
+    command.stamp.session = it.getSession();
+    command.stamp.sequence = it.getSequence();
+    command.stamp.acknowledgedBelow = it.getAcknowledgedBelow();
+    command.interfaceId = it.getInterfaceId();
+    command.method = it.getMethod();
+    command.params = {reinterpret_cast<const char*>(params.begin()), params.size()};
   }
   return {};
 }

@@ -20,6 +20,10 @@ std::string nameOf(const Stamp& stamp) {
          std::to_string(stamp.sequence);
 }
 
+std::unique_ptr<const std::string> keptCode(std::string_view code) {
+  return code.empty() ? nullptr : std::make_unique<const std::string>(code);
+}
+
 std::string_view viewOf(capnp::Data::Reader bytes) {
   return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
 }
@@ -64,7 +68,7 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
     const Answer& kept = session.answers[place];
     if (!kept.settled) return Verdict::pending;
     answer = {.code = kept.code,
-              .appCode = std::string(kept.appCode.view()),
+              .appCode = kept.appCode == nullptr ? std::string() : *kept.appCode,
               .body = Bytes::copyOf(kept.body.view()),
               .position = kept.position,
               .leaderHint = 0};
@@ -77,9 +81,7 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
                                                 " answers kept; acknowledge some");
     return Verdict::answered;
   }
-  Answer pending;
-  pending.sequence = stamp.sequence;
-  session.answers.insert(place, std::move(pending));
+  session.answers.insert(place, stamp.sequence);
   ++answers_;
   return Verdict::fresh;
 }
@@ -95,7 +97,7 @@ void Sessions::settle(const Stamp& stamp, const Outcome& answer) {
   kept.settled = true;
   kept.code = answer.code;
   kept.position = answer.position;
-  kept.appCode = answer.appCode;
+  kept.appCode = keptCode(answer.appCode);
   if (answer.body.size() > kAnswerBytesMax) {
     kept.code = ErrorCode::unknown;
     kept.body = nameOf(stamp) + " was applied; its answer of " +
@@ -127,15 +129,21 @@ size_t Sessions::Kept::placeOf(uint64_t sequence) const {
   return static_cast<size_t>(at - begin());
 }
 
-void Sessions::Kept::insert(size_t place, Answer answer) {
-  answers_.insert(answers_.begin() + static_cast<std::ptrdiff_t>(first_ + place),
-                  std::move(answer));
+// Made where it stays: a copy is read back while its parts are still on their way to memory, and
+// waits for all that was written before it.
+Sessions::Answer& Sessions::Kept::insert(size_t place, uint64_t sequence) {
+  Answer& made =
+      place == size()
+          ? answers_.emplace_back()
+          : *answers_.emplace(answers_.begin() + static_cast<std::ptrdiff_t>(first_ + place));
+  made.sequence = sequence;
+  return made;
 }
 
 // Moves up once as much has gone as is left, so that each answer is moved about once.
 void Sessions::Kept::popFront() {
   constexpr size_t kRoom = 64;
-  answers_[first_++] = Answer();
+  answers_[first_++].drop();
   if (first_ < kRoom || first_ < size()) return;
   answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(first_));
   first_ = 0;
@@ -171,7 +179,7 @@ void Sessions::save(schema::GroupState::Builder to) const {
       kept.setIndex(answer.position.index);
       kept.setOrdinal(answer.position.ordinal);
       kept.setCode(static_cast<schema::ErrorCode>(answer.code));
-      kept.setAppCode(std::string(answer.appCode.view()));
+      kept.setAppCode(answer.appCode == nullptr ? std::string() : *answer.appCode);
       kept.setBody(kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.view().data()),
                                 answer.body.size()));
     }
@@ -187,20 +195,19 @@ Result<void> Sessions::load(schema::GroupState::Reader from) {
     Session& session = used_.back();
     session.acknowledgedBelow = saved.getAcknowledgedBelow();
     for (auto kept : saved.getAnswers()) {
-      Answer answer;
-      answer.sequence = kept.getSequence();
+      uint64_t sequence = kept.getSequence();
+      if (sequence < session.acknowledgedBelow ||
+          (!session.answers.empty() && sequence <= session.answers.back().sequence)) {
+        return Fault{ErrorCode::corrupt, "group state: a session's answers are out of order", {}};
+      }
+      Answer& answer = session.answers.insert(session.answers.size(), sequence);
       answer.settled = true;
       answer.code = static_cast<ErrorCode>(kept.getCode());
       answer.position = {kept.getIndex(), kept.getOrdinal()};
-      answer.appCode = std::string_view(kept.getAppCode().cStr());
+      answer.appCode = keptCode(kept.getAppCode().cStr());
       answer.body = viewOf(kept.getBody());
-      if (answer.sequence < session.acknowledgedBelow ||
-          (!session.answers.empty() && answer.sequence <= session.answers.back().sequence)) {
-        return Fault{ErrorCode::corrupt, "group state: a session's answers are out of order", {}};
-      }
       bytes_ += answer.body.size();
       ++answers_;
-      session.answers.insert(session.answers.size(), std::move(answer));
     }
   }
   return {};

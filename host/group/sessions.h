@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <list>
+#include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -59,14 +61,21 @@ public:
   Result<void> load(schema::GroupState::Reader from);
 
 private:
+  // A line of the cache each: with many groups a line comes from memory each time.
   struct Answer {
     uint64_t sequence = 0;
-    bool settled = false;
-    ErrorCode code = ErrorCode::none;
     Position position;
-    ShortText appCode;
+    std::unique_ptr<const std::string> appCode;  // null: none
     ShortText body;
+    ErrorCode code = ErrorCode::none;
+    bool settled = false;
+
+    void drop() {  // what it holds elsewhere
+      appCode = nullptr;
+      body = std::string_view();
+    }
   };
+  static_assert(sizeof(Answer) == 64);
   // By rising sequence, all at or above acknowledgedBelow. They come at the end and go at the
   // front, nearly always: an array that is moved up now and then.
   class Kept {
@@ -80,7 +89,7 @@ private:
     const Answer& back() const { return answers_.back(); }
     // The place of the first whose sequence is not less.
     size_t placeOf(uint64_t sequence) const;
-    void insert(size_t place, Answer answer);
+    Answer& insert(size_t place, uint64_t sequence);
     void popFront();
 
   private:

@@ -253,7 +253,7 @@ private:
     for (; known < run.size(); ++known) {
       std::optional<uint32_t> row = rowOf(run[known]);
       if (!row) break;
-      commands[known] = commandOf(run[known], *row, aligned[known]);
+      writeCommand(run[known], *row, aligned[known], commands[known]);
     }
     uint64_t applied = 0;
     if (known > 0) {

@@ -6,24 +6,24 @@
 
 namespace flotilla::plugin {
 
-flotilla_command commandOf(const group::MachineCommand& from, uint32_t row, Bytes& aligned) {
+void writeCommand(const group::MachineCommand& from, uint32_t row, Bytes& aligned,
+                  flotilla_command& to) {
   std::string_view params = from.params;
   if (reinterpret_cast<uintptr_t>(params.data()) % 8 != 0 && !params.empty()) {
     aligned = Bytes::copyOf(params);
     params = aligned.view();
   }
-  flotilla_command command{};
-  command.size = sizeof command;
-  command.row = row;
-  command.index = from.position.index;
-  command.ordinal = from.position.ordinal;
-  command.term = from.term;
-  command.timeUs = from.timeUs;
-  command.seed = from.seed;
-  command.session = from.session;
-  command.params = bytesOf(params);
-  command.token = from.token;
-  return command;
+  to = {};
+  to.size = sizeof to;
+  to.row = row;
+  to.index = from.position.index;
+  to.ordinal = from.position.ordinal;
+  to.term = from.term;
+  to.timeUs = from.timeUs;
+  to.seed = from.seed;
+  to.session = from.session;
+  to.params = bytesOf(params);
+  to.token = from.token;
 }
 
 std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind) {
@@ -36,7 +36,8 @@ Result<void> Questioned::ask(const group::MachineCommand& question, group::Answe
   const RowIndex::Row* row = plugin.rows.find(question.interfaceId, question.method);
   if (row == nullptr || !row->query) return plugin.fault(noSuchMethod(question, "query"));
   Bytes aligned;
-  flotilla_command asked = commandOf(question, row->row, aligned);
+  flotilla_command asked;
+  writeCommand(question, row->row, aligned, asked);
   AnswerCheck check(answers, 0, 1, {});
   CrashMarks::Scope scope(marks, replica, true, question.position.index);
   int code = 1;

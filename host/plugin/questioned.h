@@ -13,7 +13,8 @@
 namespace flotilla::plugin {
 
 // Cap'n Proto reads whole words; `aligned` holds a copy where the bytes do not lie on one.
-flotilla_command commandOf(const group::MachineCommand& from, uint32_t row, Bytes& aligned);
+void writeCommand(const group::MachineCommand& from, uint32_t row, Bytes& aligned,
+                  flotilla_command& to);
 
 std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind);
 

@@ -59,19 +59,20 @@ public:
   // Of what lies, or will lie, from `at` on; `to` may be where `from` is.
   void apply(uint64_t at, std::string_view from, char* to) const {
     uint64_t key = std::rotr(key_, static_cast<int>(at % sizeof key * 8));
-    size_t whole = from.size() / sizeof key * sizeof key;
-    for (size_t i = 0; i < whole; i += sizeof key) {
-      uint64_t word = 0;
-      std::memcpy(&word, from.data() + i, sizeof word);
-      word ^= key;
-      std::memcpy(to + i, &word, sizeof word);
+    size_t i = 0;
+    for (Words words{}; i + sizeof words <= from.size(); i += sizeof words) {
+      std::memcpy(&words, from.data() + i, sizeof words);
+      words ^= key;  // of each
+      std::memcpy(to + i, &words, sizeof words);
     }
-    for (size_t i = whole; i < from.size(); ++i, key >>= 8) {
+    for (; i < from.size(); ++i, key = std::rotr(key, 8)) {
       to[i] = static_cast<char>(from[i] ^ static_cast<char>(key));
     }
   }
 
 private:
+  using Words = uint64_t __attribute__((vector_size(64)));  // so much at a time
+
   uint64_t key_;
 };
 

@@ -22,25 +22,29 @@ template <typename Results>
 std::vector<Outcome> outcomes(capnp::Response<Results>&& response) {
   auto held = std::make_shared<capnp::Response<Results>>(kj::mv(response));
   std::vector<Outcome> out;
-  for (auto outcome : held->getOutcomes()) {
-    out.push_back(outcomeOf(outcome, [&held](kj::ArrayPtr<const char> answer) {
-      return Bytes(held, std::string_view(answer.begin(), answer.size()));
-    }));
-  }
+  auto from = held->getOutcomes();
+  out.reserve(from.size());
+  auto keep = [&held](kj::ArrayPtr<const char> answer) {
+    return Bytes(held, std::string_view(answer.begin(), answer.size()));
+  };
+  for (auto outcome : from) readOutcome(outcome, keep, out.emplace_back());
   return out;
 }
 
 }  // namespace
 
 void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
-                kj::Function<void(Outcome&&)> done) {
-  Call call{.method = method, .deadline = deadline, .done = kj::mv(done)};
-  call.firstWord = words.size();
-  call.wordCount = params.size();
-  words.resize(words.size() + params.size());
+                kj::Function<void(Outcome&&)>&& done) {
+  size_t firstWord = words.size();
+  words.resize(firstWord + params.size());
   std::copy_n(params.asBytes().begin(), params.asBytes().size(),
-              reinterpret_cast<kj::byte*>(words.data() + call.firstWord));
-  calls.push_back(std::move(call));
+              reinterpret_cast<kj::byte*>(words.data() + firstWord));
+  Call& call = calls.emplace_back();
+  call.method = method;
+  call.firstWord = firstWord;
+  call.wordCount = params.size();
+  call.deadline = deadline;
+  call.done = kj::mv(done);
 }
 
 void Batch::dropEnded() {

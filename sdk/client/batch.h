@@ -20,7 +20,7 @@ struct Call {
   MethodId method;
   size_t firstWord = 0;  // of its parameters, in Batch::words
   size_t wordCount = 0;
-  kj::TimePoint deadline;
+  kj::TimePoint deadline = kj::origin<kj::TimePoint>();
   kj::Function<void(Outcome&&)> done;
   uint64_t session = 0;  // its stamp; 0: not stamped
   uint64_t sequence = 0;
@@ -48,7 +48,7 @@ struct Batch {
     words.reserve(wordCount);
   }
   void add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
-           kj::Function<void(Outcome&&)> done);
+           kj::Function<void(Outcome&&)>&& done);
   void dropEnded();               // forgets the calls that have their outcomes
   Batch takeFirst(size_t count);  // so many calls, with what they carry
 
@@ -61,19 +61,21 @@ struct Batch {
   capnp::RemotePromise<schema::Group::QueryResults> query(schema::Group::Client& group) const;
 };
 
-// One outcome off the wire; `keep` gives the bytes of an answer a life beyond its message.
+// One outcome off the wire, into an empty one; `keep` gives the bytes of an answer a life beyond
+// its message.
 template <typename Keep>
-Outcome outcomeOf(schema::Outcome::Reader from, Keep keep) {
-  Outcome to;
+void readOutcome(schema::Outcome::Reader from, Keep keep, Outcome& to) {
   to.position = {from.getPosition().getIndex(), from.getPosition().getOrdinal()};
   if (from.isFault()) {
     auto fault = from.getFault();
     to.fault = faultOf(fault);
-    to.leader = {fault.getLeader().getId(), std::string(fault.getLeader().getAddress().cStr())};
+    auto leader = fault.getLeader();
+    if (leader.getId() != 0) {
+      to.leader = HostAddress{leader.getId(), std::string(leader.getAddress().cStr())};
+    }
   } else {
     to.answer = keep(from.getAnswer().asChars());
   }
-  return to;
 }
 
 // What became of a batch's calls, in their order; empty where the host answered another number.

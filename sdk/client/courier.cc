@@ -27,11 +27,10 @@ constexpr int kTypicalOf = 64;  // answers, about
 std::vector<Outcome> read(capnp::List<schema::Outcome>::Reader from, BytePages& pages) {
   std::vector<Outcome> to;
   to.reserve(from.size());
-  for (auto outcome : from) {
-    to.push_back(outcomeOf(outcome, [&pages](kj::ArrayPtr<const char> answer) {
-      return pages.copy({answer.begin(), answer.size()});
-    }));
-  }
+  auto keep = [&pages](kj::ArrayPtr<const char> answer) {
+    return pages.copy({answer.begin(), answer.size()});
+  };
+  for (auto outcome : from) readOutcome(outcome, keep, to.emplace_back());
   return to;
 }
 

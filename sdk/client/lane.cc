@@ -90,7 +90,7 @@ void Lane::learnSize(const std::vector<Outcome>& outcomes) {
 }
 
 void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
-               Done done) {
+               Done&& done) {
   size_t bytes = params.size() * sizeof(capnp::word);
   Outcome refusal;
   if (bytes > kParamsBytesMax) {
@@ -416,8 +416,8 @@ void Lane::judge(Call& call, Outcome&& outcome, uint64_t turn) {
     case Verdict::again:
       break;
     case Verdict::elsewhere:
-      if (code == ErrorCode::notLeader && outcome.leader.id != 0) {
-        route_.leads(turn, outcome.leader);
+      if (code == ErrorCode::notLeader && outcome.leader.has_value()) {
+        route_.leads(turn, *outcome.leader);
       } else {
         route_.lost(turn, code == ErrorCode::timeout);
       }
@@ -468,7 +468,9 @@ void Lane::end(Call& call, Outcome&& outcome) {
   --route_.hosts().unanswered;
   unansweredBytes_ -= call.wordCount * sizeof(capnp::word);
   if (call.session != 0) stamps_.settle(call.session, call.sequence);
-  ended_.push_back({kj::mv(call.done), std::move(outcome)});
+  TurnEnd::Ended& ended = ended_.emplace_back();
+  ended.done = kj::mv(call.done);
+  ended.outcome = std::move(outcome);
 }
 
 void Lane::deliver() {

@@ -37,7 +37,8 @@ public:
   Lane(Route& route, Kind kind);
   ~Lane() noexcept(false);
 
-  void add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness, Done done);
+  void add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
+           Done&& done);
 
   size_t unanswered() const { return unanswered_; }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -26,15 +26,41 @@ struct HostAddress {
   std::string address;
 };
 
+// What few have, for the price of a pointer where there is none; else used as std::optional is.
+//
+// Thread: as its value. Errors: none.
+template <typename T>
+class Rarely {
+public:
+  Rarely() = default;
+  Rarely(T value) : value_(std::make_unique<T>(std::move(value))) {}  // NOLINT: as optional does
+  Rarely(Rarely&&) noexcept = default;
+  Rarely& operator=(Rarely&&) noexcept = default;
+  Rarely(const Rarely& other)
+      : value_(other.value_ == nullptr ? nullptr : std::make_unique<T>(*other.value_)) {}
+  Rarely& operator=(const Rarely& other) { return *this = Rarely(other); }
+  ~Rarely() = default;
+
+  bool has_value() const { return value_ != nullptr; }
+  explicit operator bool() const { return has_value(); }
+  T& operator*() { return *value_; }
+  const T& operator*() const { return *value_; }
+  T* operator->() { return value_.get(); }
+  const T* operator->() const { return value_.get(); }
+
+private:
+  std::unique_ptr<T> value_;
+};
+
 // The answer is the method's result struct as flat words (read it with FlatMessage), or there is a
 // fault. `maybeDone(fault->code)` says whether the command may have been carried out all the same.
 //
 // Thread: the client's; the bytes may lie in a received message, which dies on the loop it came by.
 struct Outcome {
-  std::optional<Fault> fault;
+  Rarely<Fault> fault;
   Bytes answer;
   Position position;
-  HostAddress leader;  // with notLeader, where known
+  Rarely<HostAddress> leader;  // with notLeader, where known
 
   bool ok() const { return !fault.has_value(); }
 

@@ -8,6 +8,8 @@
 #include <ctime>
 #include <utility>
 
+#include <kj/debug.h>
+
 namespace flotilla::bench {
 namespace {
 
@@ -54,35 +56,23 @@ private:
 Load::Load(const Options& options, kj::Timer& timer)
     : options_(options),
       timer_(timer),
+      mixed_(options.op == "mixed"),
+      puts_(options.op == "put"),
       written_(std::max(1U, options.keys / kSampleMax)),
       value_(options.valueBytes, 0) {}
 
 Load::~Load() noexcept(false) = default;
 
-uint32_t Load::takeCall() {
-  if (free_.empty()) {
-    calls_.emplace_back();
-    return static_cast<uint32_t>(calls_.size() - 1);
-  }
-  uint32_t call = free_.back();
-  free_.pop_back();
-  return call;
-}
-
 // Half of the calls of a mixed load, in an order that no pattern of keys meets.
 bool Load::nextIsPut() {
-  if (options_.op != "mixed") return options_.op == "put";
+  if (!mixed_) return puts_;
   random_ = random_ * 6364136223846793005ULL + 1442695040888963407ULL;
   return (random_ >> 63) == 0;
 }
 
 void Load::begin(int64_t dueNs) {
   uint64_t number = begun_++;
-  uint32_t id = takeCall();
-  Call& call = calls_[id];
-  call.dueNs = dueNs;
-  call.underway = true;
-  call.put = 0;
+  Call call{.dueNs = dueNs, .key = {}, .put = 0};
   if (phase_ == Phase::verifying) {
     call.key = toVerify_[number];
   } else {
@@ -91,36 +81,31 @@ void Load::begin(int64_t dueNs) {
     if (phase_ == Phase::filling || nextIsPut()) call.put = ++lastPut_;
   }
   ++underway_;
-  start(id);
+  start(call, *roads_[number / options_.groups % roads_.size()]);
 }
 
-void Load::start(uint32_t id) {
-  Call& call = calls_[id];
-  Road& road = *roads_[id % roads_.size()];
+void Load::start(const Call& call, Road& road) {
   KeyText key(call.key.key);
-  if (call.put == 0) return road.get(call.key.group, key.view(), id);
+  if (call.put == 0) return road.get(call, key.view());
   fillValue(call.key, call.put, value_.data(), value_.size());
   written_.began(call.key, call.put);
-  road.put(call.key.group, key.view(), value_, id);
+  road.put(call, key.view(), value_);
 }
 
-void Load::ended(uint32_t id, const Ended& end) {
-  Call& call = calls_[id];
-  if (!call.underway) return;
-  call.underway = false;
+void Load::ended(const Call& call, const Ended& end) {
+  KJ_ASSERT(underway_ != 0, "a call ended twice");
+  int64_t now = nowNs();
   if (phase_ == Phase::verifying) {
     judge(call, end);
   } else {
-    account(call, end);
+    account(call, end, now);
   }
-  free_.push_back(id);
   --underway_;
-  beginMore();
+  beginMore(now);
   if (ending_ && underway_ == 0 && drained_.get() != nullptr) drained_->fulfill();
 }
 
-void Load::account(const Call& call, const Ended& end) {
-  int64_t now = nowNs();
+void Load::account(const Call& call, const Ended& end, int64_t now) {
   if (call.put != 0 && end.fault == nullptr) written_.answered(call.key, call.put);
   bool measured = phase_ == Phase::filling || (call.dueNs >= fromNs_ && call.dueNs < untilNs_);
   bool other = call.put == 0 && (!end.found || end.value.size() != options_.valueBytes);
@@ -155,8 +140,8 @@ void Load::judge(const Call& call, const Ended& end) {
   }
 }
 
-// Closed loop: as many as there may be, for as long as there are any.
-void Load::beginMore() {
+// Closed loop: as many as there may be, for as long as there are any, due now.
+void Load::beginMore(int64_t now) {
   while (underway_ < options_.inFlight && !ending_) {
     switch (phase_) {
       case Phase::idle:
@@ -171,7 +156,7 @@ void Load::beginMore() {
         if (options_.rate != 0) return;
         break;
     }
-    if (!ending_) begin(nowNs());
+    if (!ending_) begin(now);
   }
 }
 
@@ -189,7 +174,7 @@ kj::Promise<void> Load::fill() {
   begun_ = 0;
   auto pair = kj::newPromiseAndFulfiller<void>();
   drained_ = kj::mv(pair.fulfiller);
-  beginMore();
+  beginMore(nowNs());
   return kj::mv(pair.promise);
 }
 
@@ -201,7 +186,7 @@ kj::Promise<void> Load::run(std::function<void(const Seen&)> everySecond) {
   seen_ = Seen{};
   fromNs_ = nowNs() + nsOf(options_.warmupSeconds);
   untilNs_ = fromNs_ + nsOf(options_.seconds);
-  beginMore();
+  beginMore(nowNs());
   auto measured = timer_.afterDelay(nsOf(options_.warmupSeconds) * kj::NANOSECONDS)
                       .then([this]() {
                         seen_.cpuSeconds = -static_cast<double>(nowNs(CLOCK_PROCESS_CPUTIME_ID));
@@ -265,7 +250,7 @@ kj::Promise<Load::Verdict> Load::verify() {
   verdict_ = {};
   auto pair = kj::newPromiseAndFulfiller<void>();
   drained_ = kj::mv(pair.fulfiller);
-  beginMore();
+  beginMore(nowNs());
   if (underway_ == 0) drained_->fulfill();
   return pair.promise.then([this]() { return verdict_; });
 }

@@ -53,23 +53,16 @@ public:
   kj::Promise<Verdict> verify();
 
   const Seen& seen() const { return seen_; }
-  void ended(uint32_t call, const Ended& end) override;
+  void ended(const Call& call, const Ended& end) override;
 
 private:
   enum class Phase { idle, filling, loading, verifying };
-  struct Call {
-    int64_t dueNs = 0;
-    KeyId key;
-    uint64_t put = 0;  // its number; 0: a get
-    bool underway = false;
-  };
 
   void begin(int64_t dueNs);
-  void start(uint32_t call);
-  uint32_t takeCall();
-  void account(const Call& call, const Ended& end);
+  void start(const Call& call, Road& road);
+  void account(const Call& call, const Ended& end, int64_t now);
   void judge(const Call& call, const Ended& end);
-  void beginMore();
+  void beginMore(int64_t now);
   kj::Promise<void> pace();      // open loop
   void notMade(uint64_t count);  // calls of an open loop that came too late
   kj::Promise<void> tellEverySecond();
@@ -78,10 +71,10 @@ private:
 
   const Options& options_;
   kj::Timer& timer_;
+  bool mixed_;
+  bool puts_;  // and nothing else
   std::vector<Road*> roads_;
   Phase phase_ = Phase::idle;
-  std::vector<Call> calls_;
-  std::vector<uint32_t> free_;
   uint32_t underway_ = 0;
   uint64_t begun_ = 0;  // of this phase
   uint64_t lastPut_ = 0;

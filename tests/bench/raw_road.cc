@@ -32,8 +32,8 @@ public:
     });
   }
 
-  void put(uint32_t group, std::string_view key, std::string_view value, uint32_t call) override {
-    auto request = services_[group].putRequest();
+  void put(const Call& call, std::string_view key, std::string_view value) override {
+    auto request = services_[call.key.group].putRequest();
     request.setKey(capnp::Text::Reader(key.data(), key.size()));
     request.setValue(kj::arrayPtr(reinterpret_cast<const kj::byte*>(value.data()), value.size()));
     tasks_.add(
@@ -41,8 +41,8 @@ public:
                             [this, call](kj::Exception&& exception) { failed(call, exception); }));
   }
 
-  void get(uint32_t group, std::string_view key, uint32_t call) override {
-    auto request = services_[group].getRequest();
+  void get(const Call& call, std::string_view key) override {
+    auto request = services_[call.key.group].getRequest();
     request.setKey(capnp::Text::Reader(key.data(), key.size()));
     tasks_.add(request.send().then(
         [this, call](auto&& response) {
@@ -85,7 +85,7 @@ private:
         });
   }
 
-  void failed(uint32_t call, const kj::Exception& exception) {
+  void failed(const Call& call, const kj::Exception& exception) {
     Fault fault = client::faultOf(exception);
     sink_.ended(call, {&fault, false, {}});
   }

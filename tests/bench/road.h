@@ -12,8 +12,17 @@
 #include "sdk/client/client.h"
 #include "sdk/flotilla/result.h"
 #include "tests/bench/options.h"
+#include "tests/bench/written.h"
 
 namespace flotilla::bench {
+
+// One call under way. It travels with its callback: a table of tens of thousands of calls would be
+// read from memory anew at each end, which costs as much as a quarter of the client.
+struct Call {
+  int64_t dueNs = 0;
+  KeyId key;
+  uint64_t put = 0;  // its number; 0: a get
+};
 
 // How one call ended.
 struct Ended {
@@ -22,14 +31,13 @@ struct Ended {
   std::string_view value;        // get: dies with the call
 };
 
-// Told of every call's end, by the number that it was begun with; from the loop, never from inside
-// `put` or `get`.
+// Told of every call's end, once; from the loop, never from inside `put` or `get`.
 //
 // Thread: the loop's. Errors: none.
 class Sink {
 public:
   virtual ~Sink() noexcept(false) = default;
-  virtual void ended(uint32_t call, const Ended& end) = 0;
+  virtual void ended(const Call& call, const Ended& end) = 0;
 };
 
 // One connection's way to all groups.
@@ -42,8 +50,8 @@ public:
   virtual ~Road() noexcept(false) = default;
   // Ends when the first calls can be made without a detour; rejected where that cannot be.
   virtual kj::Promise<void> open() = 0;
-  virtual void put(uint32_t group, std::string_view key, std::string_view value, uint32_t call) = 0;
-  virtual void get(uint32_t group, std::string_view key, uint32_t call) = 0;
+  virtual void put(const Call& call, std::string_view key, std::string_view value) = 0;
+  virtual void get(const Call& call, std::string_view key) = 0;
 };
 
 // Through sdk/client: calls are gathered, stamped and repeated.

@@ -67,43 +67,43 @@ public:
     return kj::joinPromises(all.finish());
   }
 
-  void put(uint32_t group, std::string_view key, std::string_view value, uint32_t call) override {
-    if (typed_) return putTyped(group, key, value, call);
+  void put(const Call& call, std::string_view key, std::string_view value) override {
+    if (typed_) return putTyped(call, key, value);
     auto params = params_.build<Kv::PutParams>(
         key.size() + value.size() + 16, [&](Kv::PutParams::Builder to) {
           to.setKey(capnp::Text::Reader(key.data(), key.size()));
           to.setValue(bytesOf(value));
         });
-    groups_[group]->call({capnp::typeId<Kv>(), kPut}, params,
-                         [this, call](client::Outcome&& outcome) {
-                           sink_.ended(call, {outcome.ok() ? nullptr : &*outcome.fault, false, {}});
-                         });
+    groups_[call.key.group]->call(
+        {capnp::typeId<Kv>(), kPut}, params, [this, call](client::Outcome&& outcome) {
+          sink_.ended(call, {outcome.ok() ? nullptr : &*outcome.fault, false, {}});
+        });
   }
 
-  void get(uint32_t group, std::string_view key, uint32_t call) override {
-    if (typed_) return getTyped(group, key, call);
+  void get(const Call& call, std::string_view key) override {
+    if (typed_) return getTyped(call, key);
     auto params = params_.build<Kv::GetParams>(key.size() + 8, [&](Kv::GetParams::Builder to) {
       to.setKey(capnp::Text::Reader(key.data(), key.size()));
     });
-    groups_[group]->query({capnp::typeId<Kv>(), kGet}, params, {},
-                          [this, call](client::Outcome&& outcome) { got(call, outcome); });
+    groups_[call.key.group]->query({capnp::typeId<Kv>(), kGet}, params, {},
+                                   [this, call](client::Outcome&& outcome) { got(call, outcome); });
   }
 
 private:
-  void got(uint32_t call, client::Outcome& outcome) {
+  void got(const Call& call, client::Outcome& outcome) {
     if (!outcome.ok()) return sink_.ended(call, {&*outcome.fault, false, {}});
     client::FlatMessage message(std::move(outcome.answer));
     auto results = message.root<Kv::GetResults>();
     sink_.ended(call, {nullptr, results.getFound(), bytes(results.getValue())});
   }
 
-  void failed(uint32_t call, const kj::Exception& exception) {
+  void failed(const Call& call, const kj::Exception& exception) {
     Fault fault = client::faultOf(exception);
     sink_.ended(call, {&fault, false, {}});
   }
 
-  void putTyped(uint32_t group, std::string_view key, std::string_view value, uint32_t call) {
-    auto request = services_[group].putRequest();
+  void putTyped(const Call& call, std::string_view key, std::string_view value) {
+    auto request = services_[call.key.group].putRequest();
     request.setKey(capnp::Text::Reader(key.data(), key.size()));
     request.setValue(bytesOf(value));
     tasks_.add(
@@ -111,8 +111,8 @@ private:
                             [this, call](kj::Exception&& exception) { failed(call, exception); }));
   }
 
-  void getTyped(uint32_t group, std::string_view key, uint32_t call) {
-    auto request = services_[group].getRequest();
+  void getTyped(const Call& call, std::string_view key) {
+    auto request = services_[call.key.group].getRequest();
     request.setKey(capnp::Text::Reader(key.data(), key.size()));
     tasks_.add(request.send().then(
         [this, call](auto&& response) {
