@@ -40,11 +40,10 @@ kj::Maybe<Fault> copyParams(Calls from, std::vector<group::Call>& to) {
                    ""};
     }
     if (!params.empty()) std::memcpy(buffer.get() + at, params.data(), params.size());
-    group::Call one;
+    group::Call& one = to.emplace_back();
     one.interfaceId = call.getInterfaceId();
     one.method = call.getMethod();
     one.params = all.part(all.view().substr(at, params.size()));
-    to.push_back(std::move(one));
     at += params.size();
   }
   return nullptr;

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kCommandWords = 10;
 
 kj::ArrayPtr<const kj::byte> paramsOf(const Batch& batch, const Call& call) {
-  return kj::arrayPtr(batch.words.data() + call.firstWord, call.wordCount).asBytes();
+  return kj::arrayPtr(batch.params.data() + call.firstByte, call.byteCount);
 }
 
 capnp::MessageSize sizeOf(const Batch& batch) {
@@ -33,16 +33,15 @@ std::vector<Outcome> outcomes(capnp::Response<Results>&& response) {
 
 }  // namespace
 
-void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
+void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> words, kj::TimePoint deadline,
                 kj::Function<void(Outcome&&)>&& done) {
-  size_t firstWord = words.size();
-  words.resize(firstWord + params.size());
-  std::copy_n(params.asBytes().begin(), params.asBytes().size(),
-              reinterpret_cast<kj::byte*>(words.data() + firstWord));
+  kj::ArrayPtr<const kj::byte> bytes = words.asBytes();
+  size_t firstByte = params.size();
+  params.insert(params.end(), bytes.begin(), bytes.end());
   Call& call = calls.emplace_back();
   call.method = method;
-  call.firstWord = firstWord;
-  call.wordCount = params.size();
+  call.firstByte = firstByte;
+  call.byteCount = bytes.size();
   call.deadline = deadline;
   call.done = kj::mv(done);
 }
@@ -60,15 +59,16 @@ Batch Batch::takeFirst(size_t count) {
   first.calls.assign(std::move_iterator(calls.begin()), std::move_iterator(end));
   calls.erase(calls.begin(), end);
   for (Call& call : first.calls) {
-    auto from = words.begin() + static_cast<std::ptrdiff_t>(call.firstWord);
-    call.firstWord = first.words.size();
-    first.words.insert(first.words.end(), from, from + static_cast<std::ptrdiff_t>(call.wordCount));
+    auto from = params.begin() + static_cast<std::ptrdiff_t>(call.firstByte);
+    call.firstByte = first.params.size();
+    first.params.insert(first.params.end(), from,
+                        from + static_cast<std::ptrdiff_t>(call.byteCount));
   }
   return first;
 }
 
 size_t Batch::wireWords() const {
-  return words.size() + calls.size() * kCommandWords;
+  return params.size() / sizeof(capnp::word) + calls.size() * kCommandWords;
 }
 
 void Batch::write(capnp::List<schema::Command>::Builder to, uint64_t acknowledgedBelow) const {

@@ -18,8 +18,8 @@ namespace flotilla::client {
 
 struct Call {
   MethodId method;
-  size_t firstWord = 0;  // of its parameters, in Batch::words
-  size_t wordCount = 0;
+  size_t firstByte = 0;  // of its parameters, in Batch::params
+  size_t byteCount = 0;
   kj::TimePoint deadline = kj::origin<kj::TimePoint>();
   kj::Function<void(Outcome&&)> done;
   uint64_t session = 0;  // its stamp; 0: not stamped
@@ -38,16 +38,16 @@ struct Call {
 // Errors: none.
 struct Batch {
   std::vector<Call> calls;
-  std::vector<uint64_t> words;  // of all parameters, end to end
-  Freshness freshness;          // of queries
-  uint64_t serial = 0;          // of its first call; older ones are lower
+  std::vector<kj::byte> params;  // of all calls, end to end; whole words
+  Freshness freshness;           // of queries
+  uint64_t serial = 0;           // of its first call; older ones are lower
 
   bool empty() const { return calls.empty(); }
-  void reserve(size_t callCount, size_t wordCount) {
+  void reserve(size_t callCount, size_t byteCount) {
     calls.reserve(callCount);
-    words.reserve(wordCount);
+    params.reserve(byteCount);
   }
-  void add(MethodId method, kj::ArrayPtr<const capnp::word> params, kj::TimePoint deadline,
+  void add(MethodId method, kj::ArrayPtr<const capnp::word> words, kj::TimePoint deadline,
            kj::Function<void(Outcome&&)>&& done);
   void dropEnded();               // forgets the calls that have their outcomes
   Batch takeFirst(size_t count);  // so many calls, with what they carry

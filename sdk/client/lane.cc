@@ -110,10 +110,10 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
     return deliver();
   }
 
-  bool full = open_.calls.size() >= batchCallsMax() ||
-              open_.words.size() * sizeof(open_.words[0]) + bytes > options_.batchBytesMax;
+  bool full =
+      open_.calls.size() >= batchCallsMax() || open_.params.size() + bytes > options_.batchBytesMax;
   if (!open_.empty() && (full || open_.freshness != freshness)) close();
-  if (open_.empty()) open_.reserve(closedCalls_, closedWords_);
+  if (open_.empty()) open_.reserve(closedCalls_, closedBytes_);
   open_.freshness = freshness;
   open_.add(method, params, timer_.now() + options_.callTimeoutMs * kj::MILLISECONDS, kj::mv(done));
   ++unanswered_;
@@ -149,7 +149,7 @@ void Lane::close() {
   open_.serial = nextSerial_;
   nextSerial_ += open_.calls.size();
   closedCalls_ = open_.calls.size();
-  closedWords_ = open_.words.size();
+  closedBytes_ = open_.params.size();
   waiting_.push_back(std::exchange(open_, Batch{}));
 }
 
@@ -466,7 +466,7 @@ void Lane::end(Call& call, Outcome&& outcome) {
   call.ended = true;
   --unanswered_;
   --route_.hosts().unanswered;
-  unansweredBytes_ -= call.wordCount * sizeof(capnp::word);
+  unansweredBytes_ -= call.byteCount;
   if (call.session != 0) stamps_.settle(call.session, call.sequence);
   TurnEnd::Ended& ended = ended_.emplace_back();
   ended.done = kj::mv(call.done);

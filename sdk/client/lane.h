@@ -104,7 +104,7 @@ private:
 
   Batch open_;              // takes new calls
   size_t closedCalls_ = 0;  // of the last one that was closed: the next will be much like it
-  size_t closedWords_ = 0;
+  size_t closedBytes_ = 0;
   std::deque<Batch> waiting_;  // by their serials, so that what is repeated goes first
   std::map<uint64_t, Flight> flights_;
   uint64_t nextSerial_ = 1;
