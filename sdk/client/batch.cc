@@ -18,6 +18,14 @@ capnp::MessageSize sizeOf(const Batch& batch) {
   return {batch.wireWords() + 16, 0};
 }
 
+// Where many groups are called in turn, the place of a batch's next call is far from the processor
+// by the time that call comes.
+void fetchToWrite(const void* at, size_t bytes) {
+  constexpr size_t kLine = 64;
+  const char* first = static_cast<const char*>(at);
+  for (size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(first + i, 1);
+}
+
 template <typename Results>
 std::vector<Outcome> outcomes(capnp::Response<Results>&& response) {
   auto held = std::make_shared<capnp::Response<Results>>(kj::mv(response));
@@ -44,6 +52,8 @@ void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> words, kj::Time
   call.byteCount = bytes.size();
   call.deadline = deadline;
   call.done = kj::mv(done);
+  fetchToWrite(&call + 1, sizeof call);
+  fetchToWrite(params.data() + params.size(), bytes.size());
 }
 
 void Batch::dropEnded() {
