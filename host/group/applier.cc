@@ -14,7 +14,8 @@
 namespace flotilla::group {
 namespace {
 
-constexpr size_t kFetchedBytesMax = 512;  // of a command's parameters, before its run is applied
+// Of a command's parameters, while its run is put together: the machine reads them soon.
+constexpr size_t kFetchedBytesMax = 512;
 const MachineCommand kUnfilled{};
 
 // The same on every replica, and another for each command of each group.
@@ -291,8 +292,7 @@ bool Applier::judgeCommand(const CommandView& command, Position position, Applie
 }
 
 void Applier::addToRun(const CommandView& command, Position position, size_t answer) {
-  run_.push_back(
-      kUnfilled);  // emplace_back would clear it by `rep stos`, which takes ten times as long
+  run_.push_back(kUnfilled);  // emplace_back clears by `rep stos`, a slow start each time
   MachineCommand& next = run_.back();
   next.position = position;
   next.term = term_;

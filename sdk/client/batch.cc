@@ -22,8 +22,9 @@ capnp::MessageSize sizeOf(const Batch& batch) {
 // by the time that call comes.
 void fetchToWrite(const void* at, size_t bytes) {
   constexpr size_t kLine = 64;
+  constexpr size_t kBytesMax = 512;
   const char* first = static_cast<const char*>(at);
-  for (size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(first + i, 1);
+  for (size_t i = 0; i < std::min(bytes, kBytesMax); i += kLine) __builtin_prefetch(first + i, 1);
 }
 
 template <typename Results>

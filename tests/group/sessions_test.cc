@@ -149,6 +149,11 @@ TEST_CASE("group/group_state: what is saved is loaded, sessions included") {
       state.sessions.settle({session, sequence, 2}, answerOf("s" + std::to_string(sequence)));
     }
   }
+  Outcome refused = answerOf("no");
+  refused.code = ErrorCode::app;
+  refused.appCode = "mine";
+  REQUIRE(state.sessions.judge({3, 3, 2}, 10, outcome) == Verdict::fresh);  // between two
+  state.sessions.settle({3, 3, 2}, refused);
   Bytes saved = state.encode();
   GroupState loaded;
   REQUIRE(loaded.decode(saved).ok());
@@ -159,6 +164,10 @@ TEST_CASE("group/group_state: what is saved is loaded, sessions included") {
   CHECK(loaded.encode().view() == saved.view());
   CHECK(loaded.sessions.judge({2, 4, 2}, 10, outcome) == Verdict::answered);
   CHECK(outcome.body.view() == "s4");
+  CHECK(outcome.appCode.empty());
+  CHECK(loaded.sessions.judge({3, 3, 2}, 10, outcome) == Verdict::answered);
+  CHECK(outcome.body.view() == "no");
+  CHECK(outcome.appCode == "mine");
   CHECK(loaded.sessions.judge({2, 1, 0}, 10, outcome) == Verdict::answered);
   CHECK(outcome.code == ErrorCode::badRequest);
   CHECK(!loaded.decode(Bytes::copyOf("no words")).ok());
