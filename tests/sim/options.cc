@@ -136,6 +136,14 @@ void drawQuiet(Options& to) {
   if (dice.chance(300)) to.quietTicks = 2 + static_cast<uint32_t>(dice.below(3));
 }
 
+// The same again.
+void drawGiveWay(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 120);
+  if (dice.chance(300)) {
+    to.giveWayUsMax = 1'000 + static_cast<int64_t>(dice.below(dice.chance(500) ? 20'000 : 400'000));
+  }
+}
+
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
 // From dice of its own, as sleep.
@@ -210,6 +218,7 @@ Options optionsOf(uint64_t seed) {
   drawHeartbeats(to);
   drawTailRoom(to);
   drawQuiet(to);
+  drawGiveWay(to);
   return to;
 }
 
@@ -238,6 +247,7 @@ std::string describe(const Options& o) {
   add("inOrder", o.inOrder);
   add("delayUsMin", o.delayUsMin), add("delayUsMax", o.delayUsMax);
   add("syncUsMin", o.syncUsMin), add("syncUsMax", o.syncUsMax), add("applyUsMax", o.applyUsMax);
+  add("giveWayUsMax", o.giveWayUsMax);
   add("everyCrash", o.everyCrash), add("everyCut", o.everyCut), add("everyPause", o.everyPause);
   add("everyStall", o.everyStall), add("everySyncError", o.everySyncError);
   add("everyFull", o.everyFull), add("everyMachineFault", o.everyMachineFault);

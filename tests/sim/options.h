@@ -60,6 +60,7 @@ struct Options {
   int64_t syncUsMin = 200;
   int64_t syncUsMax = 2000;
   int64_t applyUsMax = 300;
+  int64_t giveWayUsMax = 0;  // what gives way waits so much longer, unless it is hurried
 
   int64_t everyCrash = 0;
   int64_t everyCut = 0;

@@ -57,6 +57,8 @@ enum class Count : size_t {
   rebuilds,        // that have ended
   upgrades,        // switches that the leader's machine took
   resumes,         // machines that went on from what they had kept on disk
+  putOff,          // applies that nobody waited for, and which others went before
+  hurried,         // of those, when somebody did
   judged,          // operations in histories that were found linearizable
   count
 };
@@ -109,6 +111,8 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "rebuilds",
     "upgrades",
     "resumes",
+    "putOff",
+    "hurried",
     "judged",
 };
 

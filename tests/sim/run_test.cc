@@ -33,6 +33,20 @@ TEST_CASE("sim/run: on good days nothing goes wrong, and much is done") {
   CHECK(end.report[Count::snapshots] > 3);
 }
 
+TEST_CASE("sim/run: what gives way is put off, and hurried where somebody waits") {
+  Options options;
+  options.seed = 1;
+  options.stormUs = 3'000'000;
+  options.calmUsMax = 10'000'000;
+  options.giveWayUsMax = 400'000;
+  options.staleReads = 200;
+  SeedEnd end = runSeed(options, false);
+  CHECK_MESSAGE(!end.violation, end.violation.value_or(""));
+  CHECK(end.report[Count::commands] > 200);
+  CHECK(end.report[Count::putOff] > 50);
+  CHECK(end.report[Count::hurried] > 10);
+}
+
 TEST_CASE("sim/run: what cannot come to rest is a violation") {
   Options options;
   options.seed = 1;

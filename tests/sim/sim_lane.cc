@@ -106,8 +106,24 @@ void SimLane::doSync(const group::SyncRequest& request) {
   sayIfStopped();
 }
 
-void SimLane::push(Job job) {
+void SimLane::apply(group::ApplyRequest request) {
+  bool patient = request.givesWay && around_.options.giveWayUsMax != 0;
+  if (patient) ++around_.report[Count::putOff];
+  push(std::move(request), patient);
+}
+
+void SimLane::push(Job job, bool patient) {
+  if (jobs_.empty()) patient_ = patient;
   jobs_.push_back(std::move(job));
+  if (!patient) hurry();
+  workLater();
+}
+
+// As runtime's pool: with one job that is waited for, those before it are.
+void SimLane::hurry() {
+  if (!std::exchange(patient_, false) || jobs_.empty()) return;
+  ++around_.report[Count::hurried];
+  busy_ = false;
   workLater();
 }
 
@@ -115,8 +131,9 @@ void SimLane::workLater() {
   if (busy_ || jobs_.empty()) return;
   busy_ = true;
   int64_t us = 5 + some(around_.options.applyUsMax);
-  around_.events.in(us, [this, alive = std::weak_ptr<bool>(alive_)]() {
-    if (alive.expired()) return;
+  if (patient_) us += some(around_.options.giveWayUsMax);
+  around_.events.in(us, [this, alive = std::weak_ptr<bool>(alive_), turn = ++turn_]() {
+    if (alive.expired() || turn != turn_) return;
     busy_ = false;
     Job job = std::move(jobs_.front());
     jobs_.pop_front();

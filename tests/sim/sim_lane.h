@@ -54,12 +54,13 @@ public:
   SimLane(const SimLane&) = delete;
   SimLane& operator=(const SimLane&) = delete;
 
-  void apply(group::ApplyRequest request) override { push(std::move(request)); }
+  void apply(group::ApplyRequest request) override;
   void query(group::QueryRequest request) override { push(std::move(request)); }
   void snapshot(group::SnapshotRequest request) override { push(std::move(request)); }
   void sync(group::SyncRequest request) override { push(request); }
   void install(group::InstallRequest request) override { push(std::move(request)); }
   void rest() override;
+  void hurry() override;
 
   group::Applier& applier() { return applier_; }
   bool dead() const { return dead_.has_value(); }
@@ -70,7 +71,7 @@ private:
   using Job = std::variant<Begin, group::ApplyRequest, group::QueryRequest, group::SnapshotRequest,
                            group::SyncRequest, group::InstallRequest>;
 
-  void push(Job job);
+  void push(Job job, bool patient = false);
   void workLater();
   void work(const Job& job);
   void doBegin();
@@ -100,7 +101,9 @@ private:
   uint64_t fresh_ = 0;  // generation of the next place
   bool freshMade_ = false;
   std::deque<Job> jobs_;
-  bool busy_ = false;
+  bool busy_ = false;     // the first job has its turn at a certain time
+  bool patient_ = false;  // which others may put off: all jobs give way
+  uint64_t turn_ = 0;
   int64_t lastAnswerUs_ = 0;
   std::vector<std::function<void(group::Group&)>> idle_;  // wait for the next answer
   std::optional<Fault> dead_;
