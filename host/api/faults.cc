@@ -56,7 +56,7 @@ Fault faultOf(const kj::Exception& exception) {
 }
 
 Fault faultOf(const group::Outcome& outcome) {
-  return Fault{outcome.code, std::string(outcome.body.view()), outcome.appCode};
+  return Fault{outcome.code, std::string(outcome.body.view()), outcome.appCode.value_or({})};
 }
 
 Fault faultOfCatalog(const group::Outcome& outcome) {

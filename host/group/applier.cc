@@ -90,7 +90,7 @@ private:
     Outcome& outcome =
         pending.answer == kNoAnswer ? untold : applied_.answers[pending.answer].outcome;
     outcome.code = code;
-    if (!appCode.empty()) outcome.appCode = appCode;
+    if (!appCode.empty()) outcome.appCode = std::string(appCode);
     outcome.position = applier_.run_[place].position;
     bool goes = pending.answer != kNoAnswer && applier_.takeRoom(body.size());
     if (goes) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "flotilla/bytes.h"
+#include "flotilla/rarely.h"
 #include "flotilla/result.h"
 #include "host/group/digests.h"
 #include "host/raft/effects.h"
@@ -122,7 +123,7 @@ using CallId = uint64_t;
 // Parameters and results are one Cap'n Proto segment each, root pointer first, no segment table.
 struct Outcome {
   ErrorCode code = ErrorCode::none;  // none: `body` is the result's segment; else it is a text
-  std::string appCode;               // with ErrorCode::app: the author's code
+  Rarely<std::string> appCode;       // with ErrorCode::app: the author's code
   Bytes body;
   Position position;               // of the command; for a query, index = what it saw applied
   raft::ReplicaId leaderHint = 0;  // with notLeader: whom to ask; 0 where not known

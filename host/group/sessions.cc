@@ -20,10 +20,6 @@ std::string nameOf(const Stamp& stamp) {
          std::to_string(stamp.sequence);
 }
 
-std::unique_ptr<const std::string> keptCode(std::string_view code) {
-  return code.empty() ? nullptr : std::make_unique<const std::string>(code);
-}
-
 std::string_view viewOf(capnp::Data::Reader bytes) {
   return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
 }
@@ -68,7 +64,7 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
     const Answer& kept = session.answers[place];
     if (!kept.settled) return Verdict::pending;
     answer = {.code = kept.code,
-              .appCode = kept.appCode == nullptr ? std::string() : *kept.appCode,
+              .appCode = kept.appCode,
               .body = Bytes::copyOf(kept.body.view()),
               .position = kept.position,
               .leaderHint = 0};
@@ -97,7 +93,7 @@ void Sessions::settle(const Stamp& stamp, const Outcome& answer) {
   kept.settled = true;
   kept.code = answer.code;
   kept.position = answer.position;
-  kept.appCode = keptCode(answer.appCode);
+  kept.appCode = answer.appCode;
   if (answer.body.size() > kAnswerBytesMax) {
     kept.code = ErrorCode::unknown;
     kept.body = nameOf(stamp) + " was applied; its answer of " +
@@ -179,7 +175,7 @@ void Sessions::save(schema::GroupState::Builder to) const {
       kept.setIndex(answer.position.index);
       kept.setOrdinal(answer.position.ordinal);
       kept.setCode(static_cast<schema::ErrorCode>(answer.code));
-      kept.setAppCode(answer.appCode == nullptr ? std::string() : *answer.appCode);
+      kept.setAppCode(answer.appCode.value_or({}));
       kept.setBody(kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.view().data()),
                                 answer.body.size()));
     }
@@ -204,7 +200,7 @@ Result<void> Sessions::load(schema::GroupState::Reader from) {
       answer.settled = true;
       answer.code = static_cast<ErrorCode>(kept.getCode());
       answer.position = {kept.getIndex(), kept.getOrdinal()};
-      answer.appCode = keptCode(kept.getAppCode().cStr());
+      if (kept.getAppCode().size() != 0) answer.appCode = std::string(kept.getAppCode().cStr());
       answer.body = viewOf(kept.getBody());
       bytes_ += answer.body.size();
       ++answers_;

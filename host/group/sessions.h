@@ -3,11 +3,11 @@
 
 #include <cstdint>
 #include <list>
-#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "flotilla/rarely.h"
 #include "flotilla/result.h"
 #include "host/group/ports.h"
 #include "host/group/short_text.h"
@@ -65,13 +65,13 @@ private:
   struct Answer {
     uint64_t sequence = 0;
     Position position;
-    std::unique_ptr<const std::string> appCode;  // null: none
+    Rarely<std::string> appCode;
     ShortText body;
     ErrorCode code = ErrorCode::none;
     bool settled = false;
 
     void drop() {  // what it holds elsewhere
-      appCode = nullptr;
+      appCode = {};
       body = std::string_view();
     }
   };

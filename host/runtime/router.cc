@@ -32,7 +32,7 @@ group::Outcome fromWire(schema::Outcome::Reader from) {
   }
   auto fault = from.getFault();
   to.code = static_cast<ErrorCode>(fault.getCode());
-  to.appCode = fault.getAppCode().cStr();
+  if (fault.getAppCode().size() != 0) to.appCode = std::string(fault.getAppCode().cStr());
   to.body = Bytes::copyOf({fault.getText().cStr(), fault.getText().size()});
   to.leaderHint = fault.getLeader().getId();
   return to;

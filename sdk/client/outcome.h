@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "flotilla/bytes.h"
+#include "flotilla/rarely.h"
 #include "flotilla/result.h"
 #include "sdk/client/words.h"
 
@@ -24,32 +24,6 @@ struct Position {
 struct HostAddress {
   uint64_t id = 0;  // 0: not known
   std::string address;
-};
-
-// What few have, for the price of a pointer where there is none; else used as std::optional is.
-//
-// Thread: as its value. Errors: none.
-template <typename T>
-class Rarely {
-public:
-  Rarely() = default;
-  Rarely(T value) : value_(std::make_unique<T>(std::move(value))) {}  // NOLINT: as optional does
-  Rarely(Rarely&&) noexcept = default;
-  Rarely& operator=(Rarely&&) noexcept = default;
-  Rarely(const Rarely& other)
-      : value_(other.value_ == nullptr ? nullptr : std::make_unique<T>(*other.value_)) {}
-  Rarely& operator=(const Rarely& other) { return *this = Rarely(other); }
-  ~Rarely() = default;
-
-  bool has_value() const { return value_ != nullptr; }
-  explicit operator bool() const { return has_value(); }
-  T& operator*() { return *value_; }
-  const T& operator*() const { return *value_; }
-  T* operator->() { return value_.get(); }
-  const T* operator->() const { return value_.get(); }
-
-private:
-  std::unique_ptr<T> value_;
 };
 
 // The answer is the method's result struct as flat words (read it with FlatMessage), or there is a

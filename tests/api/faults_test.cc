@@ -65,11 +65,11 @@ TEST_CASE("api/faults: what a host finds on its disk is `faulted` on the wire") 
 TEST_CASE("api/faults: the catalog's own codes become the codes they are named after") {
   group::Outcome outcome;
   outcome.code = ErrorCode::app;
-  outcome.appCode = "alreadyExists";
+  outcome.appCode = std::string("alreadyExists");
   outcome.body = Bytes::copyOf("group a: exists");
   CHECK(faultOfCatalog(outcome) == Fault{ErrorCode::alreadyExists, "group a: exists", ""});
   CHECK(faultOf(outcome) == Fault{ErrorCode::app, "group a: exists", "alreadyExists"});
-  outcome.appCode = "notACode";
+  outcome.appCode = std::string("notACode");
   CHECK(faultOfCatalog(outcome).code == ErrorCode::app);
 }
 

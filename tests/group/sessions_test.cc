@@ -66,7 +66,7 @@ TEST_CASE("group/sessions: an author's error is kept like any answer") {
   REQUIRE(sessions.open(9, 100));
   Outcome outcome = answerOf("no");
   outcome.code = ErrorCode::app;
-  outcome.appCode = "mine";
+  outcome.appCode = std::string("mine");
   Outcome again;
   CHECK(sessions.judge({9, 1, 0}, 100, again) == Verdict::fresh);
   sessions.settle({9, 1, 0}, outcome);
@@ -151,7 +151,7 @@ TEST_CASE("group/group_state: what is saved is loaded, sessions included") {
   }
   Outcome refused = answerOf("no");
   refused.code = ErrorCode::app;
-  refused.appCode = "mine";
+  refused.appCode = std::string("mine");
   REQUIRE(state.sessions.judge({3, 3, 2}, 10, outcome) == Verdict::fresh);  // between two
   state.sessions.settle({3, 3, 2}, refused);
   Bytes saved = state.encode();
@@ -164,7 +164,7 @@ TEST_CASE("group/group_state: what is saved is loaded, sessions included") {
   CHECK(loaded.encode().view() == saved.view());
   CHECK(loaded.sessions.judge({2, 4, 2}, 10, outcome) == Verdict::answered);
   CHECK(outcome.body.view() == "s4");
-  CHECK(outcome.appCode.empty());
+  CHECK(!outcome.appCode.has_value());
   CHECK(loaded.sessions.judge({3, 3, 2}, 10, outcome) == Verdict::answered);
   CHECK(outcome.body.view() == "no");
   CHECK(outcome.appCode == "mine");
