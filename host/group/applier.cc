@@ -14,7 +14,7 @@
 namespace flotilla::group {
 namespace {
 
-// Of a command's parameters, while its run is put together: the machine reads them soon.
+// Bytes of a command's parameters, while its run is put together: the machine reads them soon.
 constexpr size_t kFetchedBytesMax = 512;
 const MachineCommand kUnfilled{};
 
@@ -86,20 +86,21 @@ private:
     if (!appCode.empty()) rolling = base::checksum(appCode, rolling);
     bool stamped = pending.stamp.session != 0;
     if (!stamped && pending.answer == kNoAnswer) return;
+    bool waited = pending.answer != kNoAnswer;
+    bool goes = waited && applier_.takeRoom(body.size());
     Outcome untold;
-    Outcome& outcome =
-        pending.answer == kNoAnswer ? untold : applied_.answers[pending.answer].outcome;
+    Outcome& outcome = goes ? applied_.answers[pending.answer].outcome : untold;
     outcome.code = code;
     if (!appCode.empty()) outcome.appCode = std::string(appCode);
     outcome.position = applier_.run_[place].position;
-    bool goes = pending.answer != kNoAnswer && applier_.takeRoom(body.size());
     if (goes) {
       outcome.body = applier_.page_.copy(body);
     } else {
       outcome.body = Bytes(nullptr, body);  // kept by copy, within settle
     }
     if (stamped) applier_.state_.sessions.settle(pending.stamp, outcome);
-    if (pending.answer != kNoAnswer && !goes) outcome = noRoom(outcome.position, body.size());
+    if (!waited || goes) return;
+    applied_.answers[pending.answer].outcome = noRoom(outcome.position, body.size());
   }
 
   void settleTimers(bool done) {
@@ -292,7 +293,7 @@ bool Applier::judgeCommand(const CommandView& command, Position position, Applie
 }
 
 void Applier::addToRun(const CommandView& command, Position position, size_t answer) {
-  run_.push_back(kUnfilled);  // emplace_back clears by `rep stos`, a slow start each time
+  run_.push_back(kUnfilled);  // gcc 12 has emplace_back clear it by `rep stos`, which is slow
   MachineCommand& next = run_.back();
   next.position = position;
   next.term = term_;

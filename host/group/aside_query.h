@@ -70,7 +70,7 @@ public:
   void error(size_t, std::string_view appCode, std::string_view text) override {
     answered = true;
     outcome_.code = ErrorCode::app;
-    outcome_.appCode = std::string(appCode);
+    if (!appCode.empty()) outcome_.appCode = std::string(appCode);
     outcome_.body = Bytes::copyOf(text);
   }
   bool wakeAt(size_t, int64_t, uint64_t) override { return false; }

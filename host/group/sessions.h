@@ -61,7 +61,7 @@ public:
   Result<void> load(schema::GroupState::Reader from);
 
 private:
-  // A line of the cache each: with many groups a line comes from memory each time.
+  // Of the size of a cache line: with many groups each line comes from memory.
   struct Answer {
     uint64_t sequence = 0;
     Position position;

@@ -62,10 +62,15 @@ public:
     size_t i = 0;
     for (Words words{}; i + sizeof words <= from.size(); i += sizeof words) {
       std::memcpy(&words, from.data() + i, sizeof words);
-      words ^= key;  // of each
+      words ^= key;  // each word
       std::memcpy(to + i, &words, sizeof words);
     }
-    for (; i < from.size(); ++i, key = std::rotr(key, 8)) {
+    for (uint64_t word = 0; i + sizeof word <= from.size(); i += sizeof word) {
+      std::memcpy(&word, from.data() + i, sizeof word);
+      word ^= key;
+      std::memcpy(to + i, &word, sizeof word);
+    }
+    for (; i < from.size(); ++i, key >>= 8) {
       to[i] = static_cast<char>(from[i] ^ static_cast<char>(key));
     }
   }

@@ -10,7 +10,7 @@
 namespace flotilla::client {
 namespace {
 
-constexpr size_t kToldKept = 4096;  // room for twice so many outcomes stays, 1.6 MiB
+constexpr size_t kToldKept = 4096;  // room for twice so many outcomes stays, 0.6 MiB
 
 }  // namespace
 

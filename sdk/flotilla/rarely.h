@@ -6,7 +6,8 @@
 
 namespace flotilla {
 
-// Takes a pointer's room where there is none, and is moved as one; else used as std::optional is.
+// Takes a pointer's room, and is moved as one: what was moved from holds nothing. Read as
+// std::optional is.
 //
 // Owner:  whoever holds it.
 // Thread: as its value.

@@ -30,6 +30,11 @@ int64_t nsOf(double seconds) {
   return static_cast<int64_t>(seconds * static_cast<double>(kNsPerSecond));
 }
 
+// In no order that groups or keys have, so that each road carries some calls of each.
+uint64_t roadOf(uint64_t number) {
+  return (number * 0x9e3779b97f4a7c15ULL) >> 32;
+}
+
 // "key-0000123", without a memory of its own.
 class KeyText {
 public:
@@ -81,7 +86,7 @@ void Load::begin(int64_t dueNs) {
     if (phase_ == Phase::filling || nextIsPut()) call.put = ++lastPut_;
   }
   ++underway_;
-  start(call, *roads_[number / options_.groups % roads_.size()]);
+  start(call, *roads_[roadOf(number) % roads_.size()]);
 }
 
 void Load::start(const Call& call, Road& road) {
@@ -93,7 +98,7 @@ void Load::start(const Call& call, Road& road) {
 }
 
 void Load::ended(const Call& call, const Ended& end) {
-  KJ_ASSERT(underway_ != 0, "a call ended twice");
+  KJ_ASSERT(underway_ != 0, "more calls ended than were begun");
   int64_t now = nowNs();
   if (phase_ == Phase::verifying) {
     judge(call, end);

@@ -57,8 +57,8 @@ enum class Count : size_t {
   rebuilds,        // that have ended
   upgrades,        // switches that the leader's machine took
   resumes,         // machines that went on from what they had kept on disk
-  putOff,          // applies that nobody waited for, and which others went before
-  hurried,         // of those, when somebody did
+  putOff,          // applies that were to give way
+  hurried,         // times that a lane's were not to any more
   judged,          // operations in histories that were found linearizable
   count
 };
