@@ -18,8 +18,8 @@ capnp::MessageSize sizeOf(const Batch& batch) {
   return {batch.wireWords() + 16, 0};
 }
 
-// Where many groups are called in turn, a batch's next call comes after those of all others, to
-// memory that was never written: asked for now, it is in the second cache by then.
+// Where many groups are called in turn, a batch's next call comes after those of all others, and to
+// write it would wait for memory. Asked for now, its place is mostly near by then.
 void fetchToWrite(const void* at, size_t bytes) {
   constexpr size_t kLine = 64;
   constexpr size_t kBytesMax = 512;

@@ -4,6 +4,18 @@
 #include <doctest/doctest.h>
 
 namespace flotilla::sim {
+namespace {
+
+// Without faults, and with time for much.
+Options goodDays() {
+  Options options;
+  options.seed = 1;
+  options.stormUs = 3'000'000;
+  options.calmUsMax = 10'000'000;
+  return options;
+}
+
+}  // namespace
 
 TEST_CASE("sim/run: a seed gives the same history each time, another seed another") {
   uint64_t before = 0;
@@ -18,10 +30,7 @@ TEST_CASE("sim/run: a seed gives the same history each time, another seed anothe
 }
 
 TEST_CASE("sim/run: on good days nothing goes wrong, and much is done") {
-  Options options;
-  options.seed = 1;
-  options.stormUs = 3'000'000;
-  options.calmUsMax = 10'000'000;
+  Options options = goodDays();
   options.snapshotEveryEntries = 50;
   SeedEnd end = runSeed(options, false);
   CHECK_MESSAGE(!end.violation, end.violation.value_or(""));
@@ -34,10 +43,7 @@ TEST_CASE("sim/run: on good days nothing goes wrong, and much is done") {
 }
 
 TEST_CASE("sim/run: what gives way is put off, and hurried where somebody waits") {
-  Options options;
-  options.seed = 1;
-  options.stormUs = 3'000'000;
-  options.calmUsMax = 10'000'000;
+  Options options = goodDays();
   options.giveWayUsMax = 400'000;
   options.staleReads = 200;
   SeedEnd end = runSeed(options, false);

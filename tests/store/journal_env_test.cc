@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 #include <leveldb/db.h>
 
+#include "host/base/checksum.h"
 #include "host/base/prng.h"
 #include "tests/store/temp_directory.h"
 
@@ -88,6 +89,31 @@ TEST_CASE(
     writeJournal(place + "/000004.log", 4096);
   }
   std::filesystem::remove_all(disk);
+}
+
+// What other builds have written must be read: byte by byte, whatever the pieces were.
+TEST_CASE("store/journal_env: on the disk each byte is masked by its place and the file's name") {
+  TempDirectory dir;
+  store::JournalEnv env;
+  std::filesystem::create_directory(dir / "volume");
+  std::string path = dir / "volume/000003.log";
+  uint64_t key = base::checksum("volume/000003.log");
+  leveldb::WritableFile* raw = nullptr;
+  env.layOut(kLaidOut);
+  REQUIRE(env.NewWritableFile(path, &raw).ok());
+  std::unique_ptr<leveldb::WritableFile> file(raw);
+  std::string expected;
+  for (size_t length = 0; length < 200; ++length) {
+    std::string piece;
+    for (size_t i = 0; i < length; ++i) piece.push_back(static_cast<char>(length * 7 + i));
+    REQUIRE(file->Append(piece).ok());
+    for (char byte : piece) {
+      expected.push_back(
+          static_cast<char>(byte ^ static_cast<char>(key >> expected.size() % 8 * 8)));
+    }
+  }
+  REQUIRE(file->Sync().ok());
+  CHECK(readFile(path).substr(0, expected.size()) == expected);
 }
 
 TEST_CASE("store/journal_env: other files, and journals that are not laid out, begin empty") {
