@@ -298,7 +298,7 @@ void addSet(CLI::App& group, Chosen& chosen) {
   CLI::App* app =
       addCommand(group, "set",
                  "Changes what may be changed of a group while it is there: its quotas, "
-                 "memoryBytesMax and applyTimePercentMax. 0 takes one away.");
+                 "memoryBytesMax, applyTimePercentMax and callsPerSecondMax. 0 takes one away.");
   app->add_option("NAME", *target, "the group's name, or id:7")->required()->type_name("");
   app->add_option("OPTIONS", *texts, "such as memoryBytesMax=536870912")
       ->required()

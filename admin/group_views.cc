@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kMemoryQuota = "memoryBytesMax";
 constexpr std::string_view kTimeQuota = "applyTimePercentMax";
+constexpr std::string_view kRateQuota = "callsPerSecondMax";
 
 }  // namespace
 
@@ -21,9 +22,12 @@ std::string quotasText(schema::GroupStatus::Reader group) {
     std::string name = option.getKey().cStr();
     std::string value = option.getValue().cStr();
     if (value == "0") continue;
-    if (!out.empty() && (name == kMemoryQuota || name == kTimeQuota)) out += ", ";
-    if (name == kMemoryQuota) out += "memory " + bytesText(std::stoull(value));
-    if (name == kTimeQuota) out += "apply time " + value + " % of a thread";
+    std::string quota;
+    if (name == kMemoryQuota) quota = "memory " + bytesText(std::stoull(value));
+    if (name == kTimeQuota) quota = "apply time " + value + " % of a thread";
+    if (name == kRateQuota) quota = value + " calls a second";
+    if (!out.empty() && !quota.empty()) out += ", ";
+    out += quota;
   }
   return out;
 }

@@ -42,6 +42,9 @@ Json memberJson(schema::GroupStatus::Member::Reader member) {
   if (member.getApplyTimePercentMax() != 0) {
     out["applyTimePercentMax"] = member.getApplyTimePercentMax();
   }
+  if (member.getCallsPerSecondMax() != 0) {
+    out["callsPerSecondMax"] = member.getCallsPerSecondMax();
+  }
   if (member.getRefuses().size() != 0) out["refuses"] = text(member.getRefuses());
   if (member.getSnapshotTotal() != 0) {
     out["snapshotSentBytes"] = member.getSnapshotSent();

@@ -46,8 +46,8 @@ interface Admin {
   # leaves the version before serving. Answered once all replicas that can be reached have switched.
 
   setGroup @16 (name :Text, options :List(Types.KeyValue), timeoutMs :UInt32) -> (group :GroupStatus, existed :Bool);
-  # Changes options of a group that is there: its quotas (memoryBytesMax, applyTimePercentMax). Answered once all replicas that
-  # can be reached go by them.
+  # Changes options of a group that is there: its quotas (memoryBytesMax, applyTimePercentMax, callsPerSecondMax). Answered
+  # once all replicas that can be reached go by them.
 }
 
 struct HostStatus {
@@ -141,6 +141,7 @@ struct GroupStatus {
     snapshotTotal @28 :UInt64;  # 0: none is
     onDisk @29 :Bool;        # its machine keeps its state on disk ...
     durableIndex @30 :UInt64;  # ... and a start goes on from there
+    callsPerSecondMax @31 :UInt32;  # a quota as those above
   }
 }
 

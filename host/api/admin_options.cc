@@ -21,7 +21,8 @@ std::string lagging(const catalog::GroupRecord& group, const HostWords& words) {
       // One that has stopped for good judges nobody.
       bool stopped = member.getFault().size() != 0;
       bool same = member.getMemoryBytesMax() == options->memoryBytesMax &&
-                  member.getApplyTimePercentMax() == options->applyTimePercentMax;
+                  member.getApplyTimePercentMax() == options->applyTimePercentMax &&
+                  member.getCallsPerSecondMax() == options->callsPerSecondMax;
       if (same || stopped) continue;
       hosts += (hosts.empty() ? "" : ",") + std::to_string(host);
     }

@@ -113,6 +113,8 @@ std::string metricsText(const runtime::Figures& figures, bool ready) {
              figures.groups.overMemory),
       family("calls_over_time_total", "calls refused by a group's quota of apply time", kCounter,
              figures.groups.overTime),
+      family("calls_over_rate_total", "calls refused by a group's quota of calls a second",
+             kCounter, figures.groups.overRate),
       family("elections_total", "times a replica here stood for election", kCounter,
              figures.elections),
       family("elections_won_total", "times it won", kCounter, figures.electionsWon),

@@ -76,6 +76,7 @@ void writeMember(const catalog::GroupRecord& group, const catalog::ReplicaRecord
       to.setSwitchedAt(from.getSwitchedAt());
       to.setMemoryBytesMax(from.getMemoryBytesMax());
       to.setApplyTimePercentMax(from.getApplyTimePercentMax());
+      to.setCallsPerSecondMax(from.getCallsPerSecondMax());
       to.setRefuses(from.getRefuses());
       to.setOnDisk(from.getOnDisk());
       to.setDurableIndex(from.getDurableIndex());

@@ -47,6 +47,8 @@ constexpr std::array kNumbers = {
     Number{"keepEventBytes", 4'096, 64 << 20, nullptr, &GroupOptions::keepEventBytes, 3},
     Number{"memoryBytesMax", 0, 1024 * kGiB, nullptr, &GroupOptions::memoryBytesMax, 3, true},
     Number{"applyTimePercentMax", 0, 100, &GroupOptions::applyTimePercentMax, nullptr, 3, true},
+    Number{"callsPerSecondMax", 0, 1'000'000'000, &GroupOptions::callsPerSecondMax, nullptr, 4,
+           true},
 };
 
 constexpr std::array kSwitches = {

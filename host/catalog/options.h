@@ -33,10 +33,11 @@ struct GroupOptions {
   // long after it if there were any; 0: not for that reason.
   uint64_t digestEveryEntries = 10000;
   uint32_t digestEveryMs = 60000;
-  // Quotas; 0: none. What its machine may hold, and how much of one apply thread it may use over
-  // ten seconds: past them calls are refused where they come in.
+  // Quotas; 0: none. What its machine may hold, how much of one apply thread it may use over ten
+  // seconds, and how many calls may come: past them calls are refused where they come in.
   uint64_t memoryBytesMax = 0;
   uint32_t applyTimePercentMax = 0;
+  uint32_t callsPerSecondMax = 0;
 
   // Of its machine's events, the newest: so many, and so many bytes of them with 64 for each.
   uint64_t keepEvents = 16384;

@@ -30,9 +30,9 @@ enum class EntryKind : uint8_t {
 };
 
 // Which a host knows, for the catalog: 1 up to `timers`, 2 all, 3 also the catalog's setGroup and
-// digests of states with events. Nothing newer is proposed before every host says that it knows
-// it.
-constexpr uint32_t kEntriesVersion = 3;
+// digests of states with events, 4 also groups' callsPerSecondMax. Nothing newer is proposed before
+// every host says that it knows it.
+constexpr uint32_t kEntriesVersion = 4;
 
 Bytes encodeNoOp(int64_t timeUs);
 Bytes encodeConfiguration(int64_t timeUs, const raft::Configuration& configuration);

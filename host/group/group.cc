@@ -212,9 +212,14 @@ std::optional<Outcome> Group::refusalByQuota(const Call& call, bool command) {
     if (meters_ != nullptr) ++meters_->overMemory;
     return failure(ErrorCode::tooLarge, gauge_.whyFull());
   }
-  if (!gauge_.isTired(ports_.clock.monotonicUs())) return {};
-  if (meters_ != nullptr) ++meters_->overTime;
-  return failure(ErrorCode::overloaded, gauge_.whyTired());
+  int64_t nowUs = ports_.clock.monotonicUs();
+  if (gauge_.isTired(nowUs)) {
+    if (meters_ != nullptr) ++meters_->overTime;
+    return failure(ErrorCode::overloaded, gauge_.whyTired());
+  }
+  if (gauge_.takesCall(nowUs)) return {};
+  if (meters_ != nullptr) ++meters_->overRate;
+  return failure(ErrorCode::overloaded, gauge_.whyHurried());
 }
 
 // What is replayed after a start was done before it.
@@ -477,7 +482,8 @@ Status Group::status() const {
   status.logBytes = logBytes_;
   status.waitingCalls = waiting_.count() + gatheredCalls_.size() + questions_.count();
   status.quotas = gauge_.quotas();
-  status.refuses = refusesQueries() ? "queries: " + queriesRefused_ : gauge_.refuses();
+  status.refuses =
+      refusesQueries() ? "queries: " + queriesRefused_ : gauge_.refuses(ports_.clock.monotonicUs());
   status.applyLagUs = feed_.lagUs(ports_.clock.monotonicUs());
   status.clockOffUs = leads() ? logTime_.aheadOfWallUs(now()) : 0;
   return status;

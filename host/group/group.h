@@ -226,7 +226,7 @@ public:
   // replica judges what it holds and does itself.
   void limit(Quotas quotas) { gauge_.set(quotas, ports_.clock.monotonicUs()); }
   bool isLimited() const { return gauge_.isSet(); }
-  bool isOverQuota() const { return gauge_.isFull() || gauge_.wasTired(); }
+  bool isOverQuota() const { return gauge_.isRefusing(ports_.clock.monotonicUs()); }
   bool isOverMemory() const { return gauge_.isFull(); }  // commands that free some are taken
   // What its machine holds, and how long it has had a thread since the last call; for groups that
   // are limited.

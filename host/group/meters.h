@@ -17,6 +17,7 @@ struct Meters {
   uint64_t queries = 0;     // that were taken
   uint64_t overMemory = 0;  // calls that a quota has refused
   uint64_t overTime = 0;
+  uint64_t overRate = 0;
   base::Buckets entryCommands;  // of each entry
   base::Buckets commitUs;       // from a command's entry made to that entry committed
   base::Buckets applyUs;        // and to its being applied here
@@ -26,6 +27,7 @@ struct Meters {
     queries += other.queries;
     overMemory += other.overMemory;
     overTime += other.overTime;
+    overRate += other.overRate;
     entryCommands += other.entryCommands;
     commitUs += other.commitUs;
     applyUs += other.applyUs;

@@ -8,6 +8,9 @@ namespace flotilla::group {
 namespace {
 
 constexpr uint64_t kTenths = 10;
+constexpr int64_t kCall = 1'000'000;  // in millionths
+constexpr int64_t kCallsWindowUs = 100'000;
+constexpr int64_t kHurriedUs = 1'000'000;
 
 // Below this a group that was full takes commands again.
 uint64_t roomAgainBelow(uint64_t bytesMax) {
@@ -32,10 +35,10 @@ std::string sizeText(uint64_t bytes) {
 void QuotaGauge::set(Quotas quotas, int64_t nowUs) {
   if (quotas == quotas_) return;
   quotas_ = quotas;
-  full_ = false;
-  tired_ = false;
-  left_ = room();
-  flowedUs_ = nowUs;
+  full_ = tired_ = false;
+  hurriedUntilUs_ = 0;
+  time_ = {timeRoom(), nowUs};
+  calls_ = {callsRoom(), nowUs};
   used(memoryBytes_, 0, nowUs);
 }
 
@@ -46,22 +49,37 @@ void QuotaGauge::used(uint64_t memoryBytes, int64_t applyUs, int64_t nowUs) {
     full_ = memoryBytes >= (full_ ? roomAgainBelow(bytesMax) : bytesMax);
   }
   if (quotas_.applyTimePercentMax == 0) return;
-  flow(nowUs);
-  left_ = std::max(left_ - applyUs * 100, -room());
-  if (left_ <= 0) tired_ = true;
+  time_.flow(quotas_.applyTimePercentMax, timeRoom(), nowUs);
+  time_.left = std::max(time_.left - applyUs * 100, -timeRoom());
+  if (time_.left <= 0) tired_ = true;
 }
 
-void QuotaGauge::flow(int64_t nowUs) {
-  int64_t elapsedUs = std::clamp<int64_t>(nowUs - flowedUs_, 0, 2 * kWindowUs);
-  flowedUs_ = nowUs;
-  left_ = std::min(left_ + elapsedUs * quotas_.applyTimePercentMax, room());
+void QuotaGauge::Bucket::flow(int64_t share, int64_t room, int64_t nowUs) {
+  int64_t elapsedUs = std::clamp<int64_t>(nowUs - flowedUs, 0, 2 * kWindowUs);
+  flowedUs = nowUs;
+  left = std::min(left + elapsedUs * share, room);
 }
 
 bool QuotaGauge::isTired(int64_t nowUs) {
   if (!tired_) return false;
-  flow(nowUs);
-  tired_ = left_ < room() / static_cast<int64_t>(kTenths);
+  time_.flow(quotas_.applyTimePercentMax, timeRoom(), nowUs);
+  tired_ = time_.left < timeRoom() / static_cast<int64_t>(kTenths);
   return tired_;
+}
+
+int64_t QuotaGauge::callsRoom() const {
+  return std::max(kCallsWindowUs * quotas_.callsPerSecondMax, kCall);
+}
+
+bool QuotaGauge::takesCall(int64_t nowUs) {
+  if (quotas_.callsPerSecondMax == 0) return true;
+  calls_.flow(quotas_.callsPerSecondMax, callsRoom(), nowUs);
+  if (calls_.left >= kCall) {
+    calls_.left -= kCall;
+    return true;
+  }
+  hurriedUntilUs_ = nowUs + kHurriedUs;
+  return false;
 }
 
 std::string QuotaGauge::whyFull() const {
@@ -77,16 +95,29 @@ std::string QuotaGauge::whyTired() const {
          " % of an apply thread, its quota applyTimePercentMax; try later";
 }
 
-std::string QuotaGauge::refuses() const {
+std::string QuotaGauge::whyHurried() const {
+  return "more than " + std::to_string(quotas_.callsPerSecondMax) +
+         " calls a second, its quota callsPerSecondMax; try later";
+}
+
+std::string QuotaGauge::refuses(int64_t nowUs) const {
   std::string text;
   if (full_) {
     text = "memory " + sizeText(memoryBytes_) + " of " + sizeText(quotas_.memoryBytesMax) +
            ": commands refused";
   }
-  if (!tired_) return text;
-  if (!text.empty()) text += "; ";
-  return text + "apply time over " + std::to_string(quotas_.applyTimePercentMax) +
-         " % of a thread: calls refused";
+  auto add = [&text](std::string what) {
+    if (!text.empty()) text += "; ";
+    text += what;
+  };
+  if (tired_) {
+    add("apply time over " + std::to_string(quotas_.applyTimePercentMax) +
+        " % of a thread: calls refused");
+  }
+  if (nowUs < hurriedUntilUs_) {
+    add("more than " + std::to_string(quotas_.callsPerSecondMax) + " calls a second: some refused");
+  }
+  return text;
 }
 
 }  // namespace flotilla::group

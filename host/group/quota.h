@@ -10,6 +10,7 @@ namespace flotilla::group {
 struct Quotas {
   uint64_t memoryBytesMax = 0;       // of the machine, as it says itself
   uint32_t applyTimePercentMax = 0;  // of one apply thread's time, over kWindowUs
+  uint32_t callsPerSecondMax = 0;    // commands and queries
 
   bool operator==(const Quotas&) const = default;
 };
@@ -22,7 +23,8 @@ struct Quotas {
 // Memory: refused from the bound on, until nine tenths of it. Time: a bucket that holds what the
 // share comes to over the window; what is used is taken out, the share flows in. Empty, it is tired
 // until a tenth is there again. One that has been overdrawn by a long command owes a window at
-// most.
+// most. Calls: a bucket of a tenth of a second, or of one call, so that it is a short burst that
+// can stand in others' way. It counts as refusing until none was refused for a second.
 //
 // Owner:  Group.
 // Thread: its owner's.
@@ -43,24 +45,38 @@ public:
 
   bool isFull() const { return full_; }
   bool isTired(int64_t nowUs);
-  bool wasTired() const { return tired_; }  // when it was last looked at
+
+  // Whether one more call may come; counts it if so.
+  bool takesCall(int64_t nowUs);
+
+  // By memory and time as they were last looked at.
+  bool isRefusing(int64_t nowUs) const { return full_ || tired_ || nowUs < hurriedUntilUs_; }
 
   // For callers who are refused, and for operators; empty: nothing is refused.
   std::string whyFull() const;
   std::string whyTired() const;
-  std::string refuses() const;
+  std::string whyHurried() const;
+  std::string refuses(int64_t nowUs) const;
 
 private:
-  void flow(int64_t nowUs);
-  int64_t room() const { return kWindowUs * quotas_.applyTimePercentMax; }
+  // What flows in, so much a microsecond, and is taken out.
+  struct Bucket {
+    int64_t left = 0;
+    int64_t flowedUs = 0;
+
+    void flow(int64_t share, int64_t room, int64_t nowUs);
+  };
+
+  int64_t timeRoom() const { return kWindowUs * quotas_.applyTimePercentMax; }
+  int64_t callsRoom() const;
 
   Quotas quotas_;
   uint64_t memoryBytes_ = 0;
   bool full_ = false;
-  // Hundredths of a microsecond, so that nothing is lost of a share of very little time.
-  int64_t left_ = 0;
-  int64_t flowedUs_ = 0;
+  Bucket time_;  // hundredths of a microsecond, so that nothing is lost of a very small share
   bool tired_ = false;
+  Bucket calls_;  // millionths of a call
+  int64_t hurriedUntilUs_ = 0;
 };
 
 }  // namespace flotilla::group

@@ -112,6 +112,7 @@ void fillRunning(const Replica& replica, const ReplicaSet& replicas,
   member.setDigestsSplitAt(status.splitAt);
   member.setMemoryBytesMax(status.quotas.memoryBytesMax);
   member.setApplyTimePercentMax(status.quotas.applyTimePercentMax);
+  member.setCallsPerSecondMax(status.quotas.callsPerSecondMax);
   member.setRefuses(status.refuses);
   if (status.fault) {
     member.setFaultIndex(status.faultAt.index);

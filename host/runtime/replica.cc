@@ -69,7 +69,7 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
 }
 
 group::Quotas quotasOf(const catalog::GroupOptions& options) {
-  return {options.memoryBytesMax, options.applyTimePercentMax};
+  return {options.memoryBytesMax, options.applyTimePercentMax, options.callsPerSecondMax};
 }
 
 raft::Configuration initialConfiguration(const StoredReplica& record) {
@@ -207,6 +207,7 @@ void Replica::setOptions(const catalog::GroupRecord& group) {
   if (!read || !group_) return;
   options_.memoryBytesMax = read->memoryBytesMax;
   options_.applyTimePercentMax = read->applyTimePercentMax;
+  options_.callsPerSecondMax = read->callsPerSecondMax;
   group_->limit(quotasOf(options_));
   touch();
 }

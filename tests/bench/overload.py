@@ -13,6 +13,7 @@ QUIET = "quiet"          # the group of a caller with one put now and then
 BETWEEN_SECONDS = 0.02   # its puts
 AFTER_SECONDS = 1.0      # then all is to be as before
 IN_FLIGHT = 2000
+QUOTA = 0.25             # of the peak, for a flood that is bounded
 
 
 class Probe:
@@ -83,16 +84,18 @@ def measure(hosts, build, asked):
                for name, it in ((name, probe.latencies(*span)) for name, span in spans.items())}
     return {"peak": peak, "asked": int(peak * asked.times), "goodput": over["opsPerSecond"],
             "goodputToPeak": over["opsPerSecond"] / peak, "errors": over["errorsByCode"],
-            "memoryMiBAHost": most, "quietMs": latency, "besideMs": beside(hosts, build)}
+            "memoryMiBAHost": most, "quietMs": latency, "besideMs": beside(hosts, build, int(peak * QUOTA))}
 
 
-def beside(hosts, build):
-    """100 puts a second on a group of their own, by the C++ client: alone, beside a flood on another group, and beside
-    processes that only spin, which is what both cores being busy costs whoever it is."""
+def beside(hosts, build, quota):
+    """100 puts a second on a group of their own, by the C++ client: alone, beside a flood on another group, beside the
+    same where that group has a quota, and beside processes that only spin, which is what both cores being busy costs
+    whoever it is."""
     seen = {}
-    for name in ("nobody", "a flood", "three that spin"):
+    for name in ("nobody", "a flood", "a flood with a quota", "three that spin"):
         others = []
-        if name == "a flood":
+        if "flood" in name:
+            hosts.ask("group", "set", "bench-1", f"callsPerSecondMax={quota if 'quota' in name else 0}")
             others = [subprocess.Popen(
                 [os.path.join(build, "bin", "flotilla-bench"), "--connect", ",".join(hosts.listen.values()), "--token",
                  os.path.join(hosts.dir, "operator.token"), "--json", "--in-flight", str(IN_FLIGHT), "--seconds", "14"],
@@ -133,6 +136,7 @@ def main():
     print(f"| most memory, MiB a host | {seen['memoryMiBAHost']:.0f} |")
     for name, words in (("before", "before it"), ("within", "within it"), ("after", "from 1 s after it")):
         print(f"| a quiet group's put {words}, p50 / p99 ms | {seen['quietMs'][name]['p50']:.1f} / {seen['quietMs'][name]['p99']:.1f} |")
+    print(f"| the quota, calls a second | {int(seen['peak'] * QUOTA):,} |")
     for name, one in seen["besideMs"].items():
         print(f"| 100 puts/s of another group beside {name}, p50 / p99 ms | {one['p50']:.1f} / {one['p99']:.1f} |")
     print(f"refused: {seen['errors']}", file=sys.stderr)

@@ -329,7 +329,7 @@ TEST_CASE("catalog/machine: quotas are changed, and nothing else of a group that
   CHECK(set(id, "sleepAfterMs", "1") == "badRequest");
   CHECK(said ==
         "group orders: option \"sleepAfterMs\": cannot be changed while the group is there; these "
-        "can: memoryBytesMax applyTimePercentMax");
+        "can: memoryBytesMax applyTimePercentMax callsPerSecondMax");
   CHECK(set(id, "applyTimePercentMax", "101") == "badRequest");
   CHECK(set(id + 1, "memoryBytesMax", "1") == "groupRemoved");
   catalog.remove("orders");

@@ -33,11 +33,12 @@ TEST_CASE("catalog/options: every option that is described can be set") {
                                               {"digestEveryMs", "11"},
                                               {"memoryBytesMax", "13"},
                                               {"applyTimePercentMax", "14"},
+                                              {"callsPerSecondMax", "15"},
                                               {"keepEvents", "12"},
                                               {"keepEventBytes", "5000"}});
   REQUIRE(options);
   GroupOptions wanted{300,  30,     7,  8192, 5, 100000, 5000, 0,  false, true, true,
-                      true, "nvme", 20, 0,    9, 11,     13,   14, 12,    5000};
+                      true, "nvme", 20, 0,    9, 11,     13,   14, 15,    12,   5000};
   CHECK(*options == wanted);
 }
 
@@ -73,9 +74,11 @@ TEST_CASE("catalog/options: what cannot be is refused with what can") {
 TEST_CASE("catalog/options: quotas alone may be set of a group that is there") {
   CHECK(checkSettable("memoryBytesMax"));
   CHECK(checkSettable("applyTimePercentMax"));
+  CHECK(checkSettable("callsPerSecondMax"));
   CHECK_FALSE(checkSettable("durability"));
   CHECK(versionFor({{"durability", "sync"}}) == 0);
   CHECK(versionFor({{"durability", "sync"}, {"memoryBytesMax", "1"}}) == 3);
+  CHECK(versionFor({{"callsPerSecondMax", "1"}, {"memoryBytesMax", "1"}}) == 4);
   CHECK(versionFor({{"keepEvents", "5"}}) == 3);  // older hosts would refuse what others create
   CHECK(versionFor({{"keepEventBytes", "5000"}}) == 3);
 }

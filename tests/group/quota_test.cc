@@ -30,12 +30,12 @@ TEST_CASE("group/quota: memory is refused from the bound on and taken again belo
   CHECK(!gauge.isFull());
   gauge.set({.memoryBytesMax = 100 * kMiB}, 0);
   CHECK(gauge.isFull());  // by what it holds already
-  CHECK(gauge.refuses() == "memory 100.0 MiB of 100.0 MiB: commands refused");
+  CHECK(gauge.refuses(0) == "memory 100.0 MiB of 100.0 MiB: commands refused");
   gauge.used(91 * kMiB, 0, 1);
   CHECK(gauge.isFull());
   gauge.used(90 * kMiB - 1, 0, 2);
   CHECK(!gauge.isFull());
-  CHECK(gauge.refuses().empty());
+  CHECK(gauge.refuses(2).empty());
   gauge.used(100 * kMiB - 1, 0, 3);
   CHECK(!gauge.isFull());
   gauge.used(100 * kMiB, 0, 4);
@@ -56,11 +56,11 @@ TEST_CASE("group/quota: apply time comes to its share over the window, whatever 
   CHECK(!gauge.isTired(0));
   gauge.used(0, 1, 0);
   CHECK(gauge.isTired(0));
-  CHECK(gauge.refuses() == "apply time over 20 % of a thread: calls refused");
+  CHECK(gauge.refuses(0) == "apply time over 20 % of a thread: calls refused");
   // A tenth of it must have come in again: 0.2 s of its time, in a second.
   CHECK(gauge.isTired(kSecondUs - 1));
   CHECK(!gauge.isTired(kSecondUs));
-  CHECK(gauge.refuses().empty());
+  CHECK(gauge.refuses(kSecondUs).empty());
 
   // From then on it uses all it may, looked at every 10 µs: over a minute that is the share.
   int64_t usedUs = 0;
@@ -138,6 +138,66 @@ TEST_CASE("group/quota: a tired group refuses commands and queries, and takes th
   CHECK(meters.queries == 0);
   trio.timeUs += kSecondUs;  // half a second of its time: a tenth
   CHECK(textOf(trio.ask(1, mapCall(1, "a"))) == "1");
+  CHECK(trio.run(1, mapCall(0, "a=2")).ok());
+}
+
+TEST_CASE("group/quota: calls come to so many a second, in bursts of a tenth") {
+  QuotaGauge gauge;
+  CHECK(gauge.takesCall(0));
+  gauge.set({.callsPerSecondMax = 1000}, 0);
+  CHECK(gauge.isSet());
+  auto burst = [&gauge](int64_t nowUs) {
+    int taken = 0;
+    while (gauge.takesCall(nowUs)) ++taken;
+    return taken;
+  };
+  CHECK(burst(0) == 100);
+  CHECK(gauge.refuses(0) == "more than 1000 calls a second: some refused");
+  CHECK(burst(999) == 0);
+  CHECK(burst(1000) == 1);
+  CHECK(burst(60 * kSecondUs) == 100);  // a long silence gives no more
+  CHECK(gauge.isRefusing(61 * kSecondUs - 1));
+  CHECK(!gauge.isRefusing(61 * kSecondUs));
+  CHECK(gauge.refuses(61 * kSecondUs).empty());
+
+  // Asked every 10 µs, over a minute that is the rate.
+  int taken = 0;
+  int64_t from = 60 * kSecondUs;
+  for (int64_t now = from; now < from + 60 * kSecondUs; now += 10) taken += gauge.takesCall(now);
+  CHECK(taken > 59'900);
+  CHECK(taken <= 60'000);
+
+  // One call at least, however few they are to be; and no rate is too high to be counted.
+  gauge.set({.callsPerSecondMax = 1}, 0);
+  CHECK(burst(0) == 1);
+  CHECK(burst(kSecondUs - 1) == 0);
+  CHECK(burst(kSecondUs) == 1);
+  gauge.set({.callsPerSecondMax = 1'000'000'000}, 0);
+  CHECK(gauge.takesCall(3600 * kSecondUs));
+  gauge.set({}, 0);
+  CHECK(gauge.takesCall(0));
+  CHECK(!gauge.isRefusing(0));
+}
+
+TEST_CASE("group/quota: a group that is called too often refuses commands and queries alike") {
+  Trio trio(1);
+  REQUIRE(trio.elect() == 1);
+  group::Group& group = trio.groupAt(1);
+  group::Meters meters;
+  group.meter(meters);
+  group.limit({.callsPerSecondMax = 20});
+  CHECK(trio.run(1, mapCall(0, "a=1")).ok());
+  CHECK(textOf(trio.ask(1, mapCall(1, "a"))) == "1");
+  raft::Index last = group.core().shape().lastIndex();
+  Outcome refused = trio.run(1, mapCall(0, "a=2"));
+  CHECK(refused.code == ErrorCode::overloaded);
+  CHECK(textOf(refused) == "more than 20 calls a second, its quota callsPerSecondMax; try later");
+  CHECK(trio.ask(1, mapCall(1, "a")).code == ErrorCode::overloaded);
+  CHECK(group.core().shape().lastIndex() == last);
+  CHECK(meters.overRate == 2);
+  CHECK(meters.queries == 1);
+  CHECK(group.isOverQuota());
+  trio.timeUs += kSecondUs / 20;
   CHECK(trio.run(1, mapCall(0, "a=2")).ok());
 }
 

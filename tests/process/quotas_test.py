@@ -145,6 +145,36 @@ class Quotas(unittest.TestCase):
             self.cluster.ask("call", "greedy", "toil", "rounds=4000")
         self.assertEqual("", self.refuses("greedy"))
 
+    def test_calls_per_second(self):
+        self.cluster.create("hurried", "--set", "callsPerSecondMax=200")
+        self.cluster.create("calm")
+        began = time.monotonic()
+        pipe = self.cluster.pipe("hurried", "put")
+        for n in range(600):
+            pipe.send({"key": f"k{n}", "value": "v"})
+        # All get through, as fast as they may: the client asks again for those that are refused.
+        self.assertEqual([], [one for one in pipe.end() if "error" in one])
+        self.assertLess(1.9, time.monotonic() - began)  # 600 calls, a tenth of a second's share at once
+        leader = self.cluster.leader("hurried")
+        self.assertLessEqual(1, self.metric(leader, "calls_over_rate_total"))
+        self.assertRegex(self.cluster.run("group", "show", "hurried").out, r"quotas +200 calls a second")
+        self.assertEqual(200, self.cluster.show("hurried")["members"][0]["callsPerSecondMax"])
+
+        # Who does not ask again is told at once, and it shows; the others go on.
+        self.cluster.ask("group", "set", "hurried", "callsPerSecondMax=1")
+        self.cluster.ask("call", "hurried", "put", "key=a", "value=b", "--timeout-ms", 15000)
+        done = self.cluster.run("call", "hurried", "put", "key=a", "value=b", "--timeout-ms", 300, "--json")
+        self.assertNotEqual(0, done.code, done)
+        self.assertFalse(done.error["maybeDone"])
+        self.assertIn("its quota callsPerSecondMax", done.error["text"])
+        self.assertEqual("more than 1 calls a second: some refused", self.refuses("hurried"))
+        self.assertIn("hurried", self.unhealthy())
+        self.cluster.putAll("calm", {f"k{n}": "v" for n in range(100)})
+        waitFor(lambda: self.refuses("hurried") == "", 10, "nothing is refused any more")
+        done = self.cluster.run("group", "set", "hurried", "callsPerSecondMax=0")
+        self.assertEqual("group hurried: set, quotas: none", done.out)
+        self.cluster.putAll("hurried", {f"k{n}": "v" for n in range(100)})
+
 
 if __name__ == "__main__":
     unittest.main()
