@@ -157,6 +157,47 @@ TEST_CASE("group/soundness: a sleeping replica is rebuilt, and its log may be fa
   CHECK(trio.machineAt(one).values == trio.machineAt(leader).values);
 }
 
+TEST_CASE(
+    "group/soundness: the former snapshots stay until a log that follows the new one is safe") {
+  group::GroupOptions options = checksEvery(0);
+  options.snapshotEveryEntries = 20;
+  options.keepEntries = 0;
+  Trio trio(3, options);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId one = otherThan(leader);
+  putMany(trio, leader, 3);
+  trio.groupAt(one).requestSnapshot(trio.call());
+  trio.settle();
+  REQUIRE(trio.at(one).files.size() == 1);
+  raft::Index former = trio.at(one).files.begin()->first;
+  trio.crash(one);
+  putMany(trio, leader, 70, "l");
+  trio.at(one).soundness = Soundness::rebuilding;
+  trio.start(one);
+  trio.at(one).syncs = false;
+  trio.tickAll(60);
+  REQUIRE(trio.groupAt(one).core().shape().base().index >
+          former);  // loaded, and not yet on the disk
+  CHECK(!trio.groupAt(one).status().installing);
+  CHECK(trio.groupAt(one).soundness() == Soundness::rebuilding);
+  CHECK(trio.at(one).files.contains(former));
+
+  // The log that a crash brings back ends before the new snapshot.
+  SUBCASE("a crash before") {
+    trio.crash(one);
+    trio.at(one).syncs = true;
+    trio.start(one);
+    trio.tickAll(100);
+  }
+  SUBCASE("none") {
+    trio.at(one).syncs = true;
+    trio.tickAll(5);
+  }
+  CHECK(trio.groupAt(one).soundness() == Soundness::sound);
+  CHECK(!trio.at(one).files.contains(former));
+  CHECK(trio.machineAt(one).values == trio.machineAt(leader).values);
+}
+
 TEST_CASE("group/soundness: a snapshot beyond this log is kept until the log is there") {
   Trio trio(3, checksEvery(0));
   raft::ReplicaId leader = trio.elect();
