@@ -301,16 +301,17 @@ private:
   // Reads ahead, so that the Tables can fetch what the run will need.
   void prepare(Run& run, uint64_t first) {
     run.decode(first);
+    members_.expect(run.decodedLimit() - first);
     bool prepared = false;
     for (uint64_t place = first; place < run.decodedLimit(); ++place) {
       if (run.command(place).row == FLOTILLA_WAKE) continue;
       const Handler<Machine>& handler = handlers_[run.command(place).row];
       if (handler.prepare == nullptr || run.damaged(place)) continue;
+      prepared = true;  // what it has asked for before it throws is of this run, too
       try {
         handler.prepare(*machine_, run.params(place));
-        prepared = true;
-      } catch (const kj::Exception&) {
-        // Damaged parameters: the command itself will say so.
+      } catch (...) {
+        // The command itself will say what is wrong.
       }
     }
     if (prepared) members_.prefetchRun();

@@ -60,8 +60,9 @@ protected:
   inline Member();
   virtual ~Member() = default;
 
-  bool undoes_ = false;   // changes are to be remembered until keep or undo
-  bool changed_ = false;  // something is remembered
+  bool undoes_ = false;       // changes are to be remembered until keep or undo
+  bool changed_ = false;      // something is remembered
+  uint64_t runCommands_ = 0;  // that lie ahead, as far as they are decoded
 
 private:
   friend class Members;
@@ -115,6 +116,9 @@ public:
     for (Member* member : members_) {
       if (member->changed_) member->undo();
     }
+  }
+  void expect(uint64_t commands) {
+    for (Member* member : members_) member->runCommands_ = commands;
   }
   void prefetchRun() {
     for (Member* member : members_) member->prefetchRun();

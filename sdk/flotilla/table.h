@@ -131,17 +131,16 @@ public:
   // Says that `key` will be looked up by a command of the run at hand. For a machine's `prepare`;
   // `key` must live as long as the run.
   void prefetch(Key key) const {
-    // What fits a processor's near caches is not worth the second look.
-    if (tree_.size() < kPrefetchFrom || wanted_.size() == OrderedTree<K, Slot>::kPrefetchMax)
-      return;
-    wanted_.push_back(key);
+    // A few keys of a small table are not worth the second look.
+    if (tree_.size() < kLarge && runCommands_ < kLongRun) return;
+    if (wanted_.size() < OrderedTree<K, Slot>::kPrefetchMax) wanted_.push_back(key);
   }
 
   // ---- for the SDK
 
   void prefetchRun() override {
     if (wanted_.empty()) return;
-    spots_.resize(OrderedTree<K, Slot>::kPrefetchMax);
+    spots_.resize(std::max(spots_.size(), wanted_.size()));
     tree_.prefetch(wanted_.data(), spots_.data(), wanted_.size());
     foundAt_ = tree_.shape();
     found_ = wanted_.size();
@@ -204,7 +203,8 @@ public:
 
 private:
   using Slot = SlotOf<V>;
-  static constexpr size_t kPrefetchFrom = 4096;
+  static constexpr size_t kLarge = 4096;
+  static constexpr uint64_t kLongRun = 8;
   static constexpr size_t kChangesKeptMax = 64;
   static constexpr size_t kFoundAhead = 3;  // commands that did not write what they said are few
 

@@ -77,6 +77,25 @@ public:
   void read(const View& view, Read in, WasRead out) const { Own::read(view, in, out); }
 };
 
+// Asks for a key ahead, and throws while it does so where its name begins with that.
+class Hasty {
+public:
+  void add(const Entry&, Add in, Added out) {
+    values_.set(flotilla::bytes(in.getName()), in.getBy());
+    out.setValue(static_cast<int64_t>(values_.size()));
+  }
+  void read(const View&, Read, WasRead out) const { out.setValue(1); }
+  void prepare(Add in) const {
+    std::string_view name = flotilla::bytes(in.getName());
+    values_.prefetch(name);
+    if (name.starts_with("kj")) KJ_FAIL_REQUIRE("while it prepares");
+    if (name.starts_with("error")) throw flotilla::Error("hasty", "while it prepares");
+  }
+
+private:
+  flotilla::Table<std::string, int64_t> values_;
+};
+
 template <typename Machine>
 Harness<Machine> harness(const typename Harness<Machine>::Settings& settings = {}) {
   return Harness<Machine>({FLOTILLA_HANDLERS(Machine, add, read)}, settings);
@@ -114,6 +133,19 @@ TEST_CASE("sdk/instance: anything else thrown is a fault with its words, and und
   CHECK_THROWS_WITH_AS(add(machine, "kj", 1), doctest::Contains("author's own check"),
                        MachineFault);
   CHECK(machine.digest() == digest);
+}
+
+// AddressSanitizer sees whether a run still looks for what the one before it asked for.
+TEST_CASE("sdk/instance: a command that throws while it prepares is carried out, and forgotten") {
+  auto machine = harness<Hasty>();
+  auto put = [&machine](const std::string& name) {
+    return add<Harness<Hasty>, Hasty>(machine, name.c_str(), 1).result().getValue();
+  };
+  for (int64_t i = 1; i <= 5000; ++i) CHECK(put("key " + std::to_string(i)) == i);
+  CHECK(put("kj, and so long that it lies in a place of its own") == 5001);
+  CHECK(put("key 1") == 5001);
+  CHECK(put("error, and so long that it lies in a place of its own") == 5002);
+  CHECK(put("key 2") == 5002);
 }
 
 TEST_CASE("sdk/instance: settings are checked, and unknown ones refused with the known") {
