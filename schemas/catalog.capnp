@@ -38,7 +38,7 @@ interface Catalog {
 
   setGroup @7 (id :UInt64, options :List(Types.KeyValue)) -> (optionsVersion :UInt64, existed :Bool);
   # Options that may change while the group is there; the others stay as they are. `existed`: all were so already. Hosts of
-  # clusterVersion 3 know it.
+  # clusterVersion 3 know it, and those of 4 callsPerSecondMax.
 }
 
 struct CatalogHost {
@@ -48,7 +48,7 @@ struct CatalogHost {
   address @2 :Text;        # host:port for clients, operators and peers
   version @3 :Text;        # of flotilla-host
   bootNumber @4 :UInt64;   # counted by its disk, from 1
-  clusterVersion @5 :UInt32;  # newest kind of entry that it understands
+  clusterVersion @5 :UInt32;  # what it understands: see group/entry.h, kEntriesVersion
   founder @6 :Bool;        # a voter of group 0 since the founding
   http @7 :Text;           # host:port, or empty
   volumes @8 :List(Text);  # names of its volumes beside the default one

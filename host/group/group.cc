@@ -117,6 +117,7 @@ void Group::propose(CallId caller, Call call) {
     return answer(caller, failure(ErrorCode::overloaded,
                                   std::to_string(count) + " commands wait already; try later"));
   }
+  if (auto refusal = refusalByRate()) return answer(caller, *refusal);
   gatheredBytes_ += call.params.size();
   gatheredCalls_.push_back(std::move(call));
   gatheredCallers_.push_back(caller);
@@ -130,6 +131,7 @@ void Group::query(CallId caller, Call call, Freshness freshness) {
                                   std::to_string(questions_.count()) + " queries wait already"));
   }
   if (auto refusal = refusalByQuota(call, false)) return answer(caller, *refusal);
+  if (auto refusal = refusalByRate()) return answer(caller, *refusal);
   hurryMachine();
   if (meters_ != nullptr) ++meters_->queries;
   if (freshness.kind != Freshness::Kind::stale) {
@@ -212,12 +214,14 @@ std::optional<Outcome> Group::refusalByQuota(const Call& call, bool command) {
     if (meters_ != nullptr) ++meters_->overMemory;
     return failure(ErrorCode::tooLarge, gauge_.whyFull());
   }
-  int64_t nowUs = ports_.clock.monotonicUs();
-  if (gauge_.isTired(nowUs)) {
-    if (meters_ != nullptr) ++meters_->overTime;
-    return failure(ErrorCode::overloaded, gauge_.whyTired());
-  }
-  if (gauge_.takesCall(nowUs)) return {};
+  if (!gauge_.isTired(ports_.clock.monotonicUs())) return {};
+  if (meters_ != nullptr) ++meters_->overTime;
+  return failure(ErrorCode::overloaded, gauge_.whyTired());
+}
+
+// Asked last, for a call that is let through counts.
+std::optional<Outcome> Group::refusalByRate() {
+  if (!gauge_.isSet() || gauge_.takesCall(ports_.clock.monotonicUs())) return {};
   if (meters_ != nullptr) ++meters_->overRate;
   return failure(ErrorCode::overloaded, gauge_.whyHurried());
 }

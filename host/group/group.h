@@ -272,6 +272,7 @@ private:
   // group.cc: callers
   std::optional<Outcome> refusalOfCalls() const;
   std::optional<Outcome> refusalByQuota(const Call& call, bool command);
+  std::optional<Outcome> refusalByRate();
   Outcome notLeader() const;
   Outcome refusalOf(raft::RefusedWhy why) const;
   void answer(CallId caller, const Outcome& outcome);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace flotilla::group {
 namespace {
@@ -10,7 +11,6 @@ namespace {
 constexpr uint64_t kTenths = 10;
 constexpr int64_t kCall = 1'000'000;  // in millionths
 constexpr int64_t kCallsWindowUs = 100'000;
-constexpr int64_t kHurriedUs = 1'000'000;
 
 // Below this a group that was full takes commands again.
 uint64_t roomAgainBelow(uint64_t bytesMax) {
@@ -33,12 +33,16 @@ std::string sizeText(uint64_t bytes) {
 }  // namespace
 
 void QuotaGauge::set(Quotas quotas, int64_t nowUs) {
-  if (quotas == quotas_) return;
-  quotas_ = quotas;
-  full_ = tired_ = false;
-  hurriedUntilUs_ = 0;
-  time_ = {timeRoom(), nowUs};
-  calls_ = {callsRoom(), nowUs};
+  Quotas before = std::exchange(quotas_, quotas);
+  if (quotas.memoryBytesMax != before.memoryBytesMax) full_ = false;
+  if (quotas.applyTimePercentMax != before.applyTimePercentMax) {
+    tired_ = false;
+    time_ = {timeRoom(), nowUs};
+  }
+  if (quotas.callsPerSecondMax != before.callsPerSecondMax) {
+    hurriedUntilUs_ = 0;
+    calls_ = {callsRoom(), nowUs};
+  }
   used(memoryBytes_, 0, nowUs);
 }
 
@@ -78,7 +82,7 @@ bool QuotaGauge::takesCall(int64_t nowUs) {
     calls_.left -= kCall;
     return true;
   }
-  hurriedUntilUs_ = nowUs + kHurriedUs;
+  hurriedUntilUs_ = nowUs + kWindowUs;
   return false;
 }
 

@@ -17,14 +17,14 @@ struct Quotas {
 
 // Holds what a machine takes against its group's quotas. Nothing that has been admitted is ever
 // taken back for it, so a quota can be exceeded by what is under way, and replicas never differ by
-// it. Each bound is left again somewhat below itself only: a group that stands at its quota would
-// else be refused and admitted by turns.
+// it. Those of memory and time are left again somewhat below themselves only: a group that stands
+// at its quota would else be refused and admitted by turns.
 //
 // Memory: refused from the bound on, until nine tenths of it. Time: a bucket that holds what the
 // share comes to over the window; what is used is taken out, the share flows in. Empty, it is tired
 // until a tenth is there again. One that has been overdrawn by a long command owes a window at
 // most. Calls: a bucket of a tenth of a second, or of one call, so that it is a short burst that
-// can stand in others' way. It counts as refusing until none was refused for a second.
+// can stand in others' way. It counts as refusing until none was refused for a window.
 //
 // Owner:  Group.
 // Thread: its owner's.
@@ -34,7 +34,7 @@ class QuotaGauge {
 public:
   static constexpr int64_t kWindowUs = 10'000'000;
 
-  // Other quotas begin anew: what is held is judged by them alone.
+  // A quota that is another one begins anew: what is held is judged by that alone.
   void set(Quotas quotas, int64_t nowUs);
   const Quotas& quotas() const { return quotas_; }
   bool isSet() const { return quotas_ != Quotas{}; }

@@ -208,6 +208,8 @@ void Replica::setOptions(const catalog::GroupRecord& group) {
   options_.memoryBytesMax = read->memoryBytesMax;
   options_.applyTimePercentMax = read->applyTimePercentMax;
   options_.callsPerSecondMax = read->callsPerSecondMax;
+  // What it did while nobody counted is not held against it.
+  if (!group_->isLimited()) workedToldUs_ = lane_->workedUs();
   group_->limit(quotasOf(options_));
   touch();
 }

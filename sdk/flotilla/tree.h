@@ -1,6 +1,7 @@
 // The ordered tree beneath Table: a B+tree whose nodes captures share.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -211,6 +212,7 @@ public:
   void prefetch(const View* keys, Spot* spots, size_t count) {
     std::array<Node*, kPrefetchMax> nodes;
     std::array<bool, kPrefetchMax> ours;
+    std::fill_n(spots, count, Spot{});
     if (root_ == nullptr || count > kPrefetchMax) return;
     nodes.fill(root_);
     ours.fill(exclusive(*root_));

@@ -87,29 +87,35 @@ def measure(hosts, build, asked):
             "memoryMiBAHost": most, "quietMs": latency, "besideMs": beside(hosts, build, int(peak * QUOTA))}
 
 
+def flood(hosts, build):
+    return subprocess.Popen(
+        [os.path.join(build, "bin", "flotilla-bench"), "--connect", ",".join(hosts.listen.values()), "--token",
+         os.path.join(hosts.dir, "operator.token"), "--json", "--in-flight", str(IN_FLIGHT), "--seconds", "13"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+
 def beside(hosts, build, quota):
     """100 puts a second on a group of their own, by the C++ client: alone, beside a flood on another group, beside the
     same where that group has a quota, and beside processes that only spin, which is what both cores being busy costs
-    whoever it is."""
+    whoever it is. The flood's own rate, too: it must have been there."""
     seen = {}
     for name in ("nobody", "a flood", "a flood with a quota", "three that spin"):
-        others = []
+        others, done = [], 0
         if "flood" in name:
             hosts.ask("group", "set", "bench-1", f"callsPerSecondMax={quota if 'quota' in name else 0}")
-            others = [subprocess.Popen(
-                [os.path.join(build, "bin", "flotilla-bench"), "--connect", ",".join(hosts.listen.values()), "--token",
-                 os.path.join(hosts.dir, "operator.token"), "--json", "--in-flight", str(IN_FLIGHT), "--seconds", "14"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)]
+            others = [flood(hosts, build)]
         elif name == "three that spin":
             others = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(3)]
         try:
             latency = bench(build, hosts, "--name", QUIET, "--rate", 100, "--in-flight", 100, "--keys", 100,
                             "--seconds", 10, "--warmup-seconds", 2)["latencyUs"]
+            if "flood" in name:
+                done = json.loads(others[0].communicate(timeout=60)[0])["opsPerSecond"]
         finally:
             for one in others:
                 one.kill()
                 one.wait()
-        seen[name] = {"p50": latency["p50"] / 1000, "p99": latency["p99"] / 1000}
+        seen[name] = {"p50": latency["p50"] / 1000, "p99": latency["p99"] / 1000, "floodPerSecond": done}
     return seen
 
 
@@ -138,7 +144,8 @@ def main():
         print(f"| a quiet group's put {words}, p50 / p99 ms | {seen['quietMs'][name]['p50']:.1f} / {seen['quietMs'][name]['p99']:.1f} |")
     print(f"| the quota, calls a second | {int(seen['peak'] * QUOTA):,} |")
     for name, one in seen["besideMs"].items():
-        print(f"| 100 puts/s of another group beside {name}, p50 / p99 ms | {one['p50']:.1f} / {one['p99']:.1f} |")
+        flooded = f" of {one['floodPerSecond']:,} puts/s" if one["floodPerSecond"] else ""
+        print(f"| 100 puts/s of another group beside {name}{flooded}, p50 / p99 ms | {one['p50']:.1f} / {one['p99']:.1f} |")
     print(f"refused: {seen['errors']}", file=sys.stderr)
 
 

@@ -66,6 +66,7 @@ struct Replicated {
     Members::Construction signingUp(&members);
     table = std::make_unique<Table<K, V>>();
     members.startUndoing();
+    members.expect(kRun);
   }
   void set(const K& key, const V& value) {
     table->set(key, value);

@@ -156,9 +156,9 @@ TEST_CASE("group/quota: calls come to so many a second, in bursts of a tenth") {
   CHECK(burst(999) == 0);
   CHECK(burst(1000) == 1);
   CHECK(burst(60 * kSecondUs) == 100);  // a long silence gives no more
-  CHECK(gauge.isRefusing(61 * kSecondUs - 1));
-  CHECK(!gauge.isRefusing(61 * kSecondUs));
-  CHECK(gauge.refuses(61 * kSecondUs).empty());
+  CHECK(gauge.isRefusing(70 * kSecondUs - 1));
+  CHECK(!gauge.isRefusing(70 * kSecondUs));
+  CHECK(gauge.refuses(70 * kSecondUs).empty());
 
   // Asked every 10 µs, over a minute that is the rate.
   int taken = 0;
@@ -179,6 +179,26 @@ TEST_CASE("group/quota: calls come to so many a second, in bursts of a tenth") {
   CHECK(!gauge.isRefusing(0));
 }
 
+TEST_CASE("group/quota: a quota that is changed leaves the others as they stand") {
+  QuotaGauge gauge;
+  Quotas quotas{.memoryBytesMax = 100 * kMiB, .applyTimePercentMax = 10, .callsPerSecondMax = 10};
+  gauge.set(quotas, 0);
+  gauge.used(100 * kMiB, 2 * kSecondUs, 0);
+  gauge.used(95 * kMiB, 0, 0);
+  CHECK(gauge.takesCall(0));
+  CHECK(!gauge.takesCall(0));
+  CHECK((gauge.isFull() && gauge.isTired(0)));
+  quotas.callsPerSecondMax = 20;
+  gauge.set(quotas, 0);
+  CHECK((gauge.isFull() && gauge.isTired(0) && gauge.takesCall(0)));
+  quotas.applyTimePercentMax = 20;
+  gauge.set(quotas, 0);
+  CHECK((gauge.isFull() && !gauge.isTired(0)));
+  quotas.memoryBytesMax = 99 * kMiB;
+  gauge.set(quotas, 0);
+  CHECK(!gauge.isFull());
+}
+
 TEST_CASE("group/quota: a group that is called too often refuses commands and queries alike") {
   Trio trio(1);
   REQUIRE(trio.elect() == 1);
@@ -195,7 +215,11 @@ TEST_CASE("group/quota: a group that is called too often refuses commands and qu
   CHECK(trio.ask(1, mapCall(1, "a")).code == ErrorCode::overloaded);
   CHECK(group.core().shape().lastIndex() == last);
   CHECK(meters.overRate == 2);
-  CHECK(meters.queries == 1);
+  // What is refused for another reason is not counted.
+  trio.timeUs += kSecondUs / 20;
+  CHECK(trio.run(1, mapCall(0, std::string(9 << 20, 'x'))).code == ErrorCode::tooLarge);
+  CHECK(textOf(trio.ask(1, mapCall(1, "a"))) == "1");
+  CHECK(meters.queries == 2);
   CHECK(group.isOverQuota());
   trio.timeUs += kSecondUs / 20;
   CHECK(trio.run(1, mapCall(0, "a=2")).ok());
