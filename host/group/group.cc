@@ -131,20 +131,19 @@ void Group::query(CallId caller, Call call, Freshness freshness) {
                                   std::to_string(questions_.count()) + " queries wait already"));
   }
   if (auto refusal = refusalByQuota(call, false)) return answer(caller, *refusal);
+  bool stale = freshness.kind == Freshness::Kind::stale;
+  if (stale && installing_) {
+    return answer(caller, failure(ErrorCode::unavailable, "loads a snapshot"));
+  }
+  bool atOnce = stale && (freshness.maxAgeUs == 0 || isFreshEnough(freshness));
+  // A leader is only as fresh as its last quorum's word, and a sleeping group as its last awake
+  // moment: they ask.
+  if (stale && !atOnce && !leads() && !core_.asleep()) return answer(caller, notLeader());
   if (auto refusal = refusalByRate()) return answer(caller, *refusal);
   hurryMachine();
   if (meters_ != nullptr) ++meters_->queries;
-  if (freshness.kind != Freshness::Kind::stale) {
-    return questions_.gather(caller, std::move(call));
-  }
-  if (installing_) return answer(caller, failure(ErrorCode::unavailable, "loads a snapshot"));
-  if (freshness.maxAgeUs == 0 || isFreshEnough(freshness)) {
-    return questions_.submit(caller, std::move(call), generation_, deadline());
-  }
-  // A leader is only as fresh as its last quorum's word, and a sleeping group as its last awake
-  // moment: they ask.
-  if (leads() || core_.asleep()) return questions_.gather(caller, std::move(call));
-  answer(caller, notLeader());
+  if (!atOnce) return questions_.gather(caller, std::move(call));
+  questions_.submit(caller, std::move(call), generation_, deadline());
 }
 
 bool Group::isFreshEnough(const Freshness& freshness) const {

@@ -17,6 +17,10 @@ uint64_t roomAgainBelow(uint64_t bytesMax) {
   return bytesMax / kTenths * (kTenths - 1);
 }
 
+int64_t tenthOf(int64_t room) {
+  return room / static_cast<int64_t>(kTenths);
+}
+
 // 3.4 MiB
 std::string sizeText(uint64_t bytes) {
   constexpr std::array kUnits = {"KiB", "MiB", "GiB"};
@@ -55,7 +59,7 @@ void QuotaGauge::used(uint64_t memoryBytes, int64_t applyUs, int64_t nowUs) {
   if (quotas_.applyTimePercentMax == 0) return;
   time_.flow(quotas_.applyTimePercentMax, timeRoom(), nowUs);
   time_.left = std::max(time_.left - applyUs * 100, -timeRoom());
-  if (time_.left <= 0) tired_ = true;
+  tired_ = time_.left <= 0 || (tired_ && time_.left < tenthOf(timeRoom()));
 }
 
 void QuotaGauge::Bucket::flow(int64_t share, int64_t room, int64_t nowUs) {
@@ -67,7 +71,7 @@ void QuotaGauge::Bucket::flow(int64_t share, int64_t room, int64_t nowUs) {
 bool QuotaGauge::isTired(int64_t nowUs) {
   if (!tired_) return false;
   time_.flow(quotas_.applyTimePercentMax, timeRoom(), nowUs);
-  tired_ = time_.left < timeRoom() / static_cast<int64_t>(kTenths);
+  tired_ = time_.left < tenthOf(timeRoom());
   return tired_;
 }
 

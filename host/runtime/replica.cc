@@ -208,9 +208,13 @@ void Replica::setOptions(const catalog::GroupRecord& group) {
   options_.memoryBytesMax = read->memoryBytesMax;
   options_.applyTimePercentMax = read->applyTimePercentMax;
   options_.callsPerSecondMax = read->callsPerSecondMax;
-  // What it did while nobody counted is not held against it.
-  if (!group_->isLimited()) workedToldUs_ = lane_->workedUs();
+  // What it did while nobody counted is not held against it; what it holds is.
+  if (!group_->isLimited()) {
+    workedToldUs_ = lane_->workedUs();
+    group_->used(lane_->ownBytes(), 0);
+  }
   group_->limit(quotasOf(options_));
+  lane_->weighOften(group_->isOverMemory());
   touch();
 }
 

@@ -314,6 +314,7 @@ private:
         // The command itself will say what is wrong.
       }
     }
+    members_.expect(0);  // outside of prepare there is no run to look ahead in
     if (prepared) members_.prefetchRun();
   }
 

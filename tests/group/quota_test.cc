@@ -74,6 +74,16 @@ TEST_CASE("group/quota: apply time comes to its share over the window, whatever 
   CHECK(usedUs < 60 * kSecondUs / 5 + kSecondUs);
 }
 
+TEST_CASE("group/quota: a tired group that nobody asks is said to refuse no longer than it would") {
+  QuotaGauge gauge;
+  gauge.set({.applyTimePercentMax = 20}, 0);
+  gauge.used(0, 2 * kSecondUs, 0);
+  gauge.used(0, 0, kSecondUs - 1);
+  CHECK(gauge.isRefusing(kSecondUs - 1));
+  gauge.used(0, 0, kSecondUs);
+  CHECK(!gauge.isRefusing(kSecondUs));
+}
+
 TEST_CASE("group/quota: one long command owes a window at most") {
   QuotaGauge gauge;
   gauge.set({.applyTimePercentMax = 1}, 0);
@@ -223,6 +233,19 @@ TEST_CASE("group/quota: a group that is called too often refuses commands and qu
   CHECK(group.isOverQuota());
   trio.timeUs += kSecondUs / 20;
   CHECK(trio.run(1, mapCall(0, "a=2")).ok());
+}
+
+TEST_CASE("group/quota: a follower that is too old to answer says who leads, however often") {
+  Trio trio(3);
+  raft::ReplicaId leader = trio.elect();
+  raft::ReplicaId follower = leader % 3 + 1;
+  trio.cut(follower);
+  trio.groupAt(follower).limit({.callsPerSecondMax = 1});
+  trio.timeUs += 10 * kSecondUs;
+  for (int i = 0; i < 5; ++i) {
+    Outcome outcome = trio.ask(follower, mapCall(1, "a"), {group::Freshness::Kind::stale, 1000});
+    CHECK(outcome.code == ErrorCode::notLeader);
+  }
 }
 
 TEST_CASE("group/quota: what is replayed after a start tires nobody") {

@@ -2,6 +2,7 @@
 #include "host/plugin/machine.h"
 
 #include <future>
+#include <map>
 
 #include <doctest/doctest.h>
 
@@ -9,6 +10,7 @@
 #include "bad.capnp.h"
 #include "bad_behaviour.capnp.h"
 #include "drudge.capnp.h"
+#include "host/base/prng.h"
 #include "host/plugin/descriptor.h"
 #include "tests/plugin/built.h"
 #include "tests/plugin/kv_calls.h"
@@ -22,6 +24,9 @@ using flotilla::test::putParams;
 using flotilla::test::ResultWords;
 
 namespace {
+
+constexpr uint16_t kPut = 0;  // methods of Kv
+constexpr uint16_t kRemove = 2;
 
 std::unique_ptr<group::Machine> made(const std::string& file,
                                      const plugin::Settings& settings = {}) {
@@ -92,6 +97,40 @@ TEST_CASE("plugin/machine: kv applies a run of many chunks and answers each comm
   CHECK((*result).getRevision() == 42);
   CHECK(get(*machine, "key-999") == "value of key-999");
   CHECK(get(*machine, "key-1000") == "not found");
+}
+
+TEST_CASE("plugin/machine: runs that are looked up ahead write to small tables what others do") {
+  auto machine = kv();
+  base::Prng prng(7);
+  std::map<std::string, std::string> model;
+  for (uint64_t index = 1; index <= 300; ++index) {
+    std::vector<Bytes> params;
+    std::vector<group::MachineCommand> run;
+    size_t count = 1 + prng.below(80);
+    for (size_t i = 0; i < count; ++i) {
+      std::string key = prng.chance(20) ? "" : "key " + std::to_string(prng.below(60));
+      // Now and then most of it goes, down to nothing.
+      bool removes = index % 10 == 0 ? prng.chance(950) : prng.chance(100);
+      std::string value = std::to_string(index) + "." + std::to_string(i);
+      params.push_back(removes ? flatParams<Kv::RemoveParams>([&](auto in) { in.setKey(key); })
+                               : putParams(key, value));
+      run.push_back(
+          commandAt(index, static_cast<uint32_t>(i), removes ? kRemove : kPut, params.back()));
+      if (key.empty()) continue;
+      if (removes) {
+        model.erase(key);
+      } else {
+        model[key] = value;
+      }
+    }
+    Heard heard;
+    REQUIRE(machine->apply(run.data(), run.size(), heard).applied == count);
+    for (int i = 0; i < 60; ++i) {
+      std::string key = "key " + std::to_string(i);
+      auto at = model.find(key);
+      REQUIRE(get(*machine, key) == (at == model.end() ? "not found" : at->second));
+    }
+  }
 }
 
 TEST_CASE("plugin/machine: an author's error is an answer and the run goes on") {

@@ -145,7 +145,11 @@ class Quotas(unittest.TestCase):
             self.cluster.ask("call", "greedy", "toil", "rounds=4000")
         self.assertEqual("", self.refuses("greedy"))
         # What it did meanwhile is not held against it when it has one again.
-        self.cluster.ask("group", "set", "greedy", "applyTimePercentMax=4")
+        pipe = self.cluster.pipe("greedy", "toil")
+        for _ in range(60):
+            pipe.send({"rounds": 4000})
+        self.assertEqual([], [one for one in pipe.end() if "error" in one])
+        self.cluster.ask("group", "set", "greedy", "applyTimePercentMax=1")
         self.cluster.ask("call", "greedy", "toil", "rounds=1")
         self.assertEqual("", self.refuses("greedy"))
 
