@@ -222,7 +222,7 @@ std::optional<Outcome> Group::refusalByQuota(const Call& call, bool command) {
 std::optional<Outcome> Group::refusalByRate() {
   if (!gauge_.isSet() || gauge_.takesCall(ports_.clock.monotonicUs())) return {};
   if (meters_ != nullptr) ++meters_->overRate;
-  return failure(ErrorCode::overloaded, gauge_.whyHurried());
+  return failure(ErrorCode::overloaded, gauge_.whyOverRate());
 }
 
 // What is replayed after a start was done before it.

@@ -44,7 +44,7 @@ void QuotaGauge::set(Quotas quotas, int64_t nowUs) {
     time_ = {timeRoom(), nowUs};
   }
   if (quotas.callsPerSecondMax != before.callsPerSecondMax) {
-    hurriedUntilUs_ = 0;
+    overRateUntilUs_ = 0;
     calls_ = {callsRoom(), nowUs};
   }
   used(memoryBytes_, 0, nowUs);
@@ -57,9 +57,10 @@ void QuotaGauge::used(uint64_t memoryBytes, int64_t applyUs, int64_t nowUs) {
     full_ = memoryBytes >= (full_ ? roomAgainBelow(bytesMax) : bytesMax);
   }
   if (quotas_.applyTimePercentMax == 0) return;
+  tired_ = isTired(nowUs);
   time_.flow(quotas_.applyTimePercentMax, timeRoom(), nowUs);
   time_.left = std::max(time_.left - applyUs * 100, -timeRoom());
-  tired_ = time_.left <= 0 || (tired_ && time_.left < tenthOf(timeRoom()));
+  if (time_.left <= 0) tired_ = true;
 }
 
 void QuotaGauge::Bucket::flow(int64_t share, int64_t room, int64_t nowUs) {
@@ -68,11 +69,11 @@ void QuotaGauge::Bucket::flow(int64_t share, int64_t room, int64_t nowUs) {
   left = std::min(left + elapsedUs * share, room);
 }
 
-bool QuotaGauge::isTired(int64_t nowUs) {
+bool QuotaGauge::isTired(int64_t nowUs) const {
   if (!tired_) return false;
-  time_.flow(quotas_.applyTimePercentMax, timeRoom(), nowUs);
-  tired_ = time_.left < tenthOf(timeRoom());
-  return tired_;
+  Bucket now = time_;
+  now.flow(quotas_.applyTimePercentMax, timeRoom(), nowUs);
+  return now.left < tenthOf(timeRoom());
 }
 
 int64_t QuotaGauge::callsRoom() const {
@@ -86,7 +87,7 @@ bool QuotaGauge::takesCall(int64_t nowUs) {
     calls_.left -= kCall;
     return true;
   }
-  hurriedUntilUs_ = nowUs + kWindowUs;
+  overRateUntilUs_ = nowUs + kWindowUs;
   return false;
 }
 
@@ -103,7 +104,7 @@ std::string QuotaGauge::whyTired() const {
          " % of an apply thread, its quota applyTimePercentMax; try later";
 }
 
-std::string QuotaGauge::whyHurried() const {
+std::string QuotaGauge::whyOverRate() const {
   return "more than " + std::to_string(quotas_.callsPerSecondMax) +
          " calls a second, its quota callsPerSecondMax; try later";
 }
@@ -118,11 +119,11 @@ std::string QuotaGauge::refuses(int64_t nowUs) const {
     if (!text.empty()) text += "; ";
     text += what;
   };
-  if (tired_) {
+  if (isTired(nowUs)) {
     add("apply time over " + std::to_string(quotas_.applyTimePercentMax) +
         " % of a thread: calls refused");
   }
-  if (nowUs < hurriedUntilUs_) {
+  if (nowUs < overRateUntilUs_) {
     add("more than " + std::to_string(quotas_.callsPerSecondMax) + " calls a second: some refused");
   }
   return text;

@@ -44,18 +44,19 @@ public:
   void used(uint64_t memoryBytes, int64_t applyUs, int64_t nowUs);
 
   bool isFull() const { return full_; }
-  bool isTired(int64_t nowUs);
+  bool isTired(int64_t nowUs) const;
 
   // Whether one more call may come; counts it if so.
   bool takesCall(int64_t nowUs);
 
-  // By memory and time as they were last looked at.
-  bool isRefusing(int64_t nowUs) const { return full_ || tired_ || nowUs < hurriedUntilUs_; }
+  bool isRefusing(int64_t nowUs) const {
+    return full_ || isTired(nowUs) || nowUs < overRateUntilUs_;
+  }
 
   // For callers who are refused, and for operators; empty: nothing is refused.
   std::string whyFull() const;
   std::string whyTired() const;
-  std::string whyHurried() const;
+  std::string whyOverRate() const;
   std::string refuses(int64_t nowUs) const;
 
 private:
@@ -76,7 +77,7 @@ private:
   Bucket time_;  // hundredths of a microsecond, so that nothing is lost of a very small share
   bool tired_ = false;
   Bucket calls_;  // millionths of a call
-  int64_t hurriedUntilUs_ = 0;
+  int64_t overRateUntilUs_ = 0;
 };
 
 }  // namespace flotilla::group

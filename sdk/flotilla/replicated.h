@@ -62,7 +62,7 @@ protected:
 
   bool undoes_ = false;       // changes are to be remembered until keep or undo
   bool changed_ = false;      // something is remembered
-  uint64_t runCommands_ = 0;  // that lie ahead, as far as they are decoded
+  uint64_t runCommands_ = 0;  // that are being prepared; 0 outside of that
 
 private:
   friend class Members;
@@ -117,6 +117,7 @@ public:
       if (member->changed_) member->undo();
     }
   }
+  // So many commands will be prepared next: whether to look ahead is worth it.
   void expect(uint64_t commands) {
     for (Member* member : members_) member->runCommands_ = commands;
   }

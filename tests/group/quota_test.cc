@@ -78,10 +78,12 @@ TEST_CASE("group/quota: a tired group that nobody asks is said to refuse no long
   QuotaGauge gauge;
   gauge.set({.applyTimePercentMax = 20}, 0);
   gauge.used(0, 2 * kSecondUs, 0);
-  gauge.used(0, 0, kSecondUs - 1);
   CHECK(gauge.isRefusing(kSecondUs - 1));
-  gauge.used(0, 0, kSecondUs);
   CHECK(!gauge.isRefusing(kSecondUs));
+  CHECK(gauge.refuses(kSecondUs).empty());
+  // Once it has recovered it may use what it has.
+  gauge.used(0, kSecondUs / 10, kSecondUs);
+  CHECK(!gauge.isTired(kSecondUs));
 }
 
 TEST_CASE("group/quota: one long command owes a window at most") {
