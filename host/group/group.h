@@ -210,11 +210,13 @@ public:
   // machine can go. Until `forgotten` says that it has gone, no snapshot is saved.
   bool isRebuilt() const;
   void forgotten();
-  // What a step is going to read, where the group itself has been fetched.
+  // What a step is going to read, where the group itself has been fetched; then what that names.
   void prefetch() const {
     core_.prefetch();
     tail_.prefetch();
+    waiting_.prefetch();
   }
+  void prefetchDeep() const { core_.prefetchDeep(); }
   // The end of the loop's turn.
   void flush();
   // So much has been gathered that it should not wait for the turn's end: the followers and the

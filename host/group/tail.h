@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/base/fifo.h"
+#include "host/base/prefetch.h"
 #include "host/group/ports.h"
 #include "host/raft/types.h"
 
@@ -68,9 +69,12 @@ public:
   const LogEntry* find(raft::Index index) const;
   raft::Index firstIndex() const { return entries_.empty() ? 0 : entries_.front().index; }
   uint64_t bytes() const { return bytes_; }
+  // The entries that a step is going to look at: those that follow, are applied or go next.
   void prefetch() const {
-    if (!entries_.empty()) __builtin_prefetch(&entries_.back());
-    if (!entries_.empty()) __builtin_prefetch(&entries_.front());
+    constexpr size_t kNewest = 3;
+    size_t count = entries_.size();
+    for (size_t i = 1; i <= std::min(kNewest, count); ++i) base::prefetchLine(&entries_[count - i]);
+    if (count > kNewest) base::prefetchLine(&entries_.front());
   }
 
 private:

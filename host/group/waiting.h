@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/base/fifo.h"
+#include "host/base/prefetch.h"
 #include "host/group/meters.h"
 #include "host/group/ports.h"
 #include "host/raft/types.h"
@@ -51,6 +52,9 @@ public:
   void expire(uint64_t tick);
   void answerAll(const Outcome& outcome);
   void rest();  // gives memory back that is kept for the next ones
+  void prefetch() const {
+    if (!batches_.empty()) base::prefetch(batches_.front());
+  }
 
   uint64_t count() const { return count_; }
   uint64_t bytes() const { return bytes_; }

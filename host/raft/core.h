@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "host/base/prefetch.h"
 #include "host/base/prng.h"
 #include "host/raft/effects.h"
 #include "host/raft/entry_sizes.h"
@@ -94,11 +95,13 @@ public:
   uint64_t uncommittedBytes() const;
   std::vector<PeerProgress> progress() const;  // of all members but ourselves; empty unless leading
 
-  // What most steps read, where the core itself has been fetched.
+  // What most steps read, where the core itself has been fetched; then what that names.
   void prefetch() const {
-    for (const Progress& peer : progress_) __builtin_prefetch(&peer);
+    for (const Progress& peer : progress_) base::prefetch(peer);
     shape_.prefetch();
+    sizes_.prefetch();
   }
+  void prefetchDeep() const { shape_.prefetchDeep(); }
 
 private:
   // How a candidate stands: of itself, or at the leader's request, which no lease refuses.

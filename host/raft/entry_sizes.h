@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "host/base/prefetch.h"
 #include "host/raft/types.h"
 
 namespace flotilla::raft {
@@ -29,6 +30,10 @@ public:
   uint64_t between(Index after, Index last) const;  // bytes of (after, last]
   // The largest index in (after, last] with at most `bytesMax` after `after`; at least after + 1.
   Index lastWithin(Index after, Index last, uint64_t bytesMax) const;
+
+  void prefetch() const {
+    if (!sums_.empty()) base::prefetchLine(&sums_.back());
+  }
 
 private:
   void forgetFirst(size_t count);

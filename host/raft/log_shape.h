@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "host/base/prefetch.h"
 #include "host/raft/types.h"
 
 namespace flotilla::raft {
@@ -55,9 +56,13 @@ public:
 
   bool operator==(const LogShape& other) const;
 
+  // What most reads of it go to, where the shape itself has been fetched; then what that names.
   void prefetch() const {
-    __builtin_prefetch(runs_.data());
-    __builtin_prefetch(configurations_.get());
+    base::prefetchLine(runs_.data());
+    base::prefetchLine(configurations_.get());
+  }
+  void prefetchDeep() const {
+    if (!configurations_->empty()) base::prefetch(configurations_->back());
   }
 
 private:

@@ -146,6 +146,12 @@ void MachineLane::prefetch() const {
   if (applier_) base::prefetch(*applier_);
 }
 
+void MachineLane::prefetchToPush() const {
+  base::prefetchLine(this);
+  base::prefetchLine(&mutex_);
+  base::prefetchLine(&jobs_);
+}
+
 // The group sleeps: what is kept for the next request is memory of thousands of lanes.
 void MachineLane::giveBack(Answers& answers) {
   resting_ = false;

@@ -102,6 +102,7 @@ public:
 
   void work() override;
   void prefetch() const override;
+  void prefetchToPush() const;  // what it takes to be given something
   // On a worker of the queries, beside work().
   void workAside(const group::AsideQuery& query);
   std::atomic<uint32_t> asides{0};  // queries that are to be worked aside, or are

@@ -244,11 +244,16 @@ void Replica::touch() {
 void Replica::prefetchParts() const {
   base::prefetch(*record_);
   if (group_) base::prefetch(*group_);
+  if (lane_) lane_->prefetchToPush();
 }
 
 void Replica::prefetchRows() const {
   base::prefetch(record_->members.data(), record_->members.size() * sizeof(StoredReplica::Member));
   if (group_) group_->prefetch();
+}
+
+void Replica::prefetchDeep() const {
+  if (group_) group_->prefetchDeep();
 }
 
 Replica::Seen Replica::seen() const {

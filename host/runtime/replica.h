@@ -111,9 +111,10 @@ public:
     act(*group_);
     touchIfOther(before);
   }
-  // What a step reads, in two goes: the second needs what the first has brought. See fetchAhead.
+  // What a step reads, in three goes: each needs what the one before has brought. See fetchAhead.
   void prefetchParts() const;
   void prefetchRows() const;
+  void prefetchDeep() const;
 
   const StoredReplica& record() const { return *record_; }
   const catalog::GroupOptions& options() const { return options_; }
@@ -217,12 +218,17 @@ private:
 // one has its turn, those that follow are fetched. Null: none.
 template <typename Pointers>
 void fetchAhead(const Pointers& replicas, size_t at) {
-  auto ahead = [&](size_t by) -> const Replica* {
-    return at + by < replicas.size() ? std::to_address(replicas[at + by]) : nullptr;
+  constexpr size_t kReplica = 5, kParts = 4, kRows = 2, kDeep = 1;  // so many ahead
+  // Each go begins with those that it will not come by again.
+  auto each = [&](size_t ahead, auto&& fetch) {
+    for (size_t i = at == 0 ? 0 : at + ahead; i <= at + ahead && i < replicas.size(); ++i) {
+      if (const Replica* replica = std::to_address(replicas[i])) fetch(*replica);
+    }
   };
-  if (const Replica* replica = ahead(4)) base::prefetch(*replica);
-  if (const Replica* replica = ahead(3)) replica->prefetchParts();
-  if (const Replica* replica = ahead(1)) replica->prefetchRows();
+  each(kReplica, [](const Replica& replica) { base::prefetch(replica); });
+  each(kParts, [](const Replica& replica) { replica.prefetchParts(); });
+  each(kRows, [](const Replica& replica) { replica.prefetchRows(); });
+  each(kDeep, [](const Replica& replica) { replica.prefetchDeep(); });
 }
 
 }  // namespace flotilla::runtime
