@@ -223,12 +223,18 @@ Result<FileDescriptor> removeName(const std::string& path) {
   return file;
 }
 
+bool isOursAlone(const FileDescriptor& file, uint64_t names) {
+  struct stat about;
+  if (::fstat(file.get(), &about) != 0 || about.st_nlink != names) return false;
+  // A lease to write is given only where nobody else has the file open.
+  if (::fcntl(file.get(), F_SETLEASE, F_WRLCK) != 0) return false;
+  return ::fcntl(file.get(), F_SETLEASE, F_UNLCK) == 0;
+}
+
 void freeBlocks(FileDescriptor file, const std::function<bool()>& pause) {
   struct stat about;
-  if (!file.valid() || ::fstat(file.get(), &about) != 0) return;
-  // A lease to write is given only where nobody else has the file open; nobody can open it any
-  // more.
-  if (about.st_nlink != 0 || ::fcntl(file.get(), F_SETLEASE, F_WRLCK) != 0) return;
+  if (!file.valid() || !isOursAlone(file, 0)) return;  // nobody can open it any more
+  if (::fstat(file.get(), &about) != 0) return;
   auto left = static_cast<uint64_t>(about.st_size);
   while (left > kFreedBytes) {
     left -= kFreedBytes;

@@ -26,6 +26,7 @@ constexpr size_t kPieceBytes = 256 << 10;
 constexpr const char* kSuffix = ".snap";
 constexpr const char* kAside = ".part";
 constexpr const char* kArriving = ".arriving";
+constexpr const char* kSpare = "/spare";
 constexpr uint64_t kHandBytes = 512 << 10;  // as much is handed to the disk at a time
 
 std::string trailerOf(const SnapshotFile& about) {
@@ -135,6 +136,9 @@ Result<size_t> SnapshotWriter::readAt(uint64_t offset, char* to, size_t size) co
 Result<SnapshotFile> SnapshotWriter::finish() {
   SnapshotFile about{point_, bytes_, checksum_.value(), path_};
   if (auto wrote = writeAll(file_, aside_, trailerOf(about)); !wrote) return wrote.fault();
+  if (writesOver_ && ::ftruncate(file_.get(), static_cast<off_t>(bytes_ + kTrailerBytes)) != 0) {
+    return posixFault(aside_, "cut", errno);
+  }
   if (auto synced = syncFile(file_, aside_); !synced) return synced.fault();
   if (::rename(aside_.c_str(), path_.c_str()) != 0) return posixFault(path_, "rename to", errno);
   finished_ = true;
@@ -182,9 +186,34 @@ Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::begin(group::ReplicaKey r
                                                              raft::LogPoint point) {
   if (auto made = makeDirectories(directoryOf(replica)); !made) return made.fault();
   std::string path = directoryOf(replica) + "/" + pairName(point.index, point.term) + kSuffix;
-  auto file = openFile(path + kAside, O_WRONLY | O_CREAT | O_TRUNC);
+  FileDescriptor spare = spareAt(replica, path + kAside);
+  bool writesOver = spare.valid();
+  auto file = writesOver ? Result<FileDescriptor>(std::move(spare))
+                         : openFile(path + kAside, O_WRONLY | O_CREAT | O_TRUNC);
   if (!file) return file.fault();
-  return std::unique_ptr<SnapshotWriter>(new SnapshotWriter(std::move(*file), path, kAside, point));
+  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(std::move(*file), path, kAside, point));
+  writer->writesOver_ = writesOver;
+  return writer;
+}
+
+std::string SnapshotFiles::sparePathOf(group::ReplicaKey replica) const {
+  return directoryOf(replica) + kSpare;
+}
+
+// The directory is synced before anything is written over, so no name of a snapshot ever leads to
+// another's bytes. A spare that was there goes.
+Result<void> SnapshotFiles::keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file) {
+  return renameTo(file.path, sparePathOf(replica));
+}
+
+// The spare, to be written over under the name `aside`; invalid where there is none, or somebody
+// still reads it or has a name of his own for it.
+FileDescriptor SnapshotFiles::spareAt(group::ReplicaKey replica, const std::string& aside) {
+  if (::rename(sparePathOf(replica).c_str(), aside.c_str()) != 0) return {};
+  auto file = openFile(aside, O_WRONLY);
+  if (file && isOursAlone(*file, 1)) return std::move(*file);
+  ::unlink(aside.c_str());
+  return {};
 }
 
 Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::arrive(group::ReplicaKey replica,
@@ -302,6 +331,10 @@ Result<std::vector<FileDescriptor>> SnapshotFiles::removeOlder(group::ReplicaKey
     if (!files) return files.fault();
     for (const SnapshotFile& file : *files) {
       if (file.point.index >= index) continue;
+      if (file.bytes != 0 && file.bytes <= kSpareBytesMax) {
+        if (auto kept = keepAsSpare(replica, file); !kept) return kept.fault();
+        continue;
+      }
       auto blocks = removeName(file.path);
       if (!blocks) return blocks.fault();
       removed.push_back(std::move(*blocks));

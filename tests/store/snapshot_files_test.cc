@@ -35,6 +35,24 @@ std::string content(size_t size) {
 
 constexpr group::ReplicaKey kReplica{7, 2};
 
+void save(store::SnapshotFiles& files, raft::LogPoint point, const std::string& bytes) {
+  auto writer = files.begin(kReplica, point);
+  REQUIRE(writer.ok());
+  REQUIRE((*writer)->write(bytes).ok());
+  REQUIRE((*writer)->finish().ok());
+}
+
+std::string contentOf(store::SnapshotFiles& files, raft::LogPoint point) {
+  auto reader = files.read(kReplica, point);
+  return reader ? readAll(**reader) : "not read: " + reader.fault().text;
+}
+
+ino_t inodeOf(const std::string& path) {
+  struct stat about;
+  REQUIRE(::stat(path.c_str(), &about) == 0);
+  return about.st_ino;
+}
+
 }  // namespace
 
 TEST_CASE("store/snapshot_files: a finished one reads back, an unfinished one leaves nothing") {
@@ -87,11 +105,75 @@ TEST_CASE(
   std::ofstream(dir / "snapshots/7-2/200-1.snap.part") << "half";
   fs::create_directory(dir / "snapshots/8-1");
   CHECK(store::SnapshotFiles(dir / "snapshots").open().ok());
-  CHECK(filesBelow(dir / "snapshots").size() == 2);
+  CHECK(filesBelow(dir / "snapshots").size() == 3);  // one to be written over
+  CHECK(!fs::exists(dir / "snapshots/7-2/200-1.snap.part"));
   CHECK(*files.replicas() == std::vector<group::ReplicaKey>{{7, 2}, {8, 1}});
   CHECK(files.removeReplica(kReplica).ok());
   CHECK(files.removeReplica(kReplica).ok());
   CHECK(*files.replicas() == std::vector<group::ReplicaKey>{{8, 1}});
+}
+
+TEST_CASE("store/snapshot_files: a small one that goes is written over by the next") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  save(files, {1, 1}, content(9000));
+  ino_t first = inodeOf(dir / "snapshots/7-2/1-1.snap");
+  save(files, {2, 1}, content(100));
+  CHECK(inodeOf(dir / "snapshots/7-2/2-1.snap") != first);
+  REQUIRE(files.removeOlder(kReplica, 2)->empty());
+  CHECK(files.list(kReplica)->size() == 1);
+  CHECK(contentOf(files, {1, 1}).starts_with("not read"));
+
+  SUBCASE("by less") {
+    save(files, {3, 1}, content(50));
+    CHECK(contentOf(files, {3, 1}) == content(50));
+    CHECK(inodeOf(dir / "snapshots/7-2/3-1.snap") == first);
+  }
+  SUBCASE("by more, of another life of the host") {
+    store::SnapshotFiles later(dir / "snapshots");
+    REQUIRE(later.open().ok());
+    save(later, {3, 1}, content(70'000));
+    CHECK(contentOf(later, {3, 1}) == content(70'000));
+    CHECK(inodeOf(dir / "snapshots/7-2/3-1.snap") == first);
+  }
+  SUBCASE("by one that is not finished, and so leaves nothing") {
+    {
+      auto dropped = files.begin(kReplica, {3, 1});
+      REQUIRE((*dropped)->write("abc").ok());
+    }
+    CHECK(filesBelow(dir / "snapshots").size() == 1);
+    save(files, {4, 1}, content(50));
+    CHECK(contentOf(files, {4, 1}) == content(50));
+  }
+  CHECK(contentOf(files, {2, 1}) == content(100));
+}
+
+TEST_CASE("store/snapshot_files: nothing is written over that somebody else still has") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  save(files, {1, 1}, content(9000));
+  save(files, {2, 1}, content(100));
+
+  SUBCASE("open") {
+    auto reader = files.read(kReplica, {1, 1});
+    REQUIRE(reader.ok());
+    REQUIRE(files.removeOlder(kReplica, 2).ok());
+    save(files, {3, 1}, content(8000));
+    CHECK(readAll(**reader) == content(9000));
+  }
+  SUBCASE("under a name of his own") {
+    fs::create_hard_link(dir / "snapshots/7-2/1-1.snap", dir / "backup");
+    auto before = fs::file_size(dir / "backup");
+    ino_t linked = inodeOf(dir / "backup");
+    REQUIRE(files.removeOlder(kReplica, 2).ok());
+    save(files, {3, 1}, content(8000));
+    CHECK(fs::file_size(dir / "backup") == before);
+    CHECK(inodeOf(dir / "snapshots/7-2/3-1.snap") != linked);
+  }
+  CHECK(contentOf(files, {3, 1}) == content(8000));
+  CHECK(contentOf(files, {2, 1}) == content(100));
 }
 
 TEST_CASE("store/snapshot_files: a large one's blocks go a piece at a time, once nobody reads it") {
