@@ -1,6 +1,7 @@
 // Packs bytes by zstd.
 #include "host/base/packer.h"
 
+#include <memory>
 #include <zstd.h>
 
 namespace flotilla::base {
@@ -12,38 +13,24 @@ constexpr int kLevel = -3;
 
 }  // namespace
 
-struct Packer::Contexts {
-  ZSTD_CCtx* packing = nullptr;
-  ZSTD_DCtx* unpacking = nullptr;
-  Contexts() = default;
-  ~Contexts() {
-    ZSTD_freeCCtx(packing);
-    ZSTD_freeDCtx(unpacking);
-  }
-  Contexts(const Contexts&) = delete;
-  Contexts& operator=(const Contexts&) = delete;
-};
-
-Packer::Packer() : contexts_(std::make_unique<Contexts>()) {}
-Packer::~Packer() = default;
-
-bool Packer::pack(std::string_view bytes, std::string& to) {
-  if (contexts_->packing == nullptr) contexts_->packing = ZSTD_createCCtx();
-  if (contexts_->packing == nullptr) return false;
+bool pack(std::string_view bytes, std::string& to) {
+  thread_local const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(),
+                                                                                ZSTD_freeCCtx);
+  if (context == nullptr) return false;
   to.resize(bytes.size() - bytes.size() / 16);
-  size_t size = ZSTD_compressCCtx(contexts_->packing, to.data(), to.size(), bytes.data(),
-                                  bytes.size(), kLevel);
+  size_t size =
+      ZSTD_compressCCtx(context.get(), to.data(), to.size(), bytes.data(), bytes.size(), kLevel);
   if (ZSTD_isError(size) != 0) return false;  // no room: it would not become smaller
   to.resize(size);
   return true;
 }
 
-bool Packer::unpack(std::string_view packed, size_t size, std::string& to) {
-  if (contexts_->unpacking == nullptr) contexts_->unpacking = ZSTD_createDCtx();
-  if (contexts_->unpacking == nullptr) return false;
+bool unpack(std::string_view packed, size_t size, std::string& to) {
+  thread_local const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
+                                                                                ZSTD_freeDCtx);
+  if (context == nullptr) return false;
   to.resize(size);
-  return ZSTD_decompressDCtx(contexts_->unpacking, to.data(), size, packed.data(), packed.size()) ==
-         size;
+  return ZSTD_decompressDCtx(context.get(), to.data(), size, packed.data(), packed.size()) == size;
 }
 
 }  // namespace flotilla::base

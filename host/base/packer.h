@@ -2,32 +2,19 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
 namespace flotilla::base {
 
-// Keeps zstd's working memory from one call to the next: a MiB or two, made when first needed.
-//
-// Owner:  anyone.
-// Thread: one at a time.
+// Thread: any. Each keeps zstd's working memory from its first call on, up to a MiB or two: to make
+// it asks the processor what it can do, which traps where the machine is a virtual one, and for a
+// small snapshot took longer than the packing.
 // Errors: false.
-class Packer {
-public:
-  Packer();
-  ~Packer();
-  Packer(const Packer&) = delete;
-  Packer& operator=(const Packer&) = delete;
 
-  // False where packing does not make them smaller by a sixteenth; `to` is then worth nothing.
-  bool pack(std::string_view bytes, std::string& to);
-  // False where they are not the packed form of exactly `size` bytes.
-  bool unpack(std::string_view packed, size_t size, std::string& to);
-
-private:
-  struct Contexts;
-  std::unique_ptr<Contexts> contexts_;
-};
+// False where packing does not make them smaller by a sixteenth; `to` is then worth nothing.
+bool pack(std::string_view bytes, std::string& to);
+// False where they are not the packed form of exactly `size` bytes.
+bool unpack(std::string_view packed, size_t size, std::string& to);
 
 }  // namespace flotilla::base

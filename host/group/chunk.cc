@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "host/base/checksum.h"
+#include "host/base/packer.h"
 #include "host/group/snapshot.h"
 
 namespace flotilla::group {
@@ -39,13 +40,12 @@ bool readChunkHead(std::string_view from, ChunkHead& to) {
          (!plain || to.stored == to.length);
 }
 
-PackedChunk packChunk(ChunkKind kind, std::string_view bytes, base::Packer& packer,
-                      std::string& packed) {
+PackedChunk packChunk(ChunkKind kind, std::string_view bytes, std::string& packed) {
   PackedChunk chunk;
   chunk.head.kind = kind;
   chunk.head.length = static_cast<uint32_t>(bytes.size());
   chunk.stored = bytes;
-  if (packer.pack(bytes, packed)) {
+  if (base::pack(bytes, packed)) {
     chunk.head.coding = ChunkCoding::zstd;
     chunk.stored = packed;
   }
@@ -59,12 +59,11 @@ bool sumHolds(const ChunkHead& head, std::string_view stored) {
   return stored.size() == head.stored && sumOf(head, stored) == head.sum;
 }
 
-bool unpackChunk(const ChunkHead& head, std::string_view stored, base::Packer& packer,
-                 std::string& bytes) {
+bool unpackChunk(const ChunkHead& head, std::string_view stored, std::string& bytes) {
   if (!sumHolds(head, stored)) return false;
   if (head.coding == ChunkCoding::plain) {
     bytes.assign(stored);
-  } else if (!packer.unpack(stored, head.length, bytes)) {
+  } else if (!base::unpack(stored, head.length, bytes)) {
     return false;
   }
   return nameOf(head.kind, bytes) == head.name;

@@ -10,7 +10,6 @@
 
 #include "flotilla/result.h"
 #include "host/base/content_name.h"
-#include "host/base/packer.h"
 
 namespace flotilla::group {
 
@@ -44,14 +43,12 @@ struct PackedChunk {
   ChunkHead head;
   std::string_view stored;
 };
-PackedChunk packChunk(ChunkKind kind, std::string_view bytes, base::Packer& packer,
-                      std::string& packed);
+PackedChunk packChunk(ChunkKind kind, std::string_view bytes, std::string& packed);
 
 // Whether the stored bytes are those that the head was made with.
 bool sumHolds(const ChunkHead& head, std::string_view stored);
 // The chunk's bytes, whose name has held; false where it does not.
-bool unpackChunk(const ChunkHead& head, std::string_view stored, base::Packer& packer,
-                 std::string& bytes);
+bool unpackChunk(const ChunkHead& head, std::string_view stored, std::string& bytes);
 
 // ---- files
 // ---------------------------------------------------------------------------------------

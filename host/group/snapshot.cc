@@ -137,7 +137,7 @@ Result<void> SnapshotWriter::endSection(ChunkKind kind) {
 
 Result<void> SnapshotWriter::writeChunk(ChunkKind kind, std::string_view bytes) {
   ASSERT(bytes.size() <= kChunkBytesMax);
-  PackedChunk chunk = packChunk(kind, bytes, packer_, packed_);
+  PackedChunk chunk = packChunk(kind, bytes, packed_);
   names_.add(chunk.head.name);
   if (auto done = put(viewOf(chunk.head)); !done) return done;
   return put(chunk.stored);
@@ -251,7 +251,7 @@ Result<ChunkKind> SnapshotReader::readChunk() {
   if (!readChunkHead({bytes, sizeof bytes}, head)) return damaged("has a chunk past all bounds");
   stored_.resize(head.stored);
   if (auto done = fill(stored_.data(), stored_.size()); !done) return done.fault();
-  if (!unpackChunk(head, stored_, packer_, chunk_)) {
+  if (!unpackChunk(head, stored_, chunk_)) {
     return damaged("fails the checksum of its chunk " + std::to_string(names_.count));
   }
   if (head.kind != ChunkKind::end) names_.add(head.name);

@@ -7,7 +7,6 @@
 
 #include "flotilla/bytes.h"
 #include "flotilla/result.h"
-#include "host/base/packer.h"
 #include "host/group/chunk.h"
 #include "host/group/chunk_cuts.h"
 #include "host/group/ports.h"
@@ -86,7 +85,6 @@ private:
   SnapshotSink& file_;
   ChunkCuts cuts_;
   std::string chunk_;  // of the section at hand, until it is cut
-  base::Packer packer_;
   std::string packed_;
   ChunkNames names_;
   uint64_t groupBytes_ = 0;
@@ -122,7 +120,6 @@ private:
   std::string chunk_;
   size_t taken_ = 0;  // of chunk_, where it is the machine's
   bool ended_ = false;
-  base::Packer packer_;
   std::string stored_;
   ChunkNames names_;    // of the chunks before chunk_
   uint64_t chain_ = 0;  // version 1

@@ -95,7 +95,7 @@ Result<void> SnapshotCollector::settle() {
 }
 
 Result<void> SnapshotCollector::write(const ChunkHead& head, std::string_view stored) {
-  bool good = head.name == pending_.front().head.name && unpackChunk(head, stored, packer_, bytes_);
+  bool good = head.name == pending_.front().head.name && unpackChunk(head, stored, bytes_);
   if (!good) return stop(ErrorCode::unavailable, nameOfNext() + " fails its checksum");
   if (auto judged = judge(head); !judged) return judged;
   if (auto wrote = part_.write(viewOf(head)); !wrote)

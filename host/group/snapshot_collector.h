@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "flotilla/result.h"
-#include "host/base/packer.h"
 #include "host/group/chunk.h"
 #include "host/group/ports.h"
 #include "host/group/snapshot.h"
@@ -92,7 +91,6 @@ private:
   const Wanted wanted_;
   std::deque<ChunkAt> had_;  // of the part, not yet asked for
   std::deque<Pending> pending_;
-  base::Packer packer_;
   std::string bytes_;
   std::string stored_;
   ChunkNames names_;  // of what is settled

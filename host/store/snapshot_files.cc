@@ -78,6 +78,12 @@ Result<SnapshotFile> readTrailer(const FileDescriptor& file, const std::string& 
   return found;
 }
 
+// Of what is not there, the most there is.
+uint64_t sizeOf(const std::string& path) {
+  struct stat about;
+  return ::stat(path.c_str(), &about) == 0 ? static_cast<uint64_t>(about.st_size) : UINT64_MAX;
+}
+
 bool endsWith(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
@@ -258,13 +264,15 @@ Result<void> SnapshotFiles::removeArrivals(group::ReplicaKey replica) {
   return {};
 }
 
-Result<std::vector<SnapshotFile>> SnapshotFiles::arrivals(group::ReplicaKey replica) {
+// What of a replica's lies there under such names, by index, rising; nothing of it is opened.
+Result<std::vector<SnapshotFile>> SnapshotFiles::named(group::ReplicaKey replica,
+                                                       std::string_view suffix) const {
   std::vector<SnapshotFile> files;
   if (!exists(directoryOf(replica))) return files;
   auto names = listDirectory(directoryOf(replica));
   if (!names) return names.fault();
   for (const std::string& name : *names) {
-    auto pair = parsePair(name, std::string(kSuffix) + kArriving);
+    auto pair = parsePair(name, suffix);
     if (!pair) continue;
     files.push_back({{pair->first, pair->second}, 0, 0, directoryOf(replica) + "/" + name});
   }
@@ -272,6 +280,10 @@ Result<std::vector<SnapshotFile>> SnapshotFiles::arrivals(group::ReplicaKey repl
     return std::pair(a.point.index, a.point.term) < std::pair(b.point.index, b.point.term);
   });
   return files;
+}
+
+Result<std::vector<SnapshotFile>> SnapshotFiles::arrivals(group::ReplicaKey replica) const {
+  return named(replica, std::string(kSuffix) + kArriving);
 }
 
 Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(group::ReplicaKey replica,
@@ -298,22 +310,14 @@ Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(group::ReplicaKey re
 }
 
 Result<std::vector<SnapshotFile>> SnapshotFiles::list(group::ReplicaKey replica) {
-  std::vector<SnapshotFile> files;
-  if (!exists(directoryOf(replica))) return files;
-  auto names = listDirectory(directoryOf(replica));
-  if (!names) return names.fault();
-  for (const std::string& name : *names) {
-    auto pair = parsePair(name, kSuffix);
-    if (!pair) continue;
-    SnapshotFile about{{pair->first, pair->second}, 0, 0, directoryOf(replica) + "/" + name};
+  auto files = named(replica, kSuffix);
+  if (!files) return files;
+  for (SnapshotFile& about : *files) {
     auto file = openFile(about.path, O_RDONLY);
     if (!file) return file.fault();
     auto trailer = readTrailer(*file, about.path, about.point);
-    files.push_back(trailer ? *trailer : about);
+    if (trailer) about = *trailer;
   }
-  std::sort(files.begin(), files.end(), [](const SnapshotFile& a, const SnapshotFile& b) {
-    return std::pair(a.point.index, a.point.term) < std::pair(b.point.index, b.point.term);
-  });
   return files;
 }
 
@@ -327,11 +331,12 @@ Result<std::optional<SnapshotFile>> SnapshotFiles::newest(group::ReplicaKey repl
 Result<std::vector<FileDescriptor>> SnapshotFiles::removeOlder(group::ReplicaKey replica,
                                                                raft::Index index) {
   std::vector<FileDescriptor> removed;
-  for (auto files : {list(replica), arrivals(replica)}) {
+  for (std::string suffix : {std::string(kSuffix), std::string(kSuffix) + kArriving}) {
+    auto files = named(replica, suffix);
     if (!files) return files.fault();
     for (const SnapshotFile& file : *files) {
       if (file.point.index >= index) continue;
-      if (file.bytes != 0 && file.bytes <= kSpareBytesMax) {
+      if (suffix == kSuffix && sizeOf(file.path) <= kSpareBytesMax) {
         if (auto kept = keepAsSpare(replica, file); !kept) return kept.fault();
         continue;
       }
@@ -344,7 +349,7 @@ Result<std::vector<FileDescriptor>> SnapshotFiles::removeOlder(group::ReplicaKey
 }
 
 Result<void> SnapshotFiles::removeOthers(group::ReplicaKey replica, raft::Index kept) {
-  auto files = list(replica);
+  auto files = named(replica, kSuffix);
   if (!files) return files.fault();
   for (const SnapshotFile& file : *files) {
     if (file.point.index == kept) continue;

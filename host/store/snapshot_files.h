@@ -124,7 +124,8 @@ private:
   std::string sparePathOf(group::ReplicaKey replica) const;
   Result<void> keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file);
   FileDescriptor spareAt(group::ReplicaKey replica, const std::string& aside);
-  Result<std::vector<SnapshotFile>> arrivals(group::ReplicaKey replica);  // by index, rising
+  Result<std::vector<SnapshotFile>> named(group::ReplicaKey replica, std::string_view suffix) const;
+  Result<std::vector<SnapshotFile>> arrivals(group::ReplicaKey replica) const;
 
   std::string directory_;
 };

@@ -9,26 +9,24 @@
 namespace flotilla::base {
 
 TEST_CASE("base/packer: what is packed comes back, and only as what it was") {
-  Packer packer;
   std::string bytes, packed, back;
   for (int i = 0; bytes.size() < 100'000; ++i) bytes += "row " + std::to_string(i % 100);
-  REQUIRE(packer.pack(bytes, packed));
+  REQUIRE(pack(bytes, packed));
   CHECK(packed.size() < bytes.size() / 10);
-  REQUIRE(packer.unpack(packed, bytes.size(), back));
+  REQUIRE(unpack(packed, bytes.size(), back));
   CHECK(back == bytes);
-  CHECK_FALSE(packer.unpack(packed, bytes.size() - 1, back));
-  CHECK_FALSE(packer.unpack(packed, bytes.size() + 1, back));
-  CHECK_FALSE(packer.unpack(packed.substr(0, packed.size() - 1), bytes.size(), back));
-  CHECK_FALSE(packer.unpack("not packed", 10, back));
+  CHECK_FALSE(unpack(packed, bytes.size() - 1, back));
+  CHECK_FALSE(unpack(packed, bytes.size() + 1, back));
+  CHECK_FALSE(unpack(packed.substr(0, packed.size() - 1), bytes.size(), back));
+  CHECK_FALSE(unpack("not packed", 10, back));
 }
 
 TEST_CASE("base/packer: what does not become smaller is not packed") {
-  Packer packer;
   Prng prng(1);
   std::string bytes(10'000, '\0'), packed;
   for (char& byte : bytes) byte = static_cast<char>(prng.next());
-  CHECK_FALSE(packer.pack(bytes, packed));
-  CHECK_FALSE(packer.pack("", packed));
+  CHECK_FALSE(pack(bytes, packed));
+  CHECK_FALSE(pack("", packed));
 }
 
 TEST_CASE("base/content_name: SHA-256 of both parts") {

@@ -49,9 +49,8 @@ std::string fileOfVersionOne(std::string_view groupSection, std::string_view mac
   std::string now = fileOf(groupSection, machineSection);
   ChunkHead head;
   REQUIRE(readChunkHead(std::string_view(now).substr(kSnapshotPrefixBytes), head));
-  base::Packer packer;
   std::string headBytes;
-  REQUIRE(unpackChunk(head, now.substr(kSnapshotPrefixBytes + kChunkHeadBytes, head.stored), packer,
+  REQUIRE(unpackChunk(head, now.substr(kSnapshotPrefixBytes + kChunkHeadBytes, head.stored),
                       headBytes));
   add(1, headBytes);
   if (!groupSection.empty()) add(2, groupSection);
