@@ -14,8 +14,8 @@ constexpr int kLevel = -3;
 }  // namespace
 
 bool pack(std::string_view bytes, std::string& to) {
-  thread_local const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(),
-                                                                                ZSTD_freeCCtx);
+  thread_local std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(nullptr, ZSTD_freeCCtx);
+  if (context == nullptr) context.reset(ZSTD_createCCtx());
   if (context == nullptr) return false;
   to.resize(bytes.size() - bytes.size() / 16);
   size_t size =
@@ -26,8 +26,8 @@ bool pack(std::string_view bytes, std::string& to) {
 }
 
 bool unpack(std::string_view packed, size_t size, std::string& to) {
-  thread_local const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
-                                                                                ZSTD_freeDCtx);
+  thread_local std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(nullptr, ZSTD_freeDCtx);
+  if (context == nullptr) context.reset(ZSTD_createDCtx());
   if (context == nullptr) return false;
   to.resize(size);
   return ZSTD_decompressDCtx(context.get(), to.data(), size, packed.data(), packed.size()) == size;

@@ -7,9 +7,9 @@
 
 namespace flotilla::base {
 
-// Thread: any. Each keeps zstd's working memory from its first call on, up to a MiB or two: to make
+// Thread: any. Each keeps zstd's working memory from its first call on, up to a MiB or two: making
 // it asks the processor what it can do, which traps where the machine is a virtual one, and for a
-// small snapshot took longer than the packing.
+// small snapshot that took longer than the packing.
 // Errors: false.
 
 // False where packing does not make them smaller by a sixteenth; `to` is then worth nothing.

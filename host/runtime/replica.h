@@ -219,9 +219,9 @@ private:
 template <typename Pointers>
 void fetchAhead(const Pointers& replicas, size_t at) {
   constexpr size_t kReplica = 5, kParts = 4, kRows = 2, kDeep = 1;  // so many ahead
-  // Each go begins with those that it will not come by again.
+  // Each go begins with those that it will not come by again, but the first, whose turn it is.
   auto each = [&](size_t ahead, auto&& fetch) {
-    for (size_t i = at == 0 ? 0 : at + ahead; i <= at + ahead && i < replicas.size(); ++i) {
+    for (size_t i = at == 0 ? 1 : at + ahead; i <= at + ahead && i < replicas.size(); ++i) {
       if (const Replica* replica = std::to_address(replicas[i])) fetch(*replica);
     }
   };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
@@ -226,7 +227,9 @@ Result<FileDescriptor> removeName(const std::string& path) {
 bool isOursAlone(const FileDescriptor& file, uint64_t names) {
   struct stat about;
   if (::fstat(file.get(), &about) != 0 || about.st_nlink != names) return false;
-  // A lease to write is given only where nobody else has the file open.
+  // A lease to write is given only where nobody else has the file open. Who opens it before it is
+  // given back has a signal sent to us: SIGIO, which ends a process, unless it is to be another.
+  if (::fcntl(file.get(), F_SETSIG, SIGURG) != 0) return false;
   if (::fcntl(file.get(), F_SETLEASE, F_WRLCK) != 0) return false;
   return ::fcntl(file.get(), F_SETLEASE, F_UNLCK) == 0;
 }

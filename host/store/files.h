@@ -67,8 +67,8 @@ Result<void> writeAt(const FileDescriptor& file, const std::string& path, std::s
 Result<size_t> readUpTo(const FileDescriptor& file, const std::string& path, uint64_t offset,
                         char* to, size_t size);
 Result<void> syncFile(const FileDescriptor& file, const std::string& path);
-// Whether nobody else has it open, and it has just so many names. False as well where the file
-// system does not say.
+// Whether nobody else of this machine has it open, and it has just so many names. False as well
+// where the file system does not say.
 bool isOursAlone(const FileDescriptor& file, uint64_t names);
 
 // A large file's end. A file system that tells its device which blocks are free (ext4 `discard`)

@@ -206,10 +206,13 @@ std::string SnapshotFiles::sparePathOf(group::ReplicaKey replica) const {
   return directoryOf(replica) + kSpare;
 }
 
-// The directory is synced before anything is written over, so no name of a snapshot ever leads to
-// another's bytes. A spare that was there goes.
-Result<void> SnapshotFiles::keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file) {
-  return renameTo(file.path, sparePathOf(replica));
+// A begin() beside finds it only once the directory is synced, so that no name of a snapshot ever
+// leads to another's bytes. A spare that was there goes.
+bool SnapshotFiles::keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file) {
+  if (sizeOf(file.path) > kSpareBytesMax) return false;
+  std::string spare = sparePathOf(replica);
+  return renameTo(file.path, spare + kAside).ok() &&
+         ::rename((spare + kAside).c_str(), spare.c_str()) == 0;
 }
 
 // The spare, to be written over under the name `aside`; invalid where there is none, or somebody
@@ -331,15 +334,12 @@ Result<std::optional<SnapshotFile>> SnapshotFiles::newest(group::ReplicaKey repl
 Result<std::vector<FileDescriptor>> SnapshotFiles::removeOlder(group::ReplicaKey replica,
                                                                raft::Index index) {
   std::vector<FileDescriptor> removed;
-  for (std::string suffix : {std::string(kSuffix), std::string(kSuffix) + kArriving}) {
+  for (const std::string& suffix : {std::string(kSuffix), std::string(kSuffix) + kArriving}) {
     auto files = named(replica, suffix);
     if (!files) return files.fault();
     for (const SnapshotFile& file : *files) {
       if (file.point.index >= index) continue;
-      if (suffix == kSuffix && sizeOf(file.path) <= kSpareBytesMax) {
-        if (auto kept = keepAsSpare(replica, file); !kept) return kept.fault();
-        continue;
-      }
+      if (suffix == kSuffix && keepAsSpare(replica, file)) continue;
       auto blocks = removeName(file.path);
       if (!blocks) return blocks.fault();
       removed.push_back(std::move(*blocks));

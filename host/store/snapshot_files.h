@@ -118,11 +118,11 @@ public:
   // A file that is removed and one that is made cost the more, the more are: ext4 without a journal
   // passes over all inodes that went in the last minutes to find a free one. Of a thousand busy
   // groups with small snapshots that was a twentieth of all that a host did.
-  static constexpr uint64_t kSpareBytesMax = 256 << 10;
+  static constexpr uint64_t kSpareBytesMax = 64 << 10;
 
 private:
   std::string sparePathOf(group::ReplicaKey replica) const;
-  Result<void> keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file);
+  bool keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file);
   FileDescriptor spareAt(group::ReplicaKey replica, const std::string& aside);
   Result<std::vector<SnapshotFile>> named(group::ReplicaKey replica, std::string_view suffix) const;
   Result<std::vector<SnapshotFile>> arrivals(group::ReplicaKey replica) const;
