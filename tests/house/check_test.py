@@ -101,6 +101,10 @@ class House(unittest.TestCase):
             self.found("host/raft/a.h:1: the first line", {"host/raft/a.h": text}, words.check)
         self.found("tests/run.sh:1: the first line", {"tests/run.sh": "#!/bin/sh\nls\n"}, words.check)
 
+    def test_a_prefetch_that_may_be_left_out_is_found(self):
+        self.found("host/raft/a.h:2: __builtin_prefetch",
+                   {"host/raft/a.h": "// An a.\nvoid a(int* b) { __builtin_prefetch(b); }\n"}, words.check)
+
     def test_banned_names_are_found(self):
         self.found('host/base/string_util.h: "util"',
                    {"host/base/string_util.h": "// Words cut.\n"}, words.check)

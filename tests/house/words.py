@@ -33,6 +33,7 @@ def check(tree):
         yield from firstLine(source)
     for source in tree.sources((".h", ".cc", ".c")):
         yield from typeNames(source)
+        yield from prefetches(source)
     for source in tree.sources((".h",)):
         if not source.path.startswith("tests/"):
             yield from labels(source)
@@ -72,6 +73,15 @@ def typeNames(source):
             words = [word for word in words if word != "data"]
         for word in sorted(set(words) & BANNED):
             yield f'{source.path}:{number}: {match.group(1)}: "{word}" says nothing; name the noun'
+
+
+def prefetches(source):
+    """gcc leaves out calls of functions that do nothing else: base::prefetchLine keeps them."""
+    if not source.path.startswith("host/") or source.path == "host/base/prefetch.h":
+        return
+    for number, line in enumerate(source.lines, 1):
+        if "__builtin_prefetch" in line:
+            yield f"{source.path}:{number}: __builtin_prefetch may be left out with its caller; base::prefetchLine is not"
 
 
 def firstLine(source):
