@@ -207,12 +207,15 @@ std::string SnapshotFiles::sparePathOf(group::ReplicaKey replica) const {
 }
 
 // A begin() beside finds it only once the directory is synced, so that no name of a snapshot ever
-// leads to another's bytes. A spare that was there goes.
-bool SnapshotFiles::keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file) {
+// leads to another's bytes. A spare that was there goes. False: it is as it was.
+Result<bool> SnapshotFiles::keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file) {
   if (sizeOf(file.path) > kSpareBytesMax) return false;
   std::string spare = sparePathOf(replica);
-  return renameTo(file.path, spare + kAside).ok() &&
-         ::rename((spare + kAside).c_str(), spare.c_str()) == 0;
+  std::string aside = spare + kAside;
+  if (::rename(file.path.c_str(), aside.c_str()) != 0) return false;
+  if (auto synced = syncDirectory(parentOf(aside)); !synced) return synced.fault();
+  if (::rename(aside.c_str(), spare.c_str()) != 0) return posixFault(spare, "rename to", errno);
+  return true;
 }
 
 // The spare, to be written over under the name `aside`; invalid where there is none, or somebody
@@ -339,7 +342,9 @@ Result<std::vector<FileDescriptor>> SnapshotFiles::removeOlder(group::ReplicaKey
     if (!files) return files.fault();
     for (const SnapshotFile& file : *files) {
       if (file.point.index >= index) continue;
-      if (suffix == kSuffix && keepAsSpare(replica, file)) continue;
+      auto kept = suffix == kSuffix ? keepAsSpare(replica, file) : Result<bool>(false);
+      if (!kept) return kept.fault();
+      if (*kept) continue;
       auto blocks = removeName(file.path);
       if (!blocks) return blocks.fault();
       removed.push_back(std::move(*blocks));

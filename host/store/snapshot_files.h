@@ -115,14 +115,14 @@ public:
 
   std::string directoryOf(group::ReplicaKey replica) const;
 
-  // A file that is removed and one that is made cost the more, the more are: ext4 without a journal
-  // passes over all inodes that went in the last minutes to find a free one. Of a thousand busy
-  // groups with small snapshots that was a twentieth of all that a host did.
+  // Of a spare. To remove a file and make another each time costs the more, the more often it is
+  // done: ext4 without a journal passes over all inodes that went in the last minutes to find a
+  // free one. With a thousand busy groups that was a twentieth of all that a host did.
   static constexpr uint64_t kSpareBytesMax = 64 << 10;
 
 private:
   std::string sparePathOf(group::ReplicaKey replica) const;
-  bool keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file);
+  Result<bool> keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file);
   FileDescriptor spareAt(group::ReplicaKey replica, const std::string& aside);
   Result<std::vector<SnapshotFile>> named(group::ReplicaKey replica, std::string_view suffix) const;
   Result<std::vector<SnapshotFile>> arrivals(group::ReplicaKey replica) const;
