@@ -97,6 +97,19 @@ void Core::onPreVote(const Message& ask, Effects& effects) {
   // Refused, it tells our term, so that one who lags behind in terms catches up.
   if (granted) reply.term = ask.term;
   effects.sends.push_back(std::move(reply));
+  if (granted) stepBackFor(ask, effects);
+}
+
+// Of two who ask for pre-votes at once, one goes on: if both did, each would give its vote to
+// itself. Whose log is the longer, or of equal ones whose id is the larger. The other's answer
+// reaches us after its question, so one of us steps back before it could count that answer.
+void Core::stepBackFor(const Message& ask, Effects& effects) {
+  if (role_ != Role::preCandidate) return;
+  LogPoint ours = shape_.last();
+  if (ask.last == ours && ask.from < config_.self) return;
+  uint64_t electionAt = electionAt_;
+  becomeFollower(0, effects);
+  electionAt_ = electionAt;  // the other may be one that cannot win
 }
 
 void Core::onVote(const Message& ask, Effects&) {

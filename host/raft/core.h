@@ -151,6 +151,7 @@ private:
   void becomeCandidate(Stand stand, Effects& effects);
   void askForVotes(Stand stand, Effects& effects);
   void onPreVote(const Message& message, Effects& effects);
+  void stepBackFor(const Message& ask, Effects& effects);
   void onVote(const Message& message, Effects& effects);
   void onVoteReply(const Message& message, Effects& effects);
   void countVote(ReplicaId voter, bool granted, Effects& effects);

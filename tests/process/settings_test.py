@@ -43,6 +43,12 @@ class Settings(unittest.TestCase):
             waitFor(lambda: cls.cluster.run("group", "show", group).code == 0, 20, f"the declared group {group}")
             cls.cluster.leader(group)
 
+    def tearDown(self):
+        # What one test leaves dead must not fail those after it.
+        for n in self.cluster.numbers:
+            if not self.cluster.alive(n):
+                self.cluster.restart(n)
+
     def files(self, n, volume):
         place = os.path.join(self.cluster.place(n), volume)
         return {os.path.relpath(os.path.join(folder, name), place)
