@@ -26,6 +26,7 @@ struct PeerContext {
   kj::Timer& timer;
   PeerEvents& events;
   PeerNetworkConfig config;
+  kj::Array<capnp::word> frameRoom = nullptr;  // zeroes, for the frame that is being put together
 };
 
 // The far side has let us in and both have judged each other's handshake.

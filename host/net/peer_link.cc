@@ -2,6 +2,7 @@
 #include "host/net/peer_link.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include <capnp/message.h>
@@ -20,6 +21,13 @@ constexpr uint32_t kBeatsUnansweredMax = 4;  // the next ones wait until one of 
 constexpr int64_t kSayAgainMs = 10'000;
 constexpr uint64_t kPumpBytes = 32 << 10;
 constexpr uint64_t kFrameHeadBytes = 128;  // the call around the messages
+constexpr uint64_t kFrameRoomWords = (1 << 20) / sizeof(capnp::word);
+
+kj::Array<capnp::word> zeroes(size_t words) {
+  auto room = kj::heapArray<capnp::word>(words);
+  std::memset(room.begin(), 0, room.asBytes().size());
+  return room;
+}
 
 kj::Promise<void> goneWith(const std::string& reason) {
   return gone(reason);
@@ -284,9 +292,15 @@ void PeerLink::sendFrame(Stream& stream) {
   stream.unanswered.push_back({stream.watches, bytes});
   stream.unansweredBytes += bytes;
   if (stream.channel->takesAsides) {
-    capnp::MallocMessageBuilder message(static_cast<kj::uint>(words));
-    fill(client::MessagePipe::beginAside<schema::Aside>(message).initFrame());
-    return stream.channel->connection.pipe().sendAside(message);
+    auto send = [&](capnp::MessageBuilder&& message) {
+      fill(client::MessagePipe::beginAside<schema::Aside>(message).initFrame());
+      stream.channel->connection.pipe().sendAside(message);
+    };
+    if (words > kFrameRoomWords) {
+      return send(capnp::MallocMessageBuilder(static_cast<kj::uint>(words)));
+    }
+    if (context_.frameRoom == nullptr) context_.frameRoom = zeroes(kFrameRoomWords);
+    return send(capnp::MallocMessageBuilder(context_.frameRoom));
   }
   auto request = stream.channel->peer.frameRequest(capnp::MessageSize{words, 0});
   fill(request.initFrame());

@@ -34,7 +34,7 @@ struct PeerNetworkConfig {
   int64_t retryMs = 2000;  // the longest pause between two attempts
   uint32_t framesInFlightMax = 32;
   uint64_t framesInFlightBytesMax = 8 << 20;  // past it the next frame waits for an answer
-  uint64_t frameBytesMax = 4 << 20;           // a frame ends with the message that reaches it
+  uint64_t frameBytesMax = 512 << 10;         // a frame ends with the message that reaches it
   uint64_t queueBytesMax = 32 << 20;          // waiting for one host; past it messages are dropped
   uint64_t snapshotBytesPerSecond = 0;        // of each transfer; 0: as fast as it goes
   uint32_t snapshotsMax = 2;                  // on their way to one host at a time, others wait

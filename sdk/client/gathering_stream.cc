@@ -10,12 +10,36 @@
 namespace flotilla::client {
 namespace {
 
-constexpr size_t kIdleCapacityBytes = 64 << 10;  // what an idle stream keeps of its write buffers
+// Rooms for what waits to be written, shared by the streams of a thread: one that is idle has none,
+// and one that writes much finds one that is warm and has grown.
+class Rooms {
+public:
+  std::vector<kj::byte> take() {
+    std::vector<kj::byte> room;
+    if (!rooms_.empty()) {
+      room = std::move(rooms_.back());
+      rooms_.pop_back();
+    }
+    return room;
+  }
 
-void forget(std::vector<kj::byte>& bytes) {
-  bytes.clear();
-  if (bytes.capacity() > kIdleCapacityBytes) std::vector<kj::byte>().swap(bytes);
-}
+  void giveBack(std::vector<kj::byte>& room) {
+    room.clear();
+    bool kept = room.capacity() != 0 && room.capacity() <= kRoomBytesMax;
+    if (kept && rooms_.size() < kRoomsMax) {
+      rooms_.push_back(std::move(room));
+    }
+    std::vector<kj::byte>().swap(room);
+  }
+
+private:
+  static constexpr size_t kRoomsMax = 8;
+  static constexpr size_t kRoomBytesMax = 1 << 20;
+
+  std::vector<std::vector<kj::byte>> rooms_;
+};
+
+thread_local Rooms rooms;
 
 }  // namespace
 
@@ -65,8 +89,7 @@ kj::Promise<void> GatheringStream::write(const void* buffer, size_t size) {
   KJ_IF_MAYBE (exception, refusal()) {
     return kj::mv(*exception);
   }
-  const auto* from = static_cast<const kj::byte*>(buffer);
-  pending_.insert(pending_.end(), from, from + size);
+  add({static_cast<const kj::byte*>(buffer), size});
   return accept();
 }
 
@@ -74,10 +97,13 @@ kj::Promise<void> GatheringStream::write(kj::ArrayPtr<const kj::ArrayPtr<const k
   KJ_IF_MAYBE (exception, refusal()) {
     return kj::mv(*exception);
   }
-  for (kj::ArrayPtr<const kj::byte> piece : pieces) {
-    pending_.insert(pending_.end(), piece.begin(), piece.end());
-  }
+  for (kj::ArrayPtr<const kj::byte> piece : pieces) add(piece);
   return accept();
+}
+
+void GatheringStream::add(kj::ArrayPtr<const kj::byte> bytes) {
+  if (pending_.empty()) pending_ = rooms.take();
+  pending_.insert(pending_.end(), bytes.begin(), bytes.end());
 }
 
 // Why nothing can be written any more.
@@ -117,14 +143,13 @@ kj::Promise<void> GatheringStream::flush() {
 }
 
 kj::Promise<void> GatheringStream::onFlushed() {
-  forget(flying_);
+  rooms.giveBack(flying_);
   readSoon();
   if (unsentBytes() <= kUnsentBytesMax / 2) {
     for (auto& wanted : std::exchange(roomWanted_, {})) wanted->fulfill();
   }
   if (pending_.empty()) {
     stage_ = Stage::idle;
-    forget(pending_);
     if (shutdown_) inner_->shutdownWrite();
     return kj::READY_NOW;
   }
@@ -146,8 +171,8 @@ void GatheringStream::shutdownWrite() {
 
 void GatheringStream::fail(kj::Exception&& exception) {
   stage_ = Stage::idle;
-  forget(pending_);
-  forget(flying_);
+  rooms.giveBack(pending_);
+  rooms.giveBack(flying_);
   for (auto& wanted : std::exchange(roomWanted_, {})) wanted->reject(kj::cp(exception));
   failed_ = kj::mv(exception);
   readSoon();

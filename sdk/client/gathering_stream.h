@@ -56,6 +56,7 @@ public:
 private:
   void readSoon();
   kj::Maybe<kj::Exception> refusal() const;
+  void add(kj::ArrayPtr<const kj::byte> bytes);
   kj::Promise<void> accept();
   void flushSoon();
   kj::Promise<void> flush();

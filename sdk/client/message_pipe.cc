@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kWordBytes = sizeof(capnp::word);
 constexpr size_t kSegmentsMax = 512;  // as capnp's own readers have it
+constexpr size_t kLargeKeptWords = (1 << 20) / kWordBytes;
 
 uint32_t littleEndian(const kj::byte* from) {
   return static_cast<uint32_t>(from[0]) | static_cast<uint32_t>(from[1]) << 8 |
@@ -39,6 +40,12 @@ void putTable(std::vector<kj::byte>& to,
   }
 }
 
+kj::Maybe<capnp::MessageReaderAndFds> messageOf(kj::Array<capnp::word> words,
+                                                const capnp::ReaderOptions& options) {
+  auto reader = kj::heap<capnp::FlatArrayMessageReader>(words.asPtr(), options);
+  return capnp::MessageReaderAndFds{reader.attach(kj::mv(words)), nullptr};
+}
+
 }  // namespace
 
 MessagePipe::MessagePipe(kj::AsyncIoStream& stream)
@@ -60,16 +67,6 @@ kj::Maybe<size_t> MessagePipe::sizeOfNext(const capnp::ReaderOptions& options) c
   return table + static_cast<size_t>(words) * kWordBytes;
 }
 
-// One that is here whole.
-kj::Own<capnp::MessageReader> MessagePipe::takeNext(size_t bytes,
-                                                    const capnp::ReaderOptions& options) {
-  auto words = kj::heapArray<capnp::word>(bytes / kWordBytes);
-  std::memcpy(words.begin(), buffer_.asBytes().begin() + from_, bytes);
-  from_ += bytes;
-  auto reader = kj::heap<capnp::FlatArrayMessageReader>(words.asPtr(), options);
-  return reader.attach(kj::mv(words));
-}
-
 kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> MessagePipe::tryReadMessage(
     kj::ArrayPtr<kj::AutoCloseFd> fdSpace, capnp::ReaderOptions options,
     kj::ArrayPtr<capnp::word> scratchSpace) {
@@ -87,8 +84,9 @@ kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> MessagePipe::tryReadMessage(
         });
       }
     }
-    auto message = judged(takeNext(bytes, options));
-    if (message != nullptr) return kj::mv(message);
+    auto words = buffer_.slice(from_ / kWordBytes, (from_ + bytes) / kWordBytes);
+    from_ += bytes;
+    if (!takeAside(words, options)) return messageOf(kj::heapArray(words.asConst()), options);
   }
   return readOn().then([this, fdSpace, options, scratchSpace](bool more) -> Read {
     if (!more) return kj::Maybe<capnp::MessageReaderAndFds>(nullptr);
@@ -96,16 +94,17 @@ kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> MessagePipe::tryReadMessage(
   });
 }
 
-// One for RPC; null: it was not, and has been taken.
-kj::Maybe<capnp::MessageReaderAndFds> MessagePipe::judged(kj::Own<capnp::MessageReader> message) {
+// False: it is for RPC. An aside is taken where it lies.
+bool MessagePipe::takeAside(kj::ArrayPtr<const capnp::word> words,
+                            const capnp::ReaderOptions& options) {
   KJ_IF_MAYBE (aside, aside_) {
-    auto root = message->getRoot<capnp::rpc::Message>();
-    if (root.isObsoleteSave()) {
-      (*aside)(root.getObsoleteSave());
-      return nullptr;
-    }
+    capnp::FlatArrayMessageReader message(words, options);
+    auto root = message.getRoot<capnp::rpc::Message>();
+    if (!root.isObsoleteSave()) return false;
+    (*aside)(root.getObsoleteSave());
+    return true;
   }
-  return capnp::MessageReaderAndFds{kj::mv(message), nullptr};
+  return false;
 }
 
 // False at the stream's end.
@@ -126,18 +125,19 @@ kj::Promise<bool> MessagePipe::readOn() {
 
 // One that has no room in the buffer: what is here of it, then the rest from the stream.
 MessagePipe::Read MessagePipe::readLarge(size_t bytes, const capnp::ReaderOptions& options) {
-  auto words = kj::heapArray<capnp::word>(bytes / kWordBytes);
-  kj::byte* to = words.asBytes().begin();
+  size_t count = bytes / kWordBytes;
+  if (large_.size() < count) large_ = kj::heapArray<capnp::word>(count);
+  kj::byte* to = large_.asBytes().begin();
   size_t here = std::min(buffered(), bytes);
   std::memcpy(to, buffer_.asBytes().begin() + from_, here);
   from_ += here;
-  return stream_.read(to + here, bytes - here)
-      .then([this, options, words = kj::mv(words)]() mutable -> Read {
-        auto reader = kj::heap<capnp::FlatArrayMessageReader>(words.asPtr(), options);
-        auto message = judged(reader.attach(kj::mv(words)));
-        if (message != nullptr) return kj::mv(message);
-        return tryReadMessage(nullptr, options, nullptr);
-      });
+  return stream_.read(to + here, bytes - here).then([this, options, count]() -> Read {
+    if (!takeAside(large_.slice(0, count), options)) {
+      return messageOf(kj::mv(large_), options);
+    }
+    if (large_.size() > kLargeKeptWords) large_ = nullptr;
+    return tryReadMessage(nullptr, options, nullptr);
+  });
 }
 
 // ---- writing -----------------------------------------------------------------------------------

@@ -69,10 +69,9 @@ private:
 
   size_t buffered() const { return limit_ - from_; }
   kj::Maybe<size_t> sizeOfNext(const capnp::ReaderOptions& options) const;
-  kj::Own<capnp::MessageReader> takeNext(size_t bytes, const capnp::ReaderOptions& options);
   kj::Promise<bool> readOn();
   Read readLarge(size_t bytes, const capnp::ReaderOptions& options);
-  kj::Maybe<capnp::MessageReaderAndFds> judged(kj::Own<capnp::MessageReader> message);
+  bool takeAside(kj::ArrayPtr<const capnp::word> words, const capnp::ReaderOptions& options);
 
   kj::AsyncIoStream& stream_;
   kj::Maybe<GatheringStream&> gathering_;  // the same, where it is one
@@ -80,7 +79,8 @@ private:
   kj::Array<capnp::word> buffer_;
   size_t from_ = 0;  // bytes [from_, limit_) of buffer_ have been read and not taken
   size_t limit_ = 0;
-  std::vector<kj::byte> table_;  // of the message being written
+  kj::Array<capnp::word> large_;  // the room of an aside that found none in buffer_, for the next
+  std::vector<kj::byte> table_;   // of the message being written
   std::vector<kj::ArrayPtr<const kj::byte>> pieces_;
 };
 

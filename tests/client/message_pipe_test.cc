@@ -98,6 +98,25 @@ TEST_CASE("client/message_pipe: messages come whole and in order however reads a
   }
 }
 
+TEST_CASE(
+    "client/message_pipe: asides that the buffer has no room for share one, and RPC's do not") {
+  std::string longest(2'000'000, 'l');
+  std::string longer(200'000, 'a');
+  std::string shorter(70'000, 'b');
+  std::string bytes = asideBytes(longer.c_str()) + asideBytes(shorter.c_str()) +
+                      answerBytes(1, 150'000) + asideBytes(longest.c_str()) +
+                      asideBytes(shorter.c_str()) + answerBytes(2, 3) + asideBytes(longer.c_str());
+  std::vector<std::string> wanted{"aside " + longer,  "aside " + shorter,
+                                  "1+150000",         "aside " + longest,
+                                  "aside " + shorter, "2+3",
+                                  "aside " + longer,  "end"};
+  for (size_t step : {4'096UL, 65'536UL, 10'000'000UL}) {
+    CAPTURE(step);
+    test::ScriptStream stream(bytes, step);
+    CHECK((readAll(stream) == wanted));
+  }
+}
+
 TEST_CASE("client/message_pipe: one read serves all messages that it brings") {
   std::string bytes;
   for (uint32_t i = 0; i < 100; ++i) bytes += answerBytes(i, 10);

@@ -137,6 +137,28 @@ TEST_CASE("net/gathering_stream: bytes arrive exactly, however they are split") 
   }
 }
 
+TEST_CASE("net/gathering_stream: streams share rooms, never bytes") {
+  Ends one;
+  kj::TwoWayPipe pipe = kj::newTwoWayPipe();
+  GatheringStream two(kj::mv(pipe.ends[0]));
+  base::Prng prng(7);
+  for (int round = 0; round < 200; ++round) {
+    std::string first = someBytes(prng, 1 + prng.below(100'000));
+    std::string second = someBytes(prng, 1 + prng.below(2'000));
+    std::string more(prng.below(2), 'm');
+    one.write(first);
+    two.write(second.data(), second.size()).wait(one.loop.scope);
+    one.write(more);
+    first += more;
+    std::string there(first.size(), ' ');
+    one.far->read(there.data(), there.size()).wait(one.loop.scope);
+    REQUIRE((there == first));
+    there.resize(second.size());
+    pipe.ends[1]->read(there.data(), there.size()).wait(one.loop.scope);
+    REQUIRE((there == second));
+  }
+}
+
 TEST_CASE("net/gathering_stream: what is written in one turn leaves in one write") {
   Ends ends;
   char buffer[16];
