@@ -21,7 +21,8 @@ constexpr uint32_t kBeatsUnansweredMax = 4;  // the next ones wait until one of 
 constexpr int64_t kSayAgainMs = 10'000;
 constexpr uint64_t kPumpBytes = 32 << 10;
 constexpr uint64_t kFrameHeadBytes = 128;  // the call around the messages
-constexpr uint64_t kFrameRoomWords = (1 << 20) / sizeof(capnp::word);
+// A frame of frameBytesMax that an append of appendBytesMax has ended, both by default.
+constexpr uint64_t kFrameRoomWords = (2 << 20) / sizeof(capnp::word);
 
 kj::Array<capnp::word> zeroes(size_t words) {
   auto room = kj::heapArray<capnp::word>(words);

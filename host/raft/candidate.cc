@@ -102,9 +102,10 @@ void Core::onPreVote(const Message& ask, Effects& effects) {
 
 // Of two who ask for pre-votes at once, one goes on: if both did, each would give its vote to
 // itself. Whose log is the longer, or of equal ones whose id is the larger. The other's answer
-// reaches us after its question, so one of us steps back before it could count that answer.
+// reaches us after its question, so one of us steps back before it could count that answer (on one
+// connection; else both go on, as they would have).
 void Core::stepBackFor(const Message& ask, Effects& effects) {
-  if (role_ != Role::preCandidate) return;
+  if (role_ != Role::preCandidate || !isVoter(configuration(), ask.from)) return;
   LogPoint ours = shape_.last();
   if (ask.last == ours && ask.from < config_.self) return;
   uint64_t electionAt = electionAt_;

@@ -102,7 +102,7 @@ kj::Promise<void> GatheringStream::write(kj::ArrayPtr<const kj::ArrayPtr<const k
 }
 
 void GatheringStream::add(kj::ArrayPtr<const kj::byte> bytes) {
-  if (pending_.empty()) pending_ = rooms.take();
+  if (pending_.capacity() == 0) pending_ = rooms.take();
   pending_.insert(pending_.end(), bytes.begin(), bytes.end());
 }
 

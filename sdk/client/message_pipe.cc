@@ -14,8 +14,8 @@ namespace flotilla::client {
 namespace {
 
 constexpr size_t kWordBytes = sizeof(capnp::word);
-constexpr size_t kSegmentsMax = 512;  // as capnp's own readers have it
-constexpr size_t kLargeKeptWords = (1 << 20) / kWordBytes;
+constexpr size_t kSegmentsMax = 512;                        // as capnp's own readers have it
+constexpr size_t kLargeKeptWords = (2 << 20) / kWordBytes;  // as long as a host's frames mostly are
 
 uint32_t littleEndian(const kj::byte* from) {
   return static_cast<uint32_t>(from[0]) | static_cast<uint32_t>(from[1]) << 8 |
