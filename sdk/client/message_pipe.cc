@@ -40,6 +40,12 @@ void putTable(std::vector<kj::byte>& to,
   }
 }
 
+kj::Array<capnp::word> copyOf(kj::ArrayPtr<const capnp::word> words) {
+  auto copy = kj::heapArray<capnp::word>(words.size());
+  std::memcpy(copy.begin(), words.begin(), words.asBytes().size());
+  return copy;
+}
+
 kj::Maybe<capnp::MessageReaderAndFds> messageOf(kj::Array<capnp::word> words,
                                                 const capnp::ReaderOptions& options) {
   auto reader = kj::heap<capnp::FlatArrayMessageReader>(words.asPtr(), options);
@@ -86,7 +92,7 @@ kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> MessagePipe::tryReadMessage(
     }
     auto words = buffer_.slice(from_ / kWordBytes, (from_ + bytes) / kWordBytes);
     from_ += bytes;
-    if (!takeAside(words, options)) return messageOf(kj::heapArray(words.asConst()), options);
+    if (!takeAside(words, options)) return messageOf(copyOf(words), options);
   }
   return readOn().then([this, fdSpace, options, scratchSpace](bool more) -> Read {
     if (!more) return kj::Maybe<capnp::MessageReaderAndFds>(nullptr);
