@@ -2,6 +2,8 @@
 #include "sdk/client/turn_end.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -11,6 +13,18 @@ namespace flotilla::client {
 namespace {
 
 constexpr size_t kToldKept = 4096;  // room for twice so many outcomes stays, 0.6 MiB
+constexpr size_t kFetchedAhead = 4;
+
+// What a function has captured lies anywhere, and with many groups was last touched long ago. Where
+// is what kj::Function does not tell: its one member is an Own, a disposer and a pointer. Were it
+// another, nothing would be fetched, or in vain.
+template <typename Signature>
+void fetchCaptured(const kj::Function<Signature>& function) {
+  std::array<const void*, 2> parts{};
+  static_assert(sizeof(function) == sizeof(parts));
+  std::memcpy(parts.data(), static_cast<const void*>(&function), sizeof(parts));
+  __builtin_prefetch(parts[1]);
+}
 
 }  // namespace
 
@@ -63,7 +77,9 @@ void TurnEnd::tell(std::vector<Ended>& ended) {
   if (!first) return;
   kj::evalLater([told = told_]() {
     std::swap(told->now, told->next);
-    for (Ended& it : told->now) {
+    for (size_t at = 0; at < told->now.size(); ++at) {
+      Ended& it = told->now[at];
+      if (at + kFetchedAhead < told->now.size()) fetchCaptured(told->now[at + kFetchedAhead].done);
       KJ_IF_MAYBE (thrown, kj::runCatchingExceptions([&it]() { it.done(std::move(it.outcome)); })) {
         KJ_LOG(ERROR, "a caller threw when it was told its outcome", *thrown);
       }
