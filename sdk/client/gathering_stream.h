@@ -21,7 +21,8 @@ inline constexpr size_t kUnsentBytesMax = 4 << 20;  // beyond it writes wait for
 // kFlushBytes wait. A side that would hold ever more for one that does not read can cease to read
 // itself meanwhile (`readWhile`).
 //
-// Owner:  the connection. Bytes not yet sent are lost with it; shutdownWrite sends them first.
+// Owner:  the connection. Bytes not yet sent are lost with it; shutdownWrite sends them first. They
+//         lie in rooms that a thread's streams share, of which 8 MiB at most are kept.
 // Thread: its loop's.
 // Errors: a failed write of the inner stream fails every later write with the same exception and
 //         ends reading, for a connection that is half dead is dead. A write after shutdownWrite is
