@@ -7,6 +7,7 @@
 
 #include "host/base/checksum.h"
 #include "host/base/packer.h"
+#include "host/group/chunk_cuts.h"
 #include "host/group/snapshot.h"
 
 namespace flotilla::group {
@@ -45,7 +46,9 @@ PackedChunk packChunk(ChunkKind kind, std::string_view bytes, std::string& packe
   chunk.head.kind = kind;
   chunk.head.length = static_cast<uint32_t>(bytes.size());
   chunk.stored = bytes;
-  if (base::pack(bytes, packed)) {
+  // A shorter one is a small state's, or a section's end: zstd takes longer to begin than to pack
+  // it.
+  if (bytes.size() >= ChunkCuts::kBytesMin && base::pack(bytes, packed)) {
     chunk.head.coding = ChunkCoding::zstd;
     chunk.stored = packed;
   }

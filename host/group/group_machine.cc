@@ -263,7 +263,8 @@ void Group::startSnapshot() {
   if (saving_ || stopped || installing_ || !sound || feed_.fed() == 0) return;
   saving_ = true;
   feed_.snapshotBegun();
-  ports_.machines.snapshot({generation_, core_.shape()});
+  bool amongMany = crowded_ && snapshotCallers_.empty();
+  ports_.machines.snapshot({generation_, core_.shape(), amongMany});
 }
 
 // Whoever needed it asks again, and would find the same file.

@@ -397,6 +397,8 @@ struct Queried {
 struct SnapshotRequest {
   uint64_t generation = 0;
   raft::LogShape shape;  // for the configuration and term at the boundary
+  // The volume is crowded and asks many groups for one: small ones lie together.
+  bool amongMany = false;
 };
 struct SnapshotSaved {
   uint64_t generation = 0;

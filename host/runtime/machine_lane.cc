@@ -390,33 +390,37 @@ void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answer
     answers.saved.push_back({request.generation, {}, 0, captured.fault()});
     return sayIfStopped(answers);
   }
-  auto save = [self = shared_from_this(), generation = request.generation,
-               capture = std::move(*captured)]() mutable {
+  around_.saves.post([self = shared_from_this(), generation = request.generation,
+                      amongMany = request.amongMany, capture = std::move(*captured)]() mutable {
     if (self->closed_.load()) return;  // removed meanwhile: its directory must not come back
-    group::SnapshotSaved saved;
-    saved.generation = generation;
-    saved.point = capture->point();
-    auto writer = self->around_.snapshots.begin(self->order_.record->key, saved.point);
-    Result<uint64_t> written = 0;
-    if (writer) {
-      PacedSink paced(**writer, self->around_.savePace, self->closed_);
-      written = capture->save(paced);
-    } else {
-      written = writer.fault();
-    }
-    capture.reset();
-    if (!written) {
-      saved.fault = written.fault();
-    } else if (auto finished = (*writer)->finish(); !finished) {
-      saved.fault = finished.fault();
-    } else {
-      saved.bytes = finished->bytes;
-    }
+    self->save(generation, amongMany, std::move(capture));
+  });
+}
+
+void MachineLane::save(uint64_t generation, bool amongMany,
+                       std::unique_ptr<group::StateCapture> capture) {
+  store::SnapshotFiles& snapshots = around_.snapshots;
+  group::ReplicaKey key = order_.record->key;
+  group::SnapshotSaved saved;
+  saved.generation = generation;
+  saved.point = capture->point();
+  auto tell = [self = shared_from_this(), saved](Result<store::SnapshotFile> finished) mutable {
+    if (finished) saved.bytes = finished->bytes;
+    if (!finished) saved.fault = finished.fault();
     Answers later;
     later.saved.push_back(std::move(saved));
     if (!self->closed_.load()) self->send(std::move(later), true);
   };
-  around_.saves.post(std::move(save));
+  auto writer =
+      amongMany ? snapshots.beginSmall(key, saved.point) : snapshots.begin(key, saved.point);
+  if (!writer) return tell(writer.fault());
+  PacedSink paced(**writer, around_.savePace, closed_);
+  auto written = capture->save(paced);
+  capture.reset();
+  if (!written) return tell(written.fault());
+  // Those that are to be saved already become safe with it.
+  bool waits = snapshots.finish(key, std::move(*writer), std::move(tell));
+  if (waits) around_.saves.post([&snapshots]() { snapshots.commit(); });
 }
 
 void MachineLane::carryOutLook(const EventsLook& look, Answers& answers) {

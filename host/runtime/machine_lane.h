@@ -172,6 +172,7 @@ private:
   bool isLong(const group::QueryRequest& request) const;
   void carryOutQuery(const group::QueryRequest& request, Answers& answers);
   void carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers);
+  void save(uint64_t generation, bool amongMany, std::unique_ptr<group::StateCapture> capture);
   void carryOutLook(const EventsLook& look, Answers& answers);
   void carryOutSync(const group::SyncRequest& request, Answers& answers);
   void carryOutInstall(const group::InstallRequest& request, Answers& answers);

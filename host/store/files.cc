@@ -88,6 +88,11 @@ Result<void> syncFile(const FileDescriptor& file, const std::string& path) {
   return {};
 }
 
+Result<void> syncData(const FileDescriptor& file, const std::string& path) {
+  if (::fdatasync(file.get()) != 0) return posixFault(path, "sync", errno);
+  return {};
+}
+
 std::string parentOf(const std::string& path) {
   size_t end = path.find_last_not_of('/');
   size_t slash = end == std::string::npos ? end : path.find_last_of('/', end);

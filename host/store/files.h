@@ -67,6 +67,8 @@ Result<void> writeAt(const FileDescriptor& file, const std::string& path, std::s
 Result<size_t> readUpTo(const FileDescriptor& file, const std::string& path, uint64_t offset,
                         char* to, size_t size);
 Result<void> syncFile(const FileDescriptor& file, const std::string& path);
+// What it holds and how long it is, not when it was changed.
+Result<void> syncData(const FileDescriptor& file, const std::string& path);
 // Whether nobody else of this machine has it open, and it has just so many names. False as well
 // where the file system does not say.
 bool isOursAlone(const FileDescriptor& file, uint64_t names);

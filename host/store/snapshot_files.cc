@@ -1,4 +1,4 @@
-// Snapshot files: DIRECTORY/<group>-<replica>/<index>-<term>.snap, whole and checked or not there.
+// Snapshots on disk: each a file, or of small ones many together; whole and checked or not there.
 #include "host/store/snapshot_files.h"
 
 #include <algorithm>
@@ -84,23 +84,41 @@ uint64_t sizeOf(const std::string& path) {
   return ::stat(path.c_str(), &about) == 0 ? static_cast<uint64_t>(about.st_size) : UINT64_MAX;
 }
 
+void sortByPoint(std::vector<SnapshotFile>& files) {
+  std::sort(files.begin(), files.end(), [](const SnapshotFile& a, const SnapshotFile& b) {
+    return std::pair(a.point.index, a.point.term) < std::pair(b.point.index, b.point.term);
+  });
+}
+
 bool endsWith(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
 }  // namespace
 
-SnapshotWriter::SnapshotWriter(FileDescriptor file, std::string path, const char* aside,
-                               raft::LogPoint point)
-    : file_(std::move(file)), path_(std::move(path)), aside_(path_ + aside), point_(point) {}
+SnapshotWriter::SnapshotWriter(std::string path, const char* aside, raft::LogPoint point)
+    : path_(std::move(path)), aside_(path_ + aside), point_(point) {}
 
 SnapshotWriter::~SnapshotWriter() {
-  if (!finished_ && !stays_) ::unlink(aside_.c_str());
+  if (!finished_ && !stays_ && !opensFile_) ::unlink(aside_.c_str());
+}
+
+Result<void> SnapshotWriter::becomeFile() {
+  if (auto opened = std::exchange(opensFile_, nullptr)(*this); !opened) return opened;
+  return writeAll(file_, aside_, std::exchange(held_, {}));
 }
 
 // Handed to the disk as it comes: what gathers until the sync at the end would hold up the log's.
 Result<void> SnapshotWriter::write(std::string_view piece) {
-  if (auto wrote = writeAll(file_, aside_, piece); !wrote) return wrote;
+  bool large = bytes_ + piece.size() > SmallSnapshots::kContentBytesMax;
+  if (opensFile_ && large) {
+    if (auto became = becomeFile(); !became) return became;
+  }
+  if (opensFile_) {
+    held_.append(piece);
+  } else if (auto wrote = writeAll(file_, aside_, piece); !wrote) {
+    return wrote;
+  }
   checksum_.add(piece);
   bytes_ += piece.size();
   if (bytes_ - handed_ >= kHandBytes) {
@@ -140,8 +158,10 @@ Result<size_t> SnapshotWriter::readAt(uint64_t offset, char* to, size_t size) co
 }
 
 Result<SnapshotFile> SnapshotWriter::finish() {
-  SnapshotFile about{point_, bytes_, checksum_.value(), path_};
-  if (auto wrote = writeAll(file_, aside_, trailerOf(about)); !wrote) return wrote.fault();
+  if (opensFile_) {
+    if (auto became = becomeFile(); !became) return became.fault();
+  }
+  if (auto wrote = writeAll(file_, aside_, trailerOf(about())); !wrote) return wrote.fault();
   if (writesOver_ && ::ftruncate(file_.get(), static_cast<off_t>(bytes_ + kTrailerBytes)) != 0) {
     return posixFault(aside_, "cut", errno);
   }
@@ -149,11 +169,11 @@ Result<SnapshotFile> SnapshotWriter::finish() {
   if (::rename(aside_.c_str(), path_.c_str()) != 0) return posixFault(path_, "rename to", errno);
   finished_ = true;
   if (auto synced = syncDirectory(parentOf(path_)); !synced) return synced.fault();
-  return about;
+  return about();
 }
 
-SnapshotReader::SnapshotReader(FileDescriptor file, SnapshotFile about)
-    : file_(std::move(file)), about_(std::move(about)) {}
+SnapshotReader::SnapshotReader(FileDescriptor file, std::string held, SnapshotFile about)
+    : file_(std::move(file)), held_(std::move(held)), about_(std::move(about)) {}
 
 Result<size_t> SnapshotReader::read(char* to, size_t size) {
   auto got = readAt(offset_, to, size);
@@ -164,6 +184,7 @@ Result<size_t> SnapshotReader::read(char* to, size_t size) {
 Result<size_t> SnapshotReader::readAt(uint64_t offset, char* to, size_t size) const {
   if (offset >= about_.bytes) return size_t{0};
   size_t wanted = static_cast<size_t>(std::min<uint64_t>(size, about_.bytes - offset));
+  if (!file_.valid()) return held_.copy(to, wanted, offset);
   auto got = readUpTo(file_, about_.path, offset, to, wanted);
   if (got && *got < wanted) return damage(about_.path, "was cut while it was read");
   return got;
@@ -175,7 +196,8 @@ std::string SnapshotFiles::directoryOf(group::ReplicaKey replica) const {
 
 Result<void> SnapshotFiles::open() {
   if (auto made = makeDirectories(directory_); !made) return made;
-  auto found = replicas();
+  if (auto opened = small_.open(); !opened) return opened;
+  auto found = replicasIn(directory_);
   if (!found) return found.fault();
   for (group::ReplicaKey replica : *found) {
     auto names = listDirectory(directoryOf(replica));
@@ -188,18 +210,42 @@ Result<void> SnapshotFiles::open() {
   return {};
 }
 
+std::string SnapshotFiles::pathOf(group::ReplicaKey replica, raft::LogPoint point) const {
+  return directoryOf(replica) + "/" + pairName(point.index, point.term) + kSuffix;
+}
+
 Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::begin(group::ReplicaKey replica,
                                                              raft::LogPoint point) {
-  if (auto made = makeDirectories(directoryOf(replica)); !made) return made.fault();
-  std::string path = directoryOf(replica) + "/" + pairName(point.index, point.term) + kSuffix;
-  FileDescriptor spare = spareAt(replica, path + kAside);
-  bool writesOver = spare.valid();
-  auto file = writesOver ? Result<FileDescriptor>(std::move(spare))
-                         : openFile(path + kAside, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file) return file.fault();
-  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(std::move(*file), path, kAside, point));
-  writer->writesOver_ = writesOver;
+  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(pathOf(replica, point), kAside, point));
+  if (auto opened = openAside(replica, *writer); !opened) return opened.fault();
   return writer;
+}
+
+Result<void> SnapshotFiles::openAside(group::ReplicaKey replica, SnapshotWriter& writer) {
+  if (auto made = makeDirectories(directoryOf(replica)); !made) return made;
+  FileDescriptor spare = spareAt(replica, writer.aside_);
+  writer.writesOver_ = spare.valid();
+  auto file = writer.writesOver_ ? Result<FileDescriptor>(std::move(spare))
+                                 : openFile(writer.aside_, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!file) return file.fault();
+  writer.file_ = std::move(*file);
+  return {};
+}
+
+Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::beginSmall(group::ReplicaKey replica,
+                                                                  raft::LogPoint point) {
+  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(pathOf(replica, point), kAside, point));
+  writer->opensFile_ = [this, replica](SnapshotWriter& it) { return openAside(replica, it); };
+  return writer;
+}
+
+bool SnapshotFiles::finish(group::ReplicaKey replica, std::unique_ptr<SnapshotWriter> writer,
+                           SmallSnapshots::Done done) {
+  if (!writer->opensFile_) {
+    done(writer->finish());
+    return false;
+  }
+  return small_.stage(replica, writer->point_, std::move(writer->held_), std::move(done));
 }
 
 std::string SnapshotFiles::sparePathOf(group::ReplicaKey replica) const {
@@ -238,11 +284,11 @@ Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::arrive(group::ReplicaKey 
   for (const SnapshotFile& each : *others) {
     if (auto removed = removeFile(each.path); !removed) return removed.fault();
   }
-  std::string path = directoryOf(replica) + "/" + pairName(point.index, point.term) + kSuffix;
+  std::string path = pathOf(replica, point);
   auto file = openFile(path + kArriving, O_RDWR | O_CREAT);
   if (!file) return file.fault();
-  std::unique_ptr<SnapshotWriter> writer(
-      new SnapshotWriter(std::move(*file), path, kArriving, point));
+  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(path, kArriving, point));
+  writer->file_ = std::move(*file);
   writer->stays_ = true;
   return writer;
 }
@@ -282,9 +328,7 @@ Result<std::vector<SnapshotFile>> SnapshotFiles::named(group::ReplicaKey replica
     if (!pair) continue;
     files.push_back({{pair->first, pair->second}, 0, 0, directoryOf(replica) + "/" + name});
   }
-  std::sort(files.begin(), files.end(), [](const SnapshotFile& a, const SnapshotFile& b) {
-    return std::pair(a.point.index, a.point.term) < std::pair(b.point.index, b.point.term);
-  });
+  sortByPoint(files);
   return files;
 }
 
@@ -294,10 +338,18 @@ Result<std::vector<SnapshotFile>> SnapshotFiles::arrivals(group::ReplicaKey repl
 
 Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(group::ReplicaKey replica,
                                                             raft::LogPoint point) {
-  std::string path = directoryOf(replica) + "/" + pairName(point.index, point.term) + kSuffix;
+  auto small = small_.read(replica, point);
+  if (!small) return small.fault();
+  if (*small) {
+    SnapshotFile about{point, (*small)->size(), base::checksum(**small), pathOf(replica, point)};
+    return std::unique_ptr<SnapshotReader>(
+        new SnapshotReader({}, std::move(**small), std::move(about)));
+  }
+  std::string path = pathOf(replica, point);
   auto file = openFile(path, O_RDONLY);
   if (!file) {
-    return Fault{file.fault().code, "snapshot " + file.fault().text, {}};
+    std::string nor = small_.isThere() ? "; nor is it whole in " + small_.path() : "";
+    return Fault{file.fault().code, "snapshot " + file.fault().text + nor, {}};
   }
   auto about = readTrailer(*file, path, point);
   if (!about) return about.fault();
@@ -312,7 +364,8 @@ Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(group::ReplicaKey re
     offset += *got;
   }
   if (sum.value() != about->checksum) return damage(path, "fails its checksum");
-  return std::unique_ptr<SnapshotReader>(new SnapshotReader(std::move(*file), std::move(*about)));
+  return std::unique_ptr<SnapshotReader>(
+      new SnapshotReader(std::move(*file), {}, std::move(*about)));
 }
 
 Result<std::vector<SnapshotFile>> SnapshotFiles::list(group::ReplicaKey replica) {
@@ -324,6 +377,8 @@ Result<std::vector<SnapshotFile>> SnapshotFiles::list(group::ReplicaKey replica)
     auto trailer = readTrailer(*file, about.path, about.point);
     if (trailer) about = *trailer;
   }
+  for (SnapshotFile& each : small_.list(replica)) files->push_back(std::move(each));
+  sortByPoint(*files);
   return files;
 }
 
@@ -350,6 +405,7 @@ Result<std::vector<FileDescriptor>> SnapshotFiles::removeOlder(group::ReplicaKey
       removed.push_back(std::move(*blocks));
     }
   }
+  if (auto small = small_.removeOlder(replica, index); !small) return small.fault();
   return removed;
 }
 
@@ -360,15 +416,22 @@ Result<void> SnapshotFiles::removeOthers(group::ReplicaKey replica, raft::Index 
     if (file.point.index == kept) continue;
     if (auto removed = removeFile(file.path); !removed) return removed;
   }
-  return {};
+  return small_.removeOthers(replica, kept);
 }
 
 Result<void> SnapshotFiles::removeReplica(group::ReplicaKey replica) {
+  if (auto removed = small_.removeReplica(replica); !removed) return removed;
   return removeTree(directoryOf(replica));
 }
 
 Result<std::vector<group::ReplicaKey>> SnapshotFiles::replicas() {
-  return replicasIn(directory_);
+  auto found = replicasIn(directory_);
+  if (!found) return found;
+  auto small = small_.replicas();
+  found->insert(found->end(), small.begin(), small.end());
+  std::sort(found->begin(), found->end());
+  found->erase(std::unique(found->begin(), found->end()), found->end());
+  return found;
 }
 
 }  // namespace flotilla::store

@@ -1,7 +1,9 @@
-// Snapshot files: DIRECTORY/<group>-<replica>/<index>-<term>.snap, whole and checked or not there.
+// Snapshots on disk: DIRECTORY/<group>-<replica>/<index>-<term>.snap, or of small ones many
+// together in the file DIRECTORY/small; whole and checked or not there.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,19 +14,13 @@
 #include "host/base/checksum.h"
 #include "host/group/snapshot_collector.h"
 #include "host/store/files.h"
+#include "host/store/small_snapshots.h"
+#include "host/store/snapshot_file.h"
 
 namespace flotilla::store {
 
-// A finished snapshot. `bytes` and `checksum` (XXH3) are of its content; the file carries both in a
-// trailer of its own, so a flipped bit or a cut is found before a byte is used.
-struct SnapshotFile {
-  raft::LogPoint point;
-  uint64_t bytes = 0;
-  uint64_t checksum = 0;
-  std::string path;
-};
-
-// Writes one aside. Not finished, it is removed, or stays where it is one that arrives.
+// Writes one aside. Not finished, it is removed, or stays where it is one that arrives. One that
+// may join others is held in memory for as long as it is small enough.
 //
 // Owner:  whoever began it. Thread: one at a time. Errors: diskFull or io; then only to be dropped.
 class SnapshotWriter final : public group::SnapshotPart {
@@ -40,8 +36,12 @@ public:
 
 private:
   friend class SnapshotFiles;
-  SnapshotWriter(FileDescriptor file, std::string path, const char* aside, raft::LogPoint point);
+  SnapshotWriter(std::string path, const char* aside, raft::LogPoint point);
+  Result<void> becomeFile();
+  SnapshotFile about() const { return {point_, bytes_, checksum_.value(), path_}; }
 
+  std::function<Result<void>(SnapshotWriter&)> opensFile_;  // set: it is held
+  std::string held_;                                        // its content so far
   FileDescriptor file_;
   std::string path_;   // the final one
   std::string aside_;  // where it is until then
@@ -56,7 +56,7 @@ private:
 
 // Reads the content of one whose trailer and checksum were right when it was opened.
 //
-// Owner:  whoever opened it. Thread: one at a time. Errors: io. The file may be removed meanwhile.
+// Owner:  whoever opened it. Thread: one at a time. Errors: io. It may be removed meanwhile.
 class SnapshotReader final : public group::SnapshotSource {
 public:
   Result<size_t> read(char* to, size_t size) override;
@@ -66,9 +66,10 @@ public:
 
 private:
   friend class SnapshotFiles;
-  SnapshotReader(FileDescriptor file, SnapshotFile about);
+  SnapshotReader(FileDescriptor file, std::string held, SnapshotFile about);
 
   FileDescriptor file_;
+  std::string held_;  // where there is no file: all of it
   SnapshotFile about_;
   uint64_t offset_ = 0;
 };
@@ -81,13 +82,21 @@ private:
 // Errors: diskFull, corrupt (a damaged file, or one that should be there and is not), io.
 class SnapshotFiles {
 public:
-  explicit SnapshotFiles(std::string directory) : directory_(std::move(directory)) {}
+  explicit SnapshotFiles(std::string directory)
+      : directory_(std::move(directory)), small_(directory_ + "/small") {}
 
   // At the host's start: makes the directory, removes what was left half-written; what had arrived
   // of a snapshot stays.
   Result<void> open();
 
   Result<std::unique_ptr<SnapshotWriter>> begin(group::ReplicaKey replica, raft::LogPoint point);
+  // One that joins others where it is small: see finish. Of a larger one this is begin.
+  Result<std::unique_ptr<SnapshotWriter>> beginSmall(group::ReplicaKey replica,
+                                                     raft::LogPoint point);
+  // Finishes it, and tells `done` once it is safe. True: it joins others, and waits for `commit`.
+  bool finish(group::ReplicaKey replica, std::unique_ptr<SnapshotWriter> writer,
+              SmallSnapshots::Done done);
+  void commit() { small_.commit(); }
   // One that comes from another host, over several lives of the connection and of this host: it
   // goes on with what is there of it. Of what has arrived of other points the newest stays.
   Result<std::unique_ptr<SnapshotWriter>> arrive(group::ReplicaKey replica, raft::LogPoint point);
@@ -121,6 +130,8 @@ public:
   static constexpr uint64_t kSpareBytesMax = 64 << 10;
 
 private:
+  std::string pathOf(group::ReplicaKey replica, raft::LogPoint point) const;
+  Result<void> openAside(group::ReplicaKey replica, SnapshotWriter& writer);
   std::string sparePathOf(group::ReplicaKey replica) const;
   Result<bool> keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file);
   FileDescriptor spareAt(group::ReplicaKey replica, const std::string& aside);
@@ -128,6 +139,7 @@ private:
   Result<std::vector<SnapshotFile>> arrivals(group::ReplicaKey replica) const;
 
   std::string directory_;
+  SmallSnapshots small_;
 };
 
 }  // namespace flotilla::store

@@ -128,6 +128,7 @@ TEST_CASE("group/snapshot: where the volume is crowded the log keeps what peers 
   for (auto& seat : trio.seats) seat->group->makeRoom();
   CHECK(trio.groupAt(leader).makesRoom());
   trio.settle();
+  CHECK(trio.seats[leader - 1]->lastSnapshot.amongMany);
   CHECK(!trio.groupAt(leader).makesRoom());
   // The one that is slow, and was heard of a moment ago, finds its next entry.
   CHECK(trio.groupAt(leader).status().snapshotIndex == trio.groupAt(leader).status().lastIndex);
@@ -147,6 +148,13 @@ TEST_CASE("group/snapshot: where the volume is crowded the log keeps what peers 
   trio.groupAt(leader).requestSnapshot(trio.call());
   trio.settle();
   CHECK(trio.groupAt(leader).status().firstIndex == status.lastIndex + 1);
+  CHECK(!trio.seats[leader - 1]->lastSnapshot.amongMany);
+  // Who asks for one has it by itself, crowded or not.
+  putMany(trio, leader, 5);
+  trio.groupAt(leader).requestSnapshot(trio.call());
+  trio.groupAt(leader).makeRoom();
+  trio.settle();
+  CHECK(!trio.seats[leader - 1]->lastSnapshot.amongMany);
 }
 
 TEST_CASE("group/appends: every append carries exactly the entries that it names") {

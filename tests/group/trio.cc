@@ -135,6 +135,7 @@ void Seat::query(group::QueryRequest request) {
 }
 
 void Seat::snapshot(group::SnapshotRequest request) {
+  lastSnapshot = request;
   work.push_back([this, request = std::move(request)] {
     group::SnapshotSaved saved;
     saved.generation = request.generation;

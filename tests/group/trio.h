@@ -66,6 +66,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   std::optional<Fault> fetchFault;
   std::deque<std::function<void()>> work;
   group::ApplyRequest lastApply;  // without its entries
+  group::SnapshotRequest lastSnapshot;
   int hurries = 0;
   std::deque<group::AsideQuery> asides;
   bool asidesMove = true;                                // false: they take their time
