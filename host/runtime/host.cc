@@ -102,6 +102,13 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
   end = paf.promise.fork();
 }
 
+// What they have left to do is about the other parts.
+HostParts::~HostParts() noexcept(false) {
+  saves.finish();
+  files.finish();
+  frees.finish();
+}
+
 void HostParts::taskFailed(kj::Exception&& exception) {
   base::logError(std::string("host: ") + exception.getDescription().cStr());
 }

@@ -59,6 +59,7 @@ public:
 // Errors: see Host.
 struct HostParts final : private kj::TaskSet::ErrorHandler {
   HostParts(Host& host, Config config, kj::AsyncIoContext& io);
+  ~HostParts() noexcept(false);
 
   Host& host;
   const Config config;

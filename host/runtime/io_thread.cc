@@ -9,12 +9,16 @@ IoThread::IoThread(Inbox& inbox, const char* name, bool patient)
     : inbox_(inbox), name_(name), patient_(patient), thread_([this]() { loop(); }) {}
 
 IoThread::~IoThread() {
+  finish();
+}
+
+void IoThread::finish() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   ready_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void IoThread::post(kj::Function<void()> work) {

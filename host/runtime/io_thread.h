@@ -29,6 +29,9 @@ public:
   ~IoThread();
   KJ_DISALLOW_COPY(IoThread);
 
+  // Does what has been posted, and nothing any more.
+  void finish();
+
   // Work whose result nobody here waits for.
   void post(kj::Function<void()> work);
 

@@ -11,6 +11,7 @@
 
 #include "host/base/assert.h"
 #include "host/base/checksum.h"
+#include "host/base/log.h"
 #include "host/store/packing.h"
 #include "host/store/pair_names.h"
 
@@ -78,48 +79,66 @@ SnapshotFile SmallSnapshots::about(group::ReplicaKey replica, const Held& held) 
               pairName(held.point.index, held.point.term)};
 }
 
+// What it holds may not be safe yet, where the process before us ended in the middle of a commit.
 Result<void> SmallSnapshots::open() {
-  std::lock_guard lock(mutex_);
+  std::scoped_lock lock(disk_, mutex_);
   if (!exists(path_)) return {};
-  if (auto opened = openFileLocked(false); !opened) return opened;
+  if (auto opened = openFile(false); !opened) return opened;
+  if (auto synced = syncData(file_, path_); !synced) return synced;
   return readAll();
 }
 
-Result<void> SmallSnapshots::openFileLocked(bool create) {
-  auto file = openFile(path_, O_RDWR | (create ? O_CREAT : 0));
+Result<void> SmallSnapshots::openFile(bool create) {
+  auto file = store::openFile(path_, O_RDWR | (create ? O_CREAT : 0));
   if (!file) return file.fault();
+  if (auto synced = syncDirectory(parentOf(path_)); !synced) return synced;
   file_ = std::move(*file);
-  return create ? syncDirectory(parentOf(path_)) : Result<void>();
+  return {};
 }
 
-// Reads all of them once. One whose writing was cut off must not stand before the one that it was
-// to follow, so what fails its checksum is not there.
 Result<void> SmallSnapshots::readAll() {
   struct stat about;
   if (::fstat(file_.get(), &about) != 0) return posixFault(path_, "look at", errno);
   slots_ = (static_cast<uint64_t>(about.st_size) + kSlotBytes - 1) / kSlotBytes;
   auto room = std::make_unique<char[]>(kSlotBytes);
   for (uint64_t slot = 0; slot < slots_; ++slot) {
-    auto got = readUpTo(file_, path_, slot * kSlotBytes, room.get(), kFirstBytes);
-    if (!got) return got.fault();
-    auto head = decode({room.get(), std::min<size_t>(*got, kHeadBytes)});
-    if (head && head->version != kVersion) {
-      return Fault{ErrorCode::corrupt,
-                   "snapshots " + path_ + ": of version " + std::to_string(head->version) +
-                       "; start a newer flotilla-host",
-                   {}};
-    }
-    freeSlots_.insert(slot);
-    if (!head) continue;
-    size_t end = kHeadBytes + head->bytes;
-    if (end > *got && *got == kFirstBytes) {
-      auto more = readUpTo(file_, path_, slot * kSlotBytes + *got, &room[*got], end - *got);
-      if (!more) return more.fault();
-      *got += *more;
-    }
-    if (*got < end || base::checksum({&room[kHeadBytes], head->bytes}) != head->checksum) continue;
-    freeSlots_.erase(slot);
-    hold(head->replica, {head->point, slot, head->bytes, head->checksum});
+    auto read = readSlot(slot, room.get());
+    if (read) continue;
+    if (read.fault().code != ErrorCode::io) return read;
+    base::logWarn("snapshots: " + read.fault().text + "; slot " + std::to_string(slot) +
+                  " is left alone");
+  }
+  return {};
+}
+
+// One whose writing was cut off must not stand before the one that it was to follow, so what fails
+// its checksum is not there.
+Result<void> SmallSnapshots::readSlot(uint64_t slot, char* room) {
+  auto got = readUpTo(file_, path_, slot * kSlotBytes, room, kFirstBytes);
+  if (!got) return got.fault();
+  auto head = decode({room, std::min<size_t>(*got, kHeadBytes)});
+  if (!head) {
+    free_.insert(slot);
+    return {};
+  }
+  if (head->version != kVersion) {
+    return Fault{ErrorCode::corrupt,
+                 "snapshots " + path_ + ": of version " + std::to_string(head->version) +
+                     "; start a newer flotilla-host",
+                 {}};
+  }
+  size_t end = kHeadBytes + head->bytes;
+  if (end > *got && *got == kFirstBytes) {
+    auto more = readUpTo(file_, path_, slot * kSlotBytes + *got, room + *got, end - *got);
+    if (!more) return more.fault();
+    *got += *more;
+  }
+  bool whole = *got >= end && base::checksum({room + kHeadBytes, head->bytes}) == head->checksum;
+  std::optional<uint64_t> unused = slot;
+  if (whole) unused = hold(head->replica, {head->point, slot, head->bytes, head->checksum});
+  if (unused) {
+    free_.insert(*unused);
+    unsure_.insert(*unused);
   }
   return {};
 }
@@ -141,59 +160,67 @@ bool SmallSnapshots::stage(group::ReplicaKey replica, raft::LogPoint point, std:
 
 void SmallSnapshots::commit() {
   std::vector<Staged> staged;
-  std::vector<Result<SnapshotFile>> ends;
+  std::vector<Held> places;
+  std::vector<Result<void>> ends;
   {
-    std::lock_guard lock(mutex_);
-    staged = std::exchange(staged_, {});
-    std::vector<Held> written;
-    auto safe = put(staged, written);
-    for (size_t i = 0; i < written.size(); ++i) {
-      if (safe) {
-        hold(staged[i].replica, written[i]);
-        ends.emplace_back(about(staged[i].replica, written[i]));
-      } else {
-        freeSlots_.insert(written[i].slot);
+    std::lock_guard disk(disk_);
+    {
+      std::lock_guard lock(mutex_);
+      staged = std::exchange(staged_, {});
+      for (const Staged& each : staged) places.push_back(takeSlot(each));
+    }
+    if (staged.empty()) return;
+    Result<void> opened = file_.valid() ? Result<void>() : openFile(true);
+    std::vector<bool> broken;  // slots that cannot be written: not tried again
+    for (size_t i = 0; i < staged.size(); ++i) {
+      ends.push_back(opened ? put(staged[i], places[i]) : opened);
+      broken.push_back(opened && !ends[i] && ends[i].fault().code == ErrorCode::io);
+    }
+    Result<void> safe = opened ? syncData(file_, path_) : opened;
+    std::vector<uint64_t> unused;
+    {
+      std::lock_guard lock(mutex_);
+      for (size_t i = 0; i < staged.size(); ++i) {
+        if (ends[i] && !safe) ends[i] = safe;
+        std::optional<uint64_t> slot = places[i].slot;
+        if (ends[i]) slot = hold(staged[i].replica, places[i]);
+        if (slot && !broken[i]) unused.push_back(*slot);
       }
     }
-    while (ends.size() < staged.size()) ends.emplace_back(safe.fault());
+    if (opened) static_cast<void>(erase(unused));  // where that fails they stay unsure
+    std::lock_guard lock(mutex_);
+    free_.insert(unused.begin(), unused.end());
   }
-  for (size_t i = 0; i < staged.size(); ++i) staged[i].done(std::move(ends[i]));
+  for (size_t i = 0; i < staged.size(); ++i) {
+    staged[i].done(ends[i] ? Result<SnapshotFile>(about(staged[i].replica, places[i]))
+                           : ends[i].fault());
+  }
 }
 
-// `written` are those that were begun, also where it fails.
-Result<void> SmallSnapshots::put(const std::vector<Staged>& staged, std::vector<Held>& written) {
-  if (staged.empty()) return {};
-  if (!file_.valid()) {
-    if (auto opened = openFileLocked(true); !opened) return opened;
-  }
-  for (const Staged& each : staged) {
-    Held& held = written.emplace_back(
-        Held{each.point, takeSlot(), each.content.size(), base::checksum(each.content)});
-    std::string bytes = encode({each.replica, held.point, held.bytes, held.checksum});
-    bytes += each.content;
-    padToBlock(bytes);
-    if (auto wrote = writeAt(file_, path_, bytes, held.slot * kSlotBytes); !wrote) return wrote;
-  }
-  return syncData(file_, path_);
+Result<void> SmallSnapshots::put(const Staged& staged, Held& held) {
+  held.checksum = base::checksum(staged.content);
+  std::string bytes = encode({staged.replica, held.point, held.bytes, held.checksum});
+  bytes += staged.content;
+  padToBlock(bytes);
+  return writeAt(file_, path_, bytes, held.slot * kSlotBytes);
 }
 
-uint64_t SmallSnapshots::takeSlot() {
-  if (freeSlots_.empty()) return slots_++;
-  return freeSlots_.extract(freeSlots_.begin()).value();
+SmallSnapshots::Held SmallSnapshots::takeSlot(const Staged& staged) {
+  uint64_t slot = free_.empty() ? slots_++ : free_.extract(free_.begin()).value();
+  unsure_.erase(slot);
+  return {staged.point, slot, staged.content.size(), 0};
 }
 
-// What was held of the same point is the same state.
-void SmallSnapshots::hold(group::ReplicaKey replica, const Held& held) {
+// What was held of the same point leaves its slot.
+std::optional<uint64_t> SmallSnapshots::hold(group::ReplicaKey replica, const Held& held) {
   std::vector<Held>& all = held_[replica];
   auto place = std::find_if(all.begin(), all.end(), [&](const Held& each) {
     return std::pair(each.point.index, each.point.term) >=
            std::pair(held.point.index, held.point.term);
   });
-  if (place == all.end() || place->point != held.point) {
-    all.insert(place, held);
-  } else {
-    freeSlots_.insert(std::exchange(*place, held).slot);
-  }
+  if (place != all.end() && place->point == held.point) return std::exchange(*place, held).slot;
+  all.insert(place, held);
+  return std::nullopt;
 }
 
 // ---- those that are there ----------------------------------------------------------------------
@@ -209,22 +236,26 @@ std::vector<SnapshotFile> SmallSnapshots::list(group::ReplicaKey replica) const 
 
 Result<std::optional<std::string>> SmallSnapshots::read(group::ReplicaKey replica,
                                                         raft::LogPoint point) const {
-  std::lock_guard lock(mutex_);
-  auto at = held_.find(replica);
-  if (at == held_.end()) return std::optional<std::string>();
-  for (const Held& held : at->second) {
-    if (held.point != point) continue;
-    std::string content(held.bytes, '\0');
-    auto got =
-        readUpTo(file_, path_, held.slot * kSlotBytes + kHeadBytes, content.data(), content.size());
-    if (!got) return got.fault();
-    if (*got == held.bytes && base::checksum(content) == held.checksum) {
-      return std::optional<std::string>(std::move(content));
+  std::lock_guard disk(disk_);  // its slot is not to be another's meanwhile
+  std::optional<Held> held;
+  {
+    std::lock_guard lock(mutex_);
+    auto at = held_.find(replica);
+    if (at == held_.end()) return std::optional<std::string>();
+    for (const Held& each : at->second) {
+      if (each.point == point) held = each;
     }
-    return Fault{
-        ErrorCode::corrupt, "snapshot " + about(replica, held).path + ": fails its checksum", {}};
   }
-  return std::optional<std::string>();
+  if (!held) return std::optional<std::string>();
+  std::string content(held->bytes, '\0');
+  auto got =
+      readUpTo(file_, path_, held->slot * kSlotBytes + kHeadBytes, content.data(), content.size());
+  if (!got) return got.fault();
+  if (*got == held->bytes && base::checksum(content) == held->checksum) {
+    return std::optional<std::string>(std::move(content));
+  }
+  return Fault{
+      ErrorCode::corrupt, "snapshot " + about(replica, *held).path + ": fails its checksum", {}};
 }
 
 std::vector<group::ReplicaKey> SmallSnapshots::replicas() const {
@@ -236,51 +267,68 @@ std::vector<group::ReplicaKey> SmallSnapshots::replicas() const {
 
 // ---- their end ---------------------------------------------------------------------------------
 
-Result<void> SmallSnapshots::freeSlot(uint64_t slot) {
-  freeSlots_.insert(slot);
-  static const std::string nothing(kBlockBytes, '\0');
-  return writeAt(file_, path_, nothing, slot * kSlotBytes);
-}
-
-// Whether there were any.
-Result<bool> SmallSnapshots::removeLocked(group::ReplicaKey replica, const Dooms& dooms) {
+// Their slots, unsure until they are erased and that is safe.
+std::vector<uint64_t> SmallSnapshots::drop(group::ReplicaKey replica, const Dooms& dooms) {
+  std::vector<uint64_t> slots;
   auto at = held_.find(replica);
-  if (at == held_.end()) return false;
+  if (at == held_.end()) return slots;
   std::vector<Held>& all = at->second;
   auto first = std::stable_partition(all.begin(), all.end(),
                                      [&](const Held& held) { return !dooms(held.point); });
-  std::vector<Held> doomed(first, all.end());
+  for (auto each = first; each != all.end(); ++each) slots.push_back(each->slot);
   all.erase(first, all.end());
   if (all.empty()) held_.erase(at);
-  Result<void> freed;
-  for (const Held& held : doomed) {
-    if (auto each = freeSlot(held.slot); !each) freed = each;
+  return slots;
+}
+
+// All of them, and the last fault.
+Result<void> SmallSnapshots::erase(const std::vector<uint64_t>& slots) {
+  static const std::string nothing(kBlockBytes, '\0');
+  Result<void> erased;
+  for (uint64_t slot : slots) {
+    auto wrote = writeAt(file_, path_, nothing, slot * kSlotBytes);
+    if (!wrote) erased = wrote;
   }
-  if (!freed) return freed.fault();
-  return !doomed.empty();
+  std::lock_guard lock(mutex_);
+  unsure_.insert(slots.begin(), slots.end());
+  return erased;
 }
 
 Result<void> SmallSnapshots::removeOlder(group::ReplicaKey replica, raft::Index index) {
+  std::lock_guard disk(disk_);
+  std::vector<uint64_t> slots;
+  {
+    std::lock_guard lock(mutex_);
+    slots = drop(replica, [index](raft::LogPoint point) { return point.index < index; });
+  }
+  auto erased = erase(slots);
   std::lock_guard lock(mutex_);
-  auto removed =
-      removeLocked(replica, [index](raft::LogPoint point) { return point.index < index; });
-  return removed ? Result<void>() : removed.fault();
+  free_.insert(slots.begin(), slots.end());
+  return erased;
 }
 
 Result<void> SmallSnapshots::removeForGood(group::ReplicaKey replica, const Dooms& dooms) {
   std::vector<Staged> dropped;
   Result<void> gone;
   {
+    std::lock_guard disk(disk_);
+    std::vector<uint64_t> slots;
+    {
+      std::lock_guard lock(mutex_);
+      auto first = std::stable_partition(staged_.begin(), staged_.end(), [&](const Staged& each) {
+        return each.replica != replica || !dooms(each.point);
+      });
+      std::move(first, staged_.end(), std::back_inserter(dropped));
+      staged_.erase(first, staged_.end());
+      slots = drop(replica, dooms);
+      free_.insert(slots.begin(), slots.end());
+      // Also those of earlier removals: some may be this replica's.
+      slots.insert(slots.end(), unsure_.begin(), unsure_.end());
+    }
+    if (!slots.empty()) gone = erase(slots);
+    if (!slots.empty() && gone) gone = syncData(file_, path_);
     std::lock_guard lock(mutex_);
-    auto first = std::stable_partition(staged_.begin(), staged_.end(), [&](const Staged& each) {
-      return each.replica != replica || !dooms(each.point);
-    });
-    std::move(first, staged_.end(), std::back_inserter(dropped));
-    staged_.erase(first, staged_.end());
-    auto removed = removeLocked(replica, dooms);
-    // Also for those that were removed before, and might come back.
-    if (!removed) gone = removed.fault();
-    if (removed && file_.valid()) gone = syncData(file_, path_);
+    if (gone) unsure_.clear();
   }
   for (Staged& each : dropped) {
     each.done(Fault{ErrorCode::unavailable, "snapshot: its replica has another, or is gone", {}});
@@ -288,8 +336,8 @@ Result<void> SmallSnapshots::removeForGood(group::ReplicaKey replica, const Doom
   return gone;
 }
 
-Result<void> SmallSnapshots::removeOthers(group::ReplicaKey replica, raft::Index kept) {
-  return removeForGood(replica, [kept](raft::LogPoint point) { return point.index != kept; });
+Result<void> SmallSnapshots::remove(group::ReplicaKey replica, raft::LogPoint point) {
+  return removeForGood(replica, [point](raft::LogPoint each) { return each == point; });
 }
 
 Result<void> SmallSnapshots::removeReplica(group::ReplicaKey replica) {

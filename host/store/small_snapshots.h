@@ -28,8 +28,10 @@ namespace flotilla::store {
 // log.
 //
 // Owner:  SnapshotFiles.
-// Thread: any. Calls wait for the disk, and for one another.
-// Errors: diskFull, corrupt, io. What could not be written is not there, and leaves its place.
+// Thread: any. `list`, `replicas` and `stage` do not wait for the disk, but `stage` where it
+//         commits.
+// Errors: diskFull, corrupt, io. What could not be written is not there, and is nobody else's
+//         trouble.
 class SmallSnapshots {
 public:
   static constexpr uint64_t kSlotBytes = 64 << 10;
@@ -55,8 +57,9 @@ public:
   Result<std::optional<std::string>> read(group::ReplicaKey replica, raft::LogPoint point) const;
   // A power cut may bring them back.
   Result<void> removeOlder(group::ReplicaKey replica, raft::Index index);
-  // These are gone for good, and so is what was staged of them.
-  Result<void> removeOthers(group::ReplicaKey replica, raft::Index kept);
+  // These are gone for good once it has ended well, and so is what was staged of them. To be called
+  // again where it has not.
+  Result<void> remove(group::ReplicaKey replica, raft::LogPoint point);
   Result<void> removeReplica(group::ReplicaKey replica);
   std::vector<group::ReplicaKey> replicas() const;
 
@@ -79,20 +82,24 @@ private:
   using Dooms = std::function<bool(raft::LogPoint)>;
 
   SnapshotFile about(group::ReplicaKey replica, const Held& held) const;
-  Result<void> openFileLocked(bool create);
+  Result<void> openFile(bool create);
   Result<void> readAll();
-  uint64_t takeSlot();
-  Result<void> put(const std::vector<Staged>& staged, std::vector<Held>& written);
-  void hold(group::ReplicaKey replica, const Held& held);
-  Result<void> freeSlot(uint64_t slot);
-  Result<bool> removeLocked(group::ReplicaKey replica, const Dooms& dooms);
+  Result<void> readSlot(uint64_t slot, char* room);
+  Result<void> put(const Staged& staged, Held& held);
+  Held takeSlot(const Staged& staged);
+  std::optional<uint64_t> hold(group::ReplicaKey replica, const Held& held);
+  std::vector<uint64_t> drop(group::ReplicaKey replica, const Dooms& dooms);
+  Result<void> erase(const std::vector<uint64_t>& slots);
   Result<void> removeForGood(group::ReplicaKey replica, const Dooms& dooms);
 
   const std::string path_;
-  mutable std::mutex mutex_;
-  FileDescriptor file_;
-  uint64_t slots_ = 0;            // that the file has, or had
-  std::set<uint64_t> freeSlots_;  // the first is taken first, so that the file stays short
+  mutable std::mutex disk_;  // taken before mutex_, for as long as the disk takes
+  FileDescriptor file_;      // once its name is safe
+
+  mutable std::mutex mutex_;   // of all that follows
+  uint64_t slots_ = 0;         // that the file has, or had
+  std::set<uint64_t> free_;    // the first is taken first, so that the file stays short
+  std::set<uint64_t> unsure_;  // free, but a power cut may bring back what was there
   std::map<group::ReplicaKey, std::vector<Held>> held_;  // by index, rising
   std::vector<Staged> staged_;
 };

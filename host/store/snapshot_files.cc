@@ -96,25 +96,31 @@ bool endsWith(const std::string& text, std::string_view end) {
 
 }  // namespace
 
-SnapshotWriter::SnapshotWriter(std::string path, const char* aside, raft::LogPoint point)
-    : path_(std::move(path)), aside_(path_ + aside), point_(point) {}
+SnapshotWriter::SnapshotWriter(SnapshotFiles& files, group::ReplicaKey replica,
+                               raft::LogPoint point, const char* aside)
+    : files_(files),
+      replica_(replica),
+      path_(files.pathOf(replica, point)),
+      aside_(path_ + aside),
+      point_(point) {}
 
 SnapshotWriter::~SnapshotWriter() {
-  if (!finished_ && !stays_ && !opensFile_) ::unlink(aside_.c_str());
+  if (!finished_ && !stays_ && !isHeld_) ::unlink(aside_.c_str());
 }
 
 Result<void> SnapshotWriter::becomeFile() {
-  if (auto opened = std::exchange(opensFile_, nullptr)(*this); !opened) return opened;
+  isHeld_ = false;
+  if (auto opened = files_.openAside(*this); !opened) return opened;
   return writeAll(file_, aside_, std::exchange(held_, {}));
 }
 
 // Handed to the disk as it comes: what gathers until the sync at the end would hold up the log's.
 Result<void> SnapshotWriter::write(std::string_view piece) {
   bool large = bytes_ + piece.size() > SmallSnapshots::kContentBytesMax;
-  if (opensFile_ && large) {
+  if (isHeld_ && large) {
     if (auto became = becomeFile(); !became) return became;
   }
-  if (opensFile_) {
+  if (isHeld_) {
     held_.append(piece);
   } else if (auto wrote = writeAll(file_, aside_, piece); !wrote) {
     return wrote;
@@ -158,7 +164,7 @@ Result<size_t> SnapshotWriter::readAt(uint64_t offset, char* to, size_t size) co
 }
 
 Result<SnapshotFile> SnapshotWriter::finish() {
-  if (opensFile_) {
+  if (isHeld_) {
     if (auto became = becomeFile(); !became) return became.fault();
   }
   if (auto wrote = writeAll(file_, aside_, trailerOf(about())); !wrote) return wrote.fault();
@@ -169,6 +175,8 @@ Result<SnapshotFile> SnapshotWriter::finish() {
   if (::rename(aside_.c_str(), path_.c_str()) != 0) return posixFault(path_, "rename to", errno);
   finished_ = true;
   if (auto synced = syncDirectory(parentOf(path_)); !synced) return synced.fault();
+  // A small one of the same point is of the same state, unless this one comes to mend that.
+  if (auto removed = files_.small_.remove(replica_, point_); !removed) return removed.fault();
   return about();
 }
 
@@ -216,14 +224,16 @@ std::string SnapshotFiles::pathOf(group::ReplicaKey replica, raft::LogPoint poin
 
 Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::begin(group::ReplicaKey replica,
                                                              raft::LogPoint point) {
-  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(pathOf(replica, point), kAside, point));
-  if (auto opened = openAside(replica, *writer); !opened) return opened.fault();
+  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(*this, replica, point, kAside));
+  if (auto opened = openAside(*writer); !opened) return opened.fault();
   return writer;
 }
 
-Result<void> SnapshotFiles::openAside(group::ReplicaKey replica, SnapshotWriter& writer) {
-  if (auto made = makeDirectories(directoryOf(replica)); !made) return made;
-  FileDescriptor spare = spareAt(replica, writer.aside_);
+// A large one takes its time: small ones are not to wait for it.
+Result<void> SnapshotFiles::openAside(SnapshotWriter& writer) {
+  commit();
+  if (auto made = makeDirectories(directoryOf(writer.replica_)); !made) return made;
+  FileDescriptor spare = spareAt(writer.replica_, writer.aside_);
   writer.writesOver_ = spare.valid();
   auto file = writer.writesOver_ ? Result<FileDescriptor>(std::move(spare))
                                  : openFile(writer.aside_, O_WRONLY | O_CREAT | O_TRUNC);
@@ -234,18 +244,17 @@ Result<void> SnapshotFiles::openAside(group::ReplicaKey replica, SnapshotWriter&
 
 Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::beginSmall(group::ReplicaKey replica,
                                                                   raft::LogPoint point) {
-  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(pathOf(replica, point), kAside, point));
-  writer->opensFile_ = [this, replica](SnapshotWriter& it) { return openAside(replica, it); };
+  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(*this, replica, point, kAside));
+  writer->isHeld_ = true;
   return writer;
 }
 
-bool SnapshotFiles::finish(group::ReplicaKey replica, std::unique_ptr<SnapshotWriter> writer,
-                           SmallSnapshots::Done done) {
-  if (!writer->opensFile_) {
+bool SnapshotFiles::finish(std::unique_ptr<SnapshotWriter> writer, SmallSnapshots::Done done) {
+  if (!writer->isHeld_) {
     done(writer->finish());
     return false;
   }
-  return small_.stage(replica, writer->point_, std::move(writer->held_), std::move(done));
+  return small_.stage(writer->replica_, writer->point_, std::move(writer->held_), std::move(done));
 }
 
 std::string SnapshotFiles::sparePathOf(group::ReplicaKey replica) const {
@@ -284,12 +293,11 @@ Result<std::unique_ptr<SnapshotWriter>> SnapshotFiles::arrive(group::ReplicaKey 
   for (const SnapshotFile& each : *others) {
     if (auto removed = removeFile(each.path); !removed) return removed.fault();
   }
-  std::string path = pathOf(replica, point);
-  auto file = openFile(path + kArriving, O_RDWR | O_CREAT);
-  if (!file) return file.fault();
-  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(path, kArriving, point));
-  writer->file_ = std::move(*file);
+  std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(*this, replica, point, kArriving));
+  auto file = openFile(writer->aside_, O_RDWR | O_CREAT);
   writer->stays_ = true;
+  if (!file) return file.fault();
+  writer->file_ = std::move(*file);
   return writer;
 }
 
@@ -338,15 +346,17 @@ Result<std::vector<SnapshotFile>> SnapshotFiles::arrivals(group::ReplicaKey repl
 
 Result<std::unique_ptr<SnapshotReader>> SnapshotFiles::read(group::ReplicaKey replica,
                                                             raft::LogPoint point) {
-  auto small = small_.read(replica, point);
-  if (!small) return small.fault();
-  if (*small) {
-    SnapshotFile about{point, (*small)->size(), base::checksum(**small), pathOf(replica, point)};
-    return std::unique_ptr<SnapshotReader>(
-        new SnapshotReader({}, std::move(**small), std::move(about)));
-  }
   std::string path = pathOf(replica, point);
   auto file = openFile(path, O_RDONLY);
+  if (!file && !exists(path)) {
+    auto small = small_.read(replica, point);
+    if (!small) return small.fault();
+    if (*small) {
+      SnapshotFile about{point, (*small)->size(), base::checksum(**small), path};
+      return std::unique_ptr<SnapshotReader>(
+          new SnapshotReader({}, std::move(**small), std::move(about)));
+    }
+  }
   if (!file) {
     std::string nor = small_.isThere() ? "; nor is it whole in " + small_.path() : "";
     return Fault{file.fault().code, "snapshot " + file.fault().text + nor, {}};
@@ -416,7 +426,7 @@ Result<void> SnapshotFiles::removeOthers(group::ReplicaKey replica, raft::Index 
     if (file.point.index == kept) continue;
     if (auto removed = removeFile(file.path); !removed) return removed;
   }
-  return small_.removeOthers(replica, kept);
+  return small_.removeReplica(replica);
 }
 
 Result<void> SnapshotFiles::removeReplica(group::ReplicaKey replica) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,10 +18,13 @@
 
 namespace flotilla::store {
 
+class SnapshotFiles;
+
 // Writes one aside. Not finished, it is removed, or stays where it is one that arrives. One that
 // may join others is held in memory for as long as it is small enough.
 //
-// Owner:  whoever began it. Thread: one at a time. Errors: diskFull or io; then only to be dropped.
+// Owner:  whoever began it; not after SnapshotFiles. Thread: one at a time. Errors: diskFull or io;
+//         then only to be dropped.
 class SnapshotWriter final : public group::SnapshotPart {
 public:
   ~SnapshotWriter() override;
@@ -36,12 +38,15 @@ public:
 
 private:
   friend class SnapshotFiles;
-  SnapshotWriter(std::string path, const char* aside, raft::LogPoint point);
+  SnapshotWriter(SnapshotFiles& files, group::ReplicaKey replica, raft::LogPoint point,
+                 const char* aside);
   Result<void> becomeFile();
   SnapshotFile about() const { return {point_, bytes_, checksum_.value(), path_}; }
 
-  std::function<Result<void>(SnapshotWriter&)> opensFile_;  // set: it is held
-  std::string held_;                                        // its content so far
+  SnapshotFiles& files_;
+  const group::ReplicaKey replica_;
+  bool isHeld_ = false;  // there is no file yet
+  std::string held_;     // its content so far
   FileDescriptor file_;
   std::string path_;   // the final one
   std::string aside_;  // where it is until then
@@ -94,8 +99,7 @@ public:
   Result<std::unique_ptr<SnapshotWriter>> beginSmall(group::ReplicaKey replica,
                                                      raft::LogPoint point);
   // Finishes it, and tells `done` once it is safe. True: it joins others, and waits for `commit`.
-  bool finish(group::ReplicaKey replica, std::unique_ptr<SnapshotWriter> writer,
-              SmallSnapshots::Done done);
+  bool finish(std::unique_ptr<SnapshotWriter> writer, SmallSnapshots::Done done);
   void commit() { small_.commit(); }
   // One that comes from another host, over several lives of the connection and of this host: it
   // goes on with what is there of it. Of what has arrived of other points the newest stays.
@@ -115,7 +119,7 @@ public:
   // Removes those below `index`, and what has arrived of such; gives what is for freeBlocks. The
   // file of a small one stays for the next begin() to write over.
   Result<std::vector<FileDescriptor>> removeOlder(group::ReplicaKey replica, raft::Index index);
-  // Removes all but the one at `kept`.
+  // Removes all but the file at `kept`.
   Result<void> removeOthers(group::ReplicaKey replica, raft::Index kept);
   // Removes all of a replica's, and its directory.
   Result<void> removeReplica(group::ReplicaKey replica);
@@ -130,8 +134,9 @@ public:
   static constexpr uint64_t kSpareBytesMax = 64 << 10;
 
 private:
+  friend class SnapshotWriter;
   std::string pathOf(group::ReplicaKey replica, raft::LogPoint point) const;
-  Result<void> openAside(group::ReplicaKey replica, SnapshotWriter& writer);
+  Result<void> openAside(SnapshotWriter& writer);
   std::string sparePathOf(group::ReplicaKey replica) const;
   Result<bool> keepAsSpare(group::ReplicaKey replica, const SnapshotFile& file);
   FileDescriptor spareAt(group::ReplicaKey replica, const std::string& aside);

@@ -63,6 +63,26 @@ std::string contentOf(const store::SmallSnapshots& small, group::ReplicaKey repl
   return read->value_or("not there");
 }
 
+// Nothing can be written beyond so many bytes of a file.
+class SizeLimit {
+public:
+  explicit SizeLimit(uint64_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &former_) == 0);
+    rlimit low{bytes, former_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &low) == 0);
+  }
+  ~SizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &former_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  SizeLimit(const SizeLimit&) = delete;
+  SizeLimit& operator=(const SizeLimit&) = delete;
+
+private:
+  rlimit former_{};
+  void (*handler_)(int);
+};
+
 // As another life of the host finds them.
 struct Again {
   explicit Again(const std::string& path) : small(path) { REQUIRE(small.open().ok()); }
@@ -139,7 +159,7 @@ TEST_CASE("store/small_snapshots: what goes leaves its place to the next") {
   CHECK(contentOf(later.small, kOne, {50, 1}) == content(9000, 50));
 }
 
-TEST_CASE("store/small_snapshots: others than the one kept go for good, and a replica's whole") {
+TEST_CASE("store/small_snapshots: one goes for good, or a replica's whole") {
   TempDirectory dir;
   store::SmallSnapshots small(dir / "small");
   for (uint64_t index : {3, 4, 5}) REQUIRE(save(small, kOne, {index, 1}, content(50)).ok());
@@ -148,22 +168,22 @@ TEST_CASE("store/small_snapshots: others than the one kept go for good, and a re
   auto keep = [&](Result<store::SnapshotFile> end) {
     faults.push_back(end ? "saved" : end.fault().text);
   };
-  SUBCASE("others") {
-    small.stage(kOne, {9, 1}, content(1), keep);
-    small.stage(kOne, {4, 1}, content(50), keep);
-    small.stage(kOther, {9, 1}, content(1), keep);
-    REQUIRE(small.removeOthers(kOne, 4).ok());
-    CHECK(faults == std::vector<std::string>{"snapshot: its replica has another, or is gone"});
+  const std::string gone = "snapshot: its replica has another, or is gone";
+  small.stage(kOne, {9, 1}, content(1), keep);
+  small.stage(kOne, {4, 1}, content(50), keep);
+  small.stage(kOther, {9, 1}, content(1), keep);
+  SUBCASE("one") {
+    REQUIRE(small.remove(kOne, {4, 1}).ok());
+    CHECK(faults == std::vector<std::string>{gone});
     small.commit();
-    CHECK(faults.size() == 3);
-    CHECK(pointsOf(Again(dir / "small").small, kOne) == Points{{4, 1}});
+    CHECK(faults == std::vector<std::string>{gone, "saved", "saved"});
+    CHECK(pointsOf(Again(dir / "small").small, kOne) == Points{{3, 1}, {5, 1}, {9, 1}});
     CHECK(pointsOf(Again(dir / "small").small, kOther) == Points{{4, 1}, {9, 1}});
   }
   SUBCASE("all") {
-    small.stage(kOne, {9, 1}, content(1), keep);
     REQUIRE(small.removeReplica(kOne).ok());
+    CHECK(faults == std::vector<std::string>{gone, gone});
     small.commit();
-    CHECK(faults.size() == 1);
     CHECK(small.replicas() == std::vector<group::ReplicaKey>{kOther});
     CHECK(Again(dir / "small").small.replicas() == std::vector<group::ReplicaKey>{kOther});
   }
@@ -251,15 +271,19 @@ TEST_CASE(
     "store/small_snapshots: what cannot be written is told, and leaves the others as they were") {
   TempDirectory dir;
   store::SmallSnapshots small(dir / "small");
+  REQUIRE(save(small, kOne, {4, 1}, content(300)).ok());
   REQUIRE(save(small, kOne, {5, 1}, content(300)).ok());
-  rlimit limit{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
-  auto former = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit small_limit{kSlot + 100, limit.rlim_max};
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small_limit) == 0);
-  auto told = save(small, kOther, {6, 1}, content(5000));
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-  std::signal(SIGXFSZ, former);
+  REQUIRE(small.removeOlder(kOne, 5).ok());
+  std::vector<bool> others;
+  auto keep = [&](Result<store::SnapshotFile> end) { others.push_back(end.ok()); };
+  small.stage(kOne, {8, 1}, content(400), keep);  // has the place of {4, 1}
+  Result<store::SnapshotFile> told = Fault{};
+  {
+    SizeLimit limit(2 * kSlot);
+    told = save(small, kOther, {6, 1}, content(5000));
+  }
+  CHECK(others == std::vector<bool>{true});
+  CHECK(contentOf(small, kOne, {8, 1}) == content(400));
 
   REQUIRE(!told.ok());
   CHECK(told.fault().text.starts_with(dir / "small"));
@@ -267,7 +291,21 @@ TEST_CASE(
   CHECK(contentOf(small, kOne, {5, 1}) == content(300));
   REQUIRE(save(small, kOther, {6, 1}, content(5000)).ok());
   CHECK(contentOf(Again(dir / "small").small, kOther, {6, 1}) == content(5000));
-  CHECK(fs::file_size(dir / "small") <= 2 * kSlot);
+  CHECK(fs::file_size(dir / "small") <= 4 * kSlot);
+}
+
+TEST_CASE("store/small_snapshots: what could not be erased is erased when that is tried again") {
+  TempDirectory dir;
+  store::SmallSnapshots small(dir / "small");
+  REQUIRE(save(small, kOne, {5, 1}, content(300)).ok());
+  {
+    SizeLimit none(0);
+    CHECK(!small.removeReplica(kOne).ok());
+    CHECK(!small.removeReplica(kOne).ok());
+  }
+  CHECK(pointsOf(Again(dir / "small").small, kOne) == Points{{5, 1}});  // a crash would show it
+  CHECK(small.removeReplica(kOne).ok());
+  CHECK(Again(dir / "small").small.replicas().empty());
 }
 
 TEST_CASE("store/small_snapshots: a file of a later version is left alone") {
@@ -299,7 +337,7 @@ std::string save(store::SnapshotFiles& files, raft::LogPoint point, const std::s
     REQUIRE((*writer)->write(std::string_view(bytes).substr(at, 1000)).ok());
   }
   std::string told = "not told";
-  bool waits = files.finish(kOne, std::move(*writer), [&](Result<store::SnapshotFile> end) {
+  bool waits = files.finish(std::move(*writer), [&](Result<store::SnapshotFile> end) {
     told = end ? "" : end.fault().text;
   });
   CHECK(waits == (told == "not told"));
@@ -363,10 +401,10 @@ TEST_CASE("store/snapshot_files: small ones lie together, larger ones become fil
                                           (dir / "snapshots/small"));
     CHECK(contentOf(later, {7, 1}) == content(900));
   }
-  SUBCASE("others go of both") {
-    REQUIRE(later.removeOthers(kOne, 8).ok());
+  SUBCASE("others than a file go of both") {
+    REQUIRE(later.removeOthers(kOne, 6).ok());
     CHECK(later.list(kOne)->size() == 1);
-    CHECK(contentOf(later, {8, 1}) == content(800));
+    CHECK(contentOf(later, {6, 1}) == content(90'000));
   }
   SUBCASE("all go") {
     REQUIRE(later.removeReplica(kOne).ok());
@@ -380,4 +418,37 @@ TEST_CASE("store/snapshot_files: small ones lie together, larger ones become fil
     CHECK(fs::exists(dir / "snapshots/7-2/11-1.snap"));
     CHECK(contentOf(later, {11, 1}) == content(100));
   }
+}
+
+// One that comes from a peer mends a machine here that is not to be believed, at the same point.
+TEST_CASE("store/snapshot_files: a file takes the place of a small one of its point") {
+  TempDirectory dir;
+  store::SnapshotFiles files(dir / "snapshots");
+  REQUIRE(files.open().ok());
+  CHECK(save(files, {5, 1}, content(900), true).empty());
+  std::string staged = "not told";
+  auto begun = files.beginSmall(kOne, {5, 1});
+  REQUIRE((*begun)->write(content(900)).ok());
+  SUBCASE("that arrives") {
+    auto writer = files.arrive(kOne, {5, 1});
+    REQUIRE((*writer)->write(content(1000)).ok());
+    files.finish(std::move(*begun),
+                 [&](Result<store::SnapshotFile> end) { staged = end.fault().text; });
+    REQUIRE((*writer)->finish().ok());
+  }
+  SUBCASE("that is saved here, for the small one is damaged") {
+    std::string bytes = readFile(dir / "snapshots/small");
+    bytes[store::SmallSnapshots::kHeadBytes] ^= 1;
+    writeFile(dir / "snapshots/small", bytes);
+    CHECK(contentOf(files, {5, 1}).ends_with("fails its checksum"));
+    begun->reset();
+    staged = "its replica has another, or is gone";
+    CHECK(save(files, {5, 1}, content(1000), false).empty());
+  }
+  CHECK(staged.ends_with("its replica has another, or is gone"));
+  CHECK(contentOf(files, {5, 1}) == content(1000));
+  store::SnapshotFiles later(dir / "snapshots");
+  REQUIRE(later.open().ok());
+  CHECK(later.list(kOne)->size() == 1);
+  CHECK(contentOf(later, {5, 1}) == content(1000));
 }
