@@ -81,12 +81,23 @@ void Load::begin(int64_t dueNs) {
   if (phase_ == Phase::verifying) {
     call.key = toVerify_[number];
   } else {
-    call.key.group = static_cast<uint32_t>(number % options_.groups);
-    call.key.key = static_cast<uint32_t>(number / options_.groups % options_.keysEach());
+    call.key = nextKey(number);
     if (phase_ == Phase::filling || nextIsPut()) call.put = ++lastPut_;
   }
   ++underway_;
   start(call, *roads_[roadOf(number) % roads_.size()]);
+}
+
+KeyId Load::nextKey(uint64_t number) {
+  KeyId key;
+  key.group = static_cast<uint32_t>(number % options_.groups);
+  uint64_t turn = number / options_.groups;
+  if (phase_ == Phase::loading && options_.stay) {
+    key.group = staysWith_.value_or(key.group);
+    turn = had_[key.group]++;
+  }
+  key.key = static_cast<uint32_t>(turn % options_.keysEach());
+  return key;
 }
 
 void Load::start(const Call& call, Road& road) {
@@ -106,7 +117,9 @@ void Load::ended(const Call& call, const Ended& end) {
     account(call, end, now);
   }
   --underway_;
+  staysWith_ = call.key.group;
   beginMore(now);
+  staysWith_.reset();
   if (ending_ && underway_ == 0 && drained_.get() != nullptr) drained_->fulfill();
 }
 
@@ -188,6 +201,7 @@ kj::Promise<void> Load::run(std::function<void(const Seen&)> everySecond) {
   phase_ = Phase::loading;
   ending_ = false;
   begun_ = 0;
+  had_.assign(options_.groups, 0);
   seen_ = Seen{};
   fromNs_ = nowNs() + nsOf(options_.warmupSeconds);
   untilNs_ = fromNs_ + nsOf(options_.seconds);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,7 @@ private:
   enum class Phase { idle, filling, loading, verifying };
 
   void begin(int64_t dueNs);
+  KeyId nextKey(uint64_t number);
   void start(const Call& call, Road& road);
   void account(const Call& call, const Ended& end, int64_t now);
   void judge(const Call& call, const Ended& end);
@@ -77,6 +79,9 @@ private:
   Phase phase_ = Phase::idle;
   uint32_t underway_ = 0;
   uint64_t begun_ = 0;  // of this phase
+  // Where callers stay with their groups: how many calls each group has had, and whose turn it is.
+  std::vector<uint64_t> had_;
+  std::optional<uint32_t> staysWith_;
   uint64_t lastPut_ = 0;
   uint64_t random_ = 0;
   bool ending_ = false;

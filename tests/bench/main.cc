@@ -50,6 +50,10 @@ void addOptions(CLI::App& app, Options& options) {
                  "default: one for each that ends")
       ->type_name("N")
       ->check(range(1, 10'000'000));
+  app.add_flag("--stay", options.stay,
+               "each caller stays with its group, as clients of many services do; default: calls "
+               "go round the groups")
+      ->excludes("--rate");
   app.add_option("--seconds", options.seconds, "of measuring; default 10")
       ->type_name("N")
       ->check(range(0.1, 86'400.0));
@@ -122,6 +126,7 @@ Json resultOf(const Options& options, Made made, const Seen& seen, const Load::V
                        {"inFlight", options.inFlight},
                        {"connections", options.connections},
                        {"rate", options.rate},
+                       {"stay", options.stay},
                        {"seconds", options.seconds},
                        {"warmupSeconds", options.warmupSeconds},
                        {"keys", options.keysEach() * options.groups}};

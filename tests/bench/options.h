@@ -19,6 +19,7 @@ struct Options {
   double warmupSeconds = 1;  // before what is measured
   uint32_t keys = 100'000;   // over all groups
   uint64_t rate = 0;         // calls a second; 0: closed loop
+  bool stay = false;         // closed loop: who is answered asks the same group again
   std::string op = "put";    // put, get, mixed
   std::string road = "sdk";  // sdk, raw
   bool typed = false;        // sdk: through the generated client, a promise a call

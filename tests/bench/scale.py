@@ -12,7 +12,7 @@ def busy(asked, build):
     counts = [int(one) for one in asked.busy.split(",") if one]
     if not counts:
         return
-    print(f"{asked.inFlight:,} in flight\n")
+    print(f"{asked.inFlight:,} in flight{', each with its group' if asked.stay else ''}\n")
     print("| busy groups | puts/s | p50 / p99 ms | to one group |\n|---|---|---|---|")
     seen = {count: [] for count in counts}
     for _ in range(asked.rounds):
@@ -31,7 +31,7 @@ def busyOnce(asked, build, count):
     with cluster(build) as hosts:
         hosts.start()
         hosts.pushKv()
-        load = ["--groups", count, "--in-flight", asked.inFlight]
+        load = ["--groups", count, "--in-flight", asked.inFlight, *(["--stay"] if asked.stay else [])]
         bench(build, hosts, *load, "--seconds", 2)  # the groups are made, and lead somewhere
         return bench(build, hosts, *load, "--seconds", asked.seconds)
 
@@ -53,6 +53,7 @@ def main():
     parser.add_argument("--busy", default="1,10,100,1000")
     parser.add_argument("--idle", default="1000,10000")
     parser.add_argument("--in-flight", dest="inFlight", type=int, default=2000)
+    parser.add_argument("--stay", action="store_true", help="each caller stays with its group")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--json", action="store_true", help="what idle groups cost as one object")

@@ -99,6 +99,13 @@ class Bench(unittest.TestCase):
     def test_a_promise_a_call_and_several_connections(self):
         self.measured("--typed", "--op", "mixed", "--in-flight", "20", "--connections", "2")
 
+    def test_callers_that_stay_with_their_groups(self):
+        found = self.measured("--stay", "--groups", "3", "--in-flight", "30", "--op", "mixed")
+        self.assertTrue(found["parameters"]["stay"])
+        both = self.bench("--stay", "--rate", "10")
+        self.assertEqual(2, both.returncode)
+        self.assertIn("--rate", both.stderr)
+
     def test_an_open_loop_keeps_its_rate(self):
         found = self.measured("--rate", "200")
         self.assertGreater(found["opsPerSecond"], 150)
