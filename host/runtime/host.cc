@@ -102,11 +102,11 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
   end = paf.promise.fork();
 }
 
-// What they have left to do is about the other parts.
+// What they have left to do is about the other parts. Snapshots had their time at the stop.
 HostParts::~HostParts() noexcept(false) {
-  saves.finish();
-  files.finish();
-  frees.finish();
+  saves.finish(true);
+  files.finish(false);
+  frees.finish(false);
 }
 
 void HostParts::taskFailed(kj::Exception&& exception) {

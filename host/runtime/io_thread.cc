@@ -9,13 +9,15 @@ IoThread::IoThread(Inbox& inbox, const char* name, bool patient)
     : inbox_(inbox), name_(name), patient_(patient), thread_([this]() { loop(); }) {}
 
 IoThread::~IoThread() {
-  finish();
+  finish(false);
 }
 
-void IoThread::finish() {
+void IoThread::finish(bool drop) {
+  std::deque<kj::Function<void()>> dropped;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    if (drop) std::swap(dropped, work_);
   }
   ready_.notify_one();
   if (thread_.joinable()) thread_.join();

@@ -29,8 +29,8 @@ public:
   ~IoThread();
   KJ_DISALLOW_COPY(IoThread);
 
-  // Does what has been posted, and nothing any more.
-  void finish();
+  // Ends it once it has done what was posted, or, where that is dropped, what it is at.
+  void finish(bool drop);
 
   // Work whose result nobody here waits for.
   void post(kj::Function<void()> work);
