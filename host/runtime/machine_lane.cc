@@ -418,7 +418,6 @@ void MachineLane::save(uint64_t generation, bool amongMany,
   auto written = capture->save(paced);
   capture.reset();
   if (!written) return tell(written.fault());
-  if (generation < installing_.load()) return;  // of a machine that is not believed any more
   // Those that are to be saved already become safe with it.
   bool waits = snapshots.finish(std::move(*writer), std::move(tell));
   if (waits) around_.saves.post([&snapshots]() { snapshots.commit(); });
@@ -439,7 +438,6 @@ void MachineLane::carryOutInstall(const group::InstallRequest& request, Answers&
   group::InstallEnd end;
   end.generation = request.generation;
   end.point = request.point;
-  installing_.store(request.generation);
   fresh_ = request.generation;
   freshMade_ = false;
   Result<void> loaded = request.kept               ? goBack()

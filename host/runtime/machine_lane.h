@@ -218,8 +218,7 @@ private:
   uint64_t fresh_ = 0;      // generation of the next place that is made ...
   bool freshMade_ = false;  // ... which was made
 
-  std::atomic<uint64_t> installing_{0};  // the newest generation: older ones' saves come to nothing
-  std::atomic<bool> listened_{false};    // somebody waits for the next event
+  std::atomic<bool> listened_{false};  // somebody waits for the next event
   std::atomic<uint64_t> place_{kNoPlace};
   std::atomic<const flotilla_descriptor*> descriptor_{nullptr};
   std::atomic<bool> loaded_{false};

@@ -343,7 +343,7 @@ void Replica::recordChanges() {
   group::Soundness now = group_->soundness();
   bool rebuilt = group_->isRebuilt();
   bool same = now == record_->soundness && !rebuilt && optionsVersion_ == record_->optionsVersion;
-  if (recording_ || same || ticks_ < recordAt_) return;
+  if (recording_ || same || ticks_ < recordAt_ || (rebuilt && !formerSavesEnded())) return;
   recording_ = true;
   StoredReplica next = changedRecord(rebuilt);
   if (now != record_->soundness && now == group::Soundness::quarantined) {
@@ -367,8 +367,8 @@ void Replica::recordChanges() {
     if (!before || !known || known->tombstone) return {};
     return meta.put(replicaKey(next.key), encode(next));
   };
-  kj::Function<void()> task = [work = std::move(work), &inbox = around_.inbox, next, rebuilt,
-                               self = weak_from_this()]() mutable {
+  around_.files.post([work = std::move(work), &inbox = around_.inbox, next, rebuilt,
+                      self = weak_from_this()]() mutable {
     Result<void> put = work();
     inbox.post([put = std::move(put), next = std::move(next), rebuilt, self]() {
       auto here = self.lock();
@@ -376,11 +376,7 @@ void Replica::recordChanges() {
       if (put && rebuilt) here->group_->forgotten();  // not where options alone were written
       here->recorded(next, put);
     });
-  };
-  if (!rebuilt) return around_.files.post(kj::mv(task));
-  // A snapshot of the former machine may be on its way to the disk: it ends, then it goes, too.
-  around_.saves.post(
-      [&to = around_.files, task = kj::mv(task)]() mutable { to.post(kj::mv(task)); });
+  });
 }
 
 void Replica::recorded(const StoredReplica& written, const Result<void>& put) {

@@ -185,6 +185,7 @@ private:
   void tellUsed();
   void tellOfQuotas();
   void recordChanges();
+  bool formerSavesEnded();
   StoredReplica changedRecord(bool rebuilt) const;
   void recorded(const StoredReplica& written, const Result<void>& put);
 
@@ -203,7 +204,9 @@ private:
   bool hadLeader_ = false;
   bool handedOver_ = false;  // leadership given up because the machine is stuck or faulted
   uint32_t ticks_ = 0;
-  bool recording_ = false;   // its record is being written
+  bool recording_ = false;      // its record is being written
+  uint64_t savesAskedFor_ = 0;  // formerSavesEnded: of this generation, and ended before it
+  uint64_t savesEndedFor_ = 0;
   uint32_t recordAt_ = 0;    // not before this tick, after a write that failed
   uint64_t sweptBelow_ = 0;  // generations of its machine's places
   raft::Index splitSaid_ = 0;

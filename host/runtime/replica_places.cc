@@ -97,4 +97,21 @@ void Replica::sweepPlaces() {
   });
 }
 
+// A snapshot of a machine that another has followed may still be on its way to the disk. Where it
+// is to be removed with the others, that waits until it is there.
+bool Replica::formerSavesEnded() {
+  uint64_t generation = group_->generationOnDisk();
+  if (savesEndedFor_ == generation) return true;
+  if (std::exchange(savesAskedFor_, generation) == generation) return false;
+  around_.saves.post([&inbox = around_.inbox, self = weak_from_this(), generation]() {
+    inbox.post([self, generation]() {
+      auto here = self.lock();
+      if (!here) return;
+      here->savesEndedFor_ = generation;
+      here->touch();
+    });
+  });
+  return false;
+}
+
 }  // namespace flotilla::runtime

@@ -136,10 +136,8 @@ Result<void> SmallSnapshots::readSlot(uint64_t slot, char* room) {
   bool whole = *got >= end && base::checksum({room + kHeadBytes, head->bytes}) == head->checksum;
   std::optional<uint64_t> unused = slot;
   if (whole) unused = hold(head->replica, {head->point, slot, head->bytes, head->checksum});
-  if (unused) {
-    free_.insert(*unused);
-    unsure_.insert(*unused);
-  }
+  if (unused) free_.insert(*unused);
+  if (unused && whole) unsure_.insert({*unused, {head->replica, head->point}});
   return {};
 }
 
@@ -171,25 +169,34 @@ void SmallSnapshots::commit() {
     }
     if (staged.empty()) return;
     Result<void> opened = file_.valid() ? Result<void>() : openFile(true);
-    std::vector<bool> broken;  // slots that cannot be written: not tried again
     for (size_t i = 0; i < staged.size(); ++i) {
       ends.push_back(opened ? put(staged[i], places[i]) : opened);
-      broken.push_back(opened && !ends[i] && ends[i].fault().code == ErrorCode::io);
     }
     Result<void> safe = opened ? syncData(file_, path_) : opened;
-    std::vector<uint64_t> unused;
+    Slots left;  // that bear what is not to be found there
     {
       std::lock_guard lock(mutex_);
       for (size_t i = 0; i < staged.size(); ++i) {
-        if (ends[i] && !safe) ends[i] = safe;
-        std::optional<uint64_t> slot = places[i].slot;
-        if (ends[i]) slot = hold(staged[i].replica, places[i]);
-        if (slot && !broken[i]) unused.push_back(*slot);
+        uint64_t slot = places[i].slot;
+        if (ends[i] && safe) {
+          unsure_.erase(slot);
+          auto former = hold(staged[i].replica, places[i]);
+          if (former) left.insert({*former, {staged[i].replica, staged[i].point}});
+          continue;
+        }
+        if (ends[i]) {
+          left.insert({slot, {staged[i].replica, staged[i].point}});
+          ends[i] = safe;
+        }
+        // One that cannot be written is not tried again, or it would be the next one's.
+        if (ends[i].fault().code != ErrorCode::io) free_.insert(slot);
       }
     }
-    if (opened) static_cast<void>(erase(unused));  // where that fails they stay unsure
+    if (opened) static_cast<void>(erase(left));  // where that fails they stay unsure
     std::lock_guard lock(mutex_);
-    free_.insert(unused.begin(), unused.end());
+    for (const auto& [slot, owner] : left) {
+      if (safe) free_.insert(slot);
+    }
   }
   for (size_t i = 0; i < staged.size(); ++i) {
     staged[i].done(ends[i] ? Result<SnapshotFile>(about(staged[i].replica, places[i]))
@@ -207,7 +214,6 @@ Result<void> SmallSnapshots::put(const Staged& staged, Held& held) {
 
 SmallSnapshots::Held SmallSnapshots::takeSlot(const Staged& staged) {
   uint64_t slot = free_.empty() ? slots_++ : free_.extract(free_.begin()).value();
-  unsure_.erase(slot);
   return {staged.point, slot, staged.content.size(), 0};
 }
 
@@ -268,42 +274,44 @@ std::vector<group::ReplicaKey> SmallSnapshots::replicas() const {
 // ---- their end ---------------------------------------------------------------------------------
 
 // Their slots, unsure until they are erased and that is safe.
-std::vector<uint64_t> SmallSnapshots::drop(group::ReplicaKey replica, const Dooms& dooms) {
-  std::vector<uint64_t> slots;
+SmallSnapshots::Slots SmallSnapshots::drop(group::ReplicaKey replica, const Dooms& dooms) {
+  Slots slots;
   auto at = held_.find(replica);
   if (at == held_.end()) return slots;
   std::vector<Held>& all = at->second;
   auto first = std::stable_partition(all.begin(), all.end(),
                                      [&](const Held& held) { return !dooms(held.point); });
-  for (auto each = first; each != all.end(); ++each) slots.push_back(each->slot);
+  for (auto each = first; each != all.end(); ++each) {
+    slots.insert({each->slot, {replica, each->point}});
+  }
   all.erase(first, all.end());
   if (all.empty()) held_.erase(at);
   return slots;
 }
 
 // All of them, and the last fault.
-Result<void> SmallSnapshots::erase(const std::vector<uint64_t>& slots) {
+Result<void> SmallSnapshots::erase(const Slots& slots) {
   static const std::string nothing(kBlockBytes, '\0');
   Result<void> erased;
-  for (uint64_t slot : slots) {
+  for (const auto& [slot, owner] : slots) {
     auto wrote = writeAt(file_, path_, nothing, slot * kSlotBytes);
     if (!wrote) erased = wrote;
   }
   std::lock_guard lock(mutex_);
-  unsure_.insert(slots.begin(), slots.end());
+  for (const auto& [slot, owner] : slots) unsure_.insert_or_assign(slot, owner);
   return erased;
 }
 
 Result<void> SmallSnapshots::removeOlder(group::ReplicaKey replica, raft::Index index) {
   std::lock_guard disk(disk_);
-  std::vector<uint64_t> slots;
+  Slots slots;
   {
     std::lock_guard lock(mutex_);
     slots = drop(replica, [index](raft::LogPoint point) { return point.index < index; });
   }
   auto erased = erase(slots);
   std::lock_guard lock(mutex_);
-  free_.insert(slots.begin(), slots.end());
+  for (const auto& [slot, owner] : slots) free_.insert(slot);
   return erased;
 }
 
@@ -312,7 +320,7 @@ Result<void> SmallSnapshots::removeForGood(group::ReplicaKey replica, const Doom
   Result<void> gone;
   {
     std::lock_guard disk(disk_);
-    std::vector<uint64_t> slots;
+    Slots slots;
     {
       std::lock_guard lock(mutex_);
       auto first = std::stable_partition(staged_.begin(), staged_.end(), [&](const Staged& each) {
@@ -321,14 +329,18 @@ Result<void> SmallSnapshots::removeForGood(group::ReplicaKey replica, const Doom
       std::move(first, staged_.end(), std::back_inserter(dropped));
       staged_.erase(first, staged_.end());
       slots = drop(replica, dooms);
-      free_.insert(slots.begin(), slots.end());
-      // Also those of earlier removals: some may be this replica's.
-      slots.insert(slots.end(), unsure_.begin(), unsure_.end());
+      for (const auto& [slot, owner] : slots) free_.insert(slot);
+      // Those that went before may not be gone for good yet.
+      for (const auto& [slot, owner] : unsure_) {
+        if (owner.replica == replica && dooms(owner.point)) slots.insert({slot, owner});
+      }
     }
     if (!slots.empty()) gone = erase(slots);
     if (!slots.empty() && gone) gone = syncData(file_, path_);
     std::lock_guard lock(mutex_);
-    if (gone) unsure_.clear();
+    if (gone) {
+      for (const auto& [slot, owner] : slots) unsure_.erase(slot);
+    }
   }
   for (Staged& each : dropped) {
     each.done(Fault{ErrorCode::unavailable, "snapshot: its replica has another, or is gone", {}});
@@ -338,6 +350,10 @@ Result<void> SmallSnapshots::removeForGood(group::ReplicaKey replica, const Doom
 
 Result<void> SmallSnapshots::remove(group::ReplicaKey replica, raft::LogPoint point) {
   return removeForGood(replica, [point](raft::LogPoint each) { return each == point; });
+}
+
+Result<void> SmallSnapshots::removeOthers(group::ReplicaKey replica, raft::Index kept) {
+  return removeForGood(replica, [kept](raft::LogPoint each) { return each.index != kept; });
 }
 
 Result<void> SmallSnapshots::removeReplica(group::ReplicaKey replica) {

@@ -60,6 +60,7 @@ public:
   // These are gone for good once it has ended well, and so is what was staged of them. To be called
   // again where it has not.
   Result<void> remove(group::ReplicaKey replica, raft::LogPoint point);
+  Result<void> removeOthers(group::ReplicaKey replica, raft::Index kept);
   Result<void> removeReplica(group::ReplicaKey replica);
   std::vector<group::ReplicaKey> replicas() const;
 
@@ -79,7 +80,12 @@ private:
     uint64_t bytes = 0;
     uint64_t checksum = 0;
   };
+  struct Owner {
+    group::ReplicaKey replica;
+    raft::LogPoint point;
+  };
   using Dooms = std::function<bool(raft::LogPoint)>;
+  using Slots = std::map<uint64_t, Owner>;
 
   SnapshotFile about(group::ReplicaKey replica, const Held& held) const;
   Result<void> openFile(bool create);
@@ -88,18 +94,18 @@ private:
   Result<void> put(const Staged& staged, Held& held);
   Held takeSlot(const Staged& staged);
   std::optional<uint64_t> hold(group::ReplicaKey replica, const Held& held);
-  std::vector<uint64_t> drop(group::ReplicaKey replica, const Dooms& dooms);
-  Result<void> erase(const std::vector<uint64_t>& slots);
+  Slots drop(group::ReplicaKey replica, const Dooms& dooms);
+  Result<void> erase(const Slots& slots);
   Result<void> removeForGood(group::ReplicaKey replica, const Dooms& dooms);
 
   const std::string path_;
   mutable std::mutex disk_;  // taken before mutex_, for as long as the disk takes
   FileDescriptor file_;      // once its name is safe
 
-  mutable std::mutex mutex_;   // of all that follows
-  uint64_t slots_ = 0;         // that the file has, or had
-  std::set<uint64_t> free_;    // the first is taken first, so that the file stays short
-  std::set<uint64_t> unsure_;  // free, but a power cut may bring back what was there
+  mutable std::mutex mutex_;  // of all that follows
+  uint64_t slots_ = 0;        // that the file has, or had
+  std::set<uint64_t> free_;   // the first is taken first, so that the file stays short
+  Slots unsure_;              // free, but a power cut may bring back what was there
   std::map<group::ReplicaKey, std::vector<Held>> held_;  // by index, rising
   std::vector<Staged> staged_;
 };

@@ -426,12 +426,12 @@ Result<void> SnapshotFiles::removeOthers(group::ReplicaKey replica, raft::Index 
     if (file.point.index == kept) continue;
     if (auto removed = removeFile(file.path); !removed) return removed;
   }
-  return small_.removeReplica(replica);
+  return small_.removeOthers(replica, kept);
 }
 
 Result<void> SnapshotFiles::removeReplica(group::ReplicaKey replica) {
-  if (auto removed = small_.removeReplica(replica); !removed) return removed;
-  return removeTree(directoryOf(replica));
+  if (auto removed = removeTree(directoryOf(replica)); !removed) return removed;
+  return small_.removeReplica(replica);
 }
 
 Result<std::vector<group::ReplicaKey>> SnapshotFiles::replicas() {

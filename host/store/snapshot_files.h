@@ -119,7 +119,7 @@ public:
   // Removes those below `index`, and what has arrived of such; gives what is for freeBlocks. The
   // file of a small one stays for the next begin() to write over.
   Result<std::vector<FileDescriptor>> removeOlder(group::ReplicaKey replica, raft::Index index);
-  // Removes all but the file at `kept`.
+  // Removes all but the one at `kept`.
   Result<void> removeOthers(group::ReplicaKey replica, raft::Index kept);
   // Removes all of a replica's, and its directory.
   Result<void> removeReplica(group::ReplicaKey replica);

@@ -184,6 +184,10 @@ int run(int argc, char** argv) {
         speaker.usage(std::string(error.what()) + "; see flotilla-bench --help"));
   }
   speaker = admin::Speaker(options.cluster.json, "flotilla-bench");
+  if (options.stay && options.inFlight < options.groups) {
+    return static_cast<int>(speaker.usage(
+        "with --stay each group has callers of its own: --in-flight is to be --groups at least"));
+  }
   Result<admin::Access> access = admin::accessOf(options.cluster);
   if (!access) return static_cast<int>(speaker.usage(access.fault().text));
   client::ClientOptions client;

@@ -105,6 +105,9 @@ class Bench(unittest.TestCase):
         both = self.bench("--stay", "--rate", "10")
         self.assertEqual(2, both.returncode)
         self.assertIn("--rate", both.stderr)
+        few = self.bench("--stay", "--groups", "3", "--in-flight", "2")
+        self.assertEqual(2, few.returncode)
+        self.assertIn("--groups at least", few.stderr)
 
     def test_an_open_loop_keeps_its_rate(self):
         found = self.measured("--rate", "200")

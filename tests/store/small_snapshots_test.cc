@@ -180,6 +180,13 @@ TEST_CASE("store/small_snapshots: one goes for good, or a replica's whole") {
     CHECK(pointsOf(Again(dir / "small").small, kOne) == Points{{3, 1}, {5, 1}, {9, 1}});
     CHECK(pointsOf(Again(dir / "small").small, kOther) == Points{{4, 1}, {9, 1}});
   }
+  SUBCASE("others") {
+    REQUIRE(small.removeOthers(kOne, 4).ok());
+    CHECK(faults == std::vector<std::string>{gone});
+    small.commit();
+    CHECK(pointsOf(Again(dir / "small").small, kOne) == Points{{4, 1}});
+    CHECK(pointsOf(Again(dir / "small").small, kOther) == Points{{4, 1}, {9, 1}});
+  }
   SUBCASE("all") {
     REQUIRE(small.removeReplica(kOne).ok());
     CHECK(faults == std::vector<std::string>{gone, gone});
@@ -302,6 +309,8 @@ TEST_CASE("store/small_snapshots: what could not be erased is erased when that i
     SizeLimit none(0);
     CHECK(!small.removeReplica(kOne).ok());
     CHECK(!small.removeReplica(kOne).ok());
+    CHECK(small.removeReplica(kOther).ok());  // nobody else's trouble
+    CHECK(small.remove(kOne, {6, 1}).ok());
   }
   CHECK(pointsOf(Again(dir / "small").small, kOne) == Points{{5, 1}});  // a crash would show it
   CHECK(small.removeReplica(kOne).ok());
@@ -405,6 +414,11 @@ TEST_CASE("store/snapshot_files: small ones lie together, larger ones become fil
     REQUIRE(later.removeOthers(kOne, 6).ok());
     CHECK(later.list(kOne)->size() == 1);
     CHECK(contentOf(later, {6, 1}) == content(90'000));
+  }
+  SUBCASE("others than a small one go of both") {
+    REQUIRE(later.removeOthers(kOne, 8).ok());
+    CHECK(later.list(kOne)->size() == 1);
+    CHECK(contentOf(later, {8, 1}) == content(800));
   }
   SUBCASE("all go") {
     REQUIRE(later.removeReplica(kOne).ok());
