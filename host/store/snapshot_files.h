@@ -130,7 +130,7 @@ public:
 
   // Of a spare. To remove a file and make another each time costs the more, the more often it is
   // done: ext4 without a journal passes over all inodes that went in the last minutes to find a
-  // free one. With a thousand busy groups that was a twentieth of all that a host did.
+  // free one.
   static constexpr uint64_t kSpareBytesMax = 64 << 10;
 
 private:
