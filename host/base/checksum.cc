@@ -3,6 +3,11 @@
 
 #include <xxhash.h>
 
+// The same functions by the widest instructions that this processor has: twice as fast.
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>
+#endif
+
 namespace flotilla::base {
 
 uint64_t checksum(std::string_view bytes, uint64_t seed) {
