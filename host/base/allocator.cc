@@ -12,7 +12,8 @@
 extern "C" __attribute__((visibility("default"))) const char* malloc_conf;
 const char* malloc_conf =
     "lg_tcache_max:20,dirty_decay_ms:1000,background_thread:true,max_background_threads:1,"
-    "slab_sizes:1024-1024:8|2048-2048:8|4096-4096:8,oversize_threshold:0";
+    "slab_sizes:1024-1024:8|2048-2048:8|4096-4096:8,oversize_threshold:0,"
+    "tcache_nslots_small_max:1000,lg_tcache_nslots_mul:3";
 
 // Cap'n Proto asks for the segments of a message with calloc, a third of a MiB for a frame. Where
 // jemalloc has no piece of that size at hand it clears one by giving its pages back to the kernel,

@@ -18,15 +18,6 @@ capnp::MessageSize sizeOf(const Batch& batch) {
   return {batch.wireWords() + 16, 0};
 }
 
-// Where many groups are called in turn, a batch's next call comes after those of all others, and to
-// write it would wait for memory. Asked for now, its place is mostly near by then.
-void fetchToWrite(const void* at, size_t bytes) {
-  constexpr size_t kLine = 64;
-  constexpr size_t kBytesMax = 512;
-  const char* first = static_cast<const char*>(at);
-  for (size_t i = 0; i < std::min(bytes, kBytesMax); i += kLine) __builtin_prefetch(first + i, 1);
-}
-
 template <typename Results>
 std::vector<Outcome> outcomes(capnp::Response<Results>&& response) {
   auto held = std::make_shared<capnp::Response<Results>>(kj::mv(response));
@@ -53,8 +44,13 @@ void Batch::add(MethodId method, kj::ArrayPtr<const capnp::word> words, kj::Time
   call.byteCount = bytes.size();
   call.deadline = deadline;
   call.done = kj::mv(done);
-  fetchToWrite(&call + 1, sizeof call);
-  fetchToWrite(params.data() + params.size(), bytes.size());
+}
+
+void Batch::fetchRoom(size_t byteCount) const {
+  if (calls.size() < calls.capacity()) fetchToWrite(calls.data() + calls.size(), sizeof(Call));
+  if (params.size() + byteCount <= params.capacity()) {
+    fetchToWrite(params.data() + params.size(), byteCount);
+  }
 }
 
 void Batch::dropEnded() {

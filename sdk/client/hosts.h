@@ -13,6 +13,7 @@
 #include <kj/timer.h>
 
 #include "sdk/client/connector.h"
+#include "sdk/client/intake.h"
 #include "sdk/client/link.h"
 #include "sdk/client/options.h"
 #include "sdk/client/turn_end.h"
@@ -48,6 +49,7 @@ public:
 
   kj::Timer& timer() { return timer_; }
   TurnEnd& turnEnd() { return turnEnd_; }
+  Intake& intake() { return intake_; }
   const ClientOptions& options() const { return options_; }
 
 private:
@@ -73,6 +75,7 @@ private:
   kj::Own<Connector> connector_;
   ClientOptions options_;
   TurnEnd turnEnd_;
+  Intake intake_{turnEnd_};
   std::string cluster_;                                        // of the first host that let us in
   std::map<std::string, kj::Own<Link>> links_;                 // by address
   std::set<std::string> tended_;                               // addresses that are tried for ever

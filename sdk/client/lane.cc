@@ -29,6 +29,9 @@ constexpr size_t kAnswerGuess = 1 << 20;
 // How many answers a group is made to keep for us: half of what it keeps for one session.
 constexpr uint64_t kAnswersKeptMax = 8'192;
 
+// To copy a larger call once more costs more than the intake saves.
+constexpr size_t kIntakeBytesMax = 1024;
+
 // How often a call is tried whose machine faults: another replica's may not.
 constexpr uint32_t kFaultsMax = 3;
 
@@ -43,26 +46,33 @@ constexpr uint32_t kStaleSetbacksMax = 10;  // about a second
 }  // namespace
 
 Lane::Lane(Route& route, Kind kind)
-    : route_(route),
+    : hosts_(route.hosts()),
+      options_(hosts_.options()),
+      timer_(hosts_.timer()),
       kind_(kind),
-      options_(route.hosts().options()),
-      timer_(route.hosts().timer()),
+      route_(route),
       answerBytes_(kAnswerGuess),
       tasks_(*this) {}
 
 Lane::~Lane() noexcept(false) {
-  route_.hosts().unanswered -= unanswered_;
+  if (atIntake_ != 0) hosts_.intake().forget(*this);
+  hosts_.unanswered -= unanswered_;
   leaveQueue();
   for (auto& [id, flight] : flights_) {
     if (flight.parcel != 0) flight.courier->forget(flight.parcel);
   }
 }
 
+size_t Lane::unanswered() const {
+  hosts_.intake().giveAll();
+  return unanswered_;
+}
+
 // Most of what the client is about is in other lanes: they keep its hosts busy while this one's
 // batch is under way.
 bool Lane::isOneOfMany() const {
   return kind_ == Kind::commands &&
-         route_.hosts().unanswered >= std::max(kBusyCalls, kManyTimes * unanswered_);
+         hosts_.unanswered >= std::max(kBusyCalls, kManyTimes * unanswered_);
 }
 
 // Large loads travel as several batches that overlap; small ones as one.
@@ -89,8 +99,36 @@ void Lane::learnSize(const std::vector<Outcome>& outcomes) {
   if (any) answerBytes_ = std::max(longest, answerBytes_ / 2);
 }
 
+// A busy client that calls another group than before goes by the intake; and who has calls there
+// does until they are given, so that one group's calls stay in their order.
 void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
                Done&& done) {
+  Intake& intake = hosts_.intake();
+  bool other = intake.isOther(*this);
+  if (atIntake_ == 0 && (!other || hosts_.unanswered < kBusyCalls)) {
+    return take(method, params, freshness, kj::mv(done));
+  }
+  if (params.size() * sizeof(capnp::word) > kIntakeBytesMax) {
+    intake.giveAll();
+    return take(method, params, freshness, kj::mv(done));
+  }
+  ++atIntake_;
+  intake.add(*this, method, params, freshness, kj::mv(done));
+}
+
+void Lane::given(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
+                 Done&& done) {
+  --atIntake_;
+  take(method, params, freshness, kj::mv(done));
+}
+
+void Lane::fetch() const {
+  const char* first = reinterpret_cast<const char*>(this);
+  fetchToWrite(first, static_cast<size_t>(reinterpret_cast<const char*>(&stamps_) - first));
+}
+
+void Lane::take(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
+                Done&& done) {
   size_t bytes = params.size() * sizeof(capnp::word);
   Outcome refusal;
   if (bytes > kParamsBytesMax) {
@@ -117,7 +155,7 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
   open_.freshness = freshness;
   open_.add(method, params, timer_.now() + options_.callTimeoutMs * kj::MILLISECONDS, kj::mv(done));
   ++unanswered_;
-  ++route_.hosts().unanswered;
+  ++hosts_.unanswered;
   unansweredBytes_ += bytes;
   gather();
   watch();
@@ -126,7 +164,7 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
 void Lane::gather() {
   if (gathering_) return;
   gathering_ = true;
-  route_.hosts().turnEnd().markLane(*this);
+  hosts_.turnEnd().markLane(*this);
 }
 
 void Lane::turnEnds() {
@@ -139,7 +177,7 @@ void Lane::turnEnds() {
 // the client is busy: calls that are spread over many groups would else travel by ones and twos.
 bool Lane::mayLeave(const Batch& batch) const {
   if (flights_.size() >= std::max(options_.batchesInFlightMax, 1U)) return false;
-  if (flights_.empty() || route_.hosts().unanswered < kBusyCalls) return true;
+  if (flights_.empty() || hosts_.unanswered < kBusyCalls) return true;
   bool waits = batch.calls.size() < kBatchCallsWorth || isOneOfMany();
   return !waits || waiting_.size() >= 2;
 }
@@ -465,7 +503,7 @@ void Lane::refuseWaiting(const Fault& fault) {
 void Lane::end(Call& call, Outcome&& outcome) {
   call.ended = true;
   --unanswered_;
-  --route_.hosts().unanswered;
+  --hosts_.unanswered;
   unansweredBytes_ -= call.byteCount;
   if (call.session != 0) stamps_.settle(call.session, call.sequence);
   TurnEnd::Ended& ended = ended_.emplace_back();
@@ -474,7 +512,7 @@ void Lane::end(Call& call, Outcome&& outcome) {
 }
 
 void Lane::deliver() {
-  route_.hosts().turnEnd().tell(ended_);
+  hosts_.turnEnd().tell(ended_);
 }
 
 // Every task handles its own failures; what comes here is a bug of ours, and ends in nothing.

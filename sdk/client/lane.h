@@ -40,7 +40,13 @@ public:
   void add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
            Done&& done);
 
-  size_t unanswered() const { return unanswered_; }
+  // The intake's: a call that waited there, and what it will touch, asked for ahead.
+  void given(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
+             Done&& done);
+  void fetch() const;
+  void fetchRoom(size_t byteCount) const { open_.fetchRoom(byteCount); }
+
+  size_t unanswered() const;
 
 private:
   struct Flight {
@@ -58,6 +64,8 @@ private:
   size_t answeredCallsMax() const;
 
   // On the way out.
+  void take(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
+            Done&& done);
   void gather();  // pumps at the end of this turn of the loop
   void turnEnds() override;
   bool mayLeave(const Batch& batch) const;
@@ -94,33 +102,36 @@ private:
   void expireIn(Batch& batch, bool flying);
   void taskFailed(kj::Exception&& exception) override;
 
-  Route& route_;
-  Kind kind_;
+  // What a new call touches lies together, see `fetch`.
+  Hosts& hosts_;
   const ClientOptions& options_;
   kj::Timer& timer_;
-  Stamps stamps_;
-  uint64_t groupId_ = 0;      // whose session it is
-  uint64_t incarnation_ = 0;  // and in which of its lives
-
-  Batch open_;              // takes new calls
-  size_t closedCalls_ = 0;  // of the last one that was closed: the next will be much like it
+  Kind kind_;
+  bool called_ = false;  // in this turn of the loop
+  bool gathering_ = false;
+  bool watching_ = false;  // the earliest deadline
+  Batch open_;             // takes new calls
+  size_t atIntake_ = 0;    // calls that wait there
+  size_t unanswered_ = 0;
+  size_t unansweredBytes_ = 0;
+  size_t closedCalls_ = 0;  // of the last batch that was closed: the next will be much like it
   size_t closedBytes_ = 0;
+
+  Route& route_;
+  Stamps stamps_;
+  uint64_t groupId_ = 0;       // whose session it is
+  uint64_t incarnation_ = 0;   // and in which of its lives
   std::deque<Batch> waiting_;  // by their serials, so that what is repeated goes first
   std::map<uint64_t, Flight> flights_;
   uint64_t nextSerial_ = 1;
   uint64_t nextFlight_ = 1;
   uint64_t lastParcel_ = 0;  // the number that a courier gave it
-  size_t unanswered_ = 0;
-  size_t unansweredBytes_ = 0;
-  size_t answerBytes_;  // how long an answer may be, by those that came lately
+  size_t answerBytes_;       // how long an answer may be, by those that came lately
 
   kj::Own<Courier> queuedAt_;  // that calls when its turn has come
-  bool called_ = false;        // in this turn of the loop
-  bool gathering_ = false;
   bool seeking_ = false;
   bool opening_ = false;   // a session
   bool pausing_ = false;   // before the next attempt
-  bool watching_ = false;  // the earliest deadline
   uint32_t setbacks_ = 0;  // in a row
   bool heard_ = false;     // the group has ever answered
   std::string trouble_;    // the last one, for those whose time runs out

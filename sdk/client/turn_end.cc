@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kToldKept = 4096;  // room for twice so many outcomes stays, 0.6 MiB
 constexpr size_t kFetchedAhead = 4;
+constexpr size_t kCapturedMostly = 40;  // bytes; they begin anywhere in a line
 
 // What a function has captured lies anywhere, and with many groups was last touched long ago. Where
 // is what kj::Function does not tell: its one member is an Own, a disposer and a pointer. Were it
@@ -23,7 +24,9 @@ void fetchCaptured(const kj::Function<Signature>& function) {
   std::array<const void*, 2> parts{};
   static_assert(sizeof(function) == sizeof(parts));
   std::memcpy(parts.data(), static_cast<const void*>(&function), sizeof(parts));
-  __builtin_prefetch(parts[1]);
+  const char* captured = static_cast<const char*>(parts[1]);
+  __builtin_prefetch(captured);
+  __builtin_prefetch(captured + kCapturedMostly);
 }
 
 }  // namespace
@@ -41,9 +44,12 @@ void TurnEnd::mark(Member& member, Members& among) {
   tasks_.add(kj::evalLast([this]() { run(); }));
 }
 
-// Who is marked while this runs waits for the next turn's end, but for couriers, whom lanes mark.
+// Who is marked while this runs waits for the next turn's end, but for those whose time has not
+// come yet: the intake marks lanes, and lanes mark couriers.
 void TurnEnd::run() {
   armed_ = false;
+  std::swap(intakes_, calledIntakes_);
+  call(calledIntakes_);
   std::swap(lanes_, calledLanes_);
   call(calledLanes_);
   std::swap(couriers_, calledCouriers_);
@@ -63,7 +69,8 @@ void TurnEnd::call(Members& members) {
 }
 
 void TurnEnd::forget(Member& member) {
-  for (Members* members : {&lanes_, &couriers_, &calledLanes_, &calledCouriers_}) {
+  for (Members* members :
+       {&intakes_, &lanes_, &couriers_, &calledIntakes_, &calledLanes_, &calledCouriers_}) {
     std::replace(members->begin(), members->end(), &member, static_cast<Member*>(nullptr));
   }
 }

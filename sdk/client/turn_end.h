@@ -11,9 +11,10 @@
 
 namespace flotilla::client {
 
-// Calls those who asked for it once, when the loop has nothing else to do: first the lanes, whose
-// batches the couriers then carry. Also tells callers what became of their calls, from a turn of
-// the loop that belongs to nobody, so that they may drop whatever called them.
+// Calls those who asked for it once, when the loop has nothing else to do: first the
+// intake, which gives lanes what it has, then the lanes, whose batches the couriers carry. Also
+// tells callers what became of their calls, from a turn of the loop that belongs to nobody, so that
+// they may drop whatever called them.
 //
 // Owner:  Hosts. Members outlive their marks: one that ends takes its mark back.
 // Thread: the client's loop.
@@ -39,6 +40,7 @@ public:
 
   TurnEnd() : told_(std::make_shared<Told>()), tasks_(*this) {}
 
+  void markIntake(Member& intake) { mark(intake, intakes_); }
   void markLane(Member& lane) { mark(lane, lanes_); }
   void markCourier(Member& courier) { mark(courier, couriers_); }
 
@@ -58,8 +60,8 @@ private:
   void forget(Member& member);
   void taskFailed(kj::Exception&& exception) override;
 
-  Members lanes_, couriers_;
-  Members calledLanes_, calledCouriers_;
+  Members intakes_, lanes_, couriers_;
+  Members calledIntakes_, calledLanes_, calledCouriers_;
   bool armed_ = false;
   std::shared_ptr<Told> told_;
   kj::TaskSet tasks_;

@@ -43,7 +43,6 @@ public:
     auto end = std::to_chars(digits.begin(), digits.end(), key).ptr;
     auto count = static_cast<size_t>(end - digits.begin());
     size_t zeros = count < kDigits ? kDigits - count : 0;
-    text_ = {'k', 'e', 'y', '-'};
     std::fill_n(text_.begin() + 4, zeros, '0');
     std::copy(digits.begin(), end, text_.begin() + 4 + zeros);
     size_ = 4 + zeros + count;
@@ -52,7 +51,7 @@ public:
 
 private:
   static constexpr size_t kDigits = 7;
-  std::array<char, 24> text_{};  // ends with a zero, as Text does
+  std::array<char, 24> text_{'k', 'e', 'y', '-'};  // ends with a zero, as Text does
   size_t size_ = 0;
 };
 
