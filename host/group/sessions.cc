@@ -2,6 +2,7 @@
 #include "host/group/sessions.h"
 
 #include <algorithm>
+#include <string>
 
 #include "host/base/assert.h"
 
@@ -28,7 +29,7 @@ std::string_view viewOf(capnp::Data::Reader bytes) {
 
 void Sessions::expire(int64_t nowUs) {
   while (!used_.empty() && used_.front().lastUsedUs <= nowUs - kSessionUnusedMaxUs) {
-    for (const Answer& answer : used_.front().answers) forget(answer);
+    forget(used_.front().answers.dropAll());
     last_ = nullptr;
     sessions_.erase(used_.front().id);
     used_.pop_front();
@@ -59,15 +60,15 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
                                                 ", acknowledged already; use a new one");
     return Verdict::answered;
   }
-  size_t place = session.answers.placeOf(stamp.sequence);
-  if (place < session.answers.size() && session.answers[place].sequence == stamp.sequence) {
-    const Answer& kept = session.answers[place];
+  if (session.answers.has(stamp.sequence)) {
+    KeptAnswers::Answer kept = session.answers.at(stamp.sequence);
     if (!kept.settled) return Verdict::pending;
     answer = {.code = kept.code,
-              .appCode = kept.appCode,
-              .body = Bytes::copyOf(kept.body.view()),
+              .appCode = {},
+              .body = Bytes::copyOf(kept.body),
               .position = kept.position,
               .leaderHint = 0};
+    if (!kept.appCode.empty()) answer.appCode = std::string(kept.appCode);
     return Verdict::answered;
   }
   if (session.answers.size() >= kSessionAnswersMax || answers_ >= kAnswersMax ||
@@ -77,7 +78,7 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
                                                 " answers kept; acknowledge some");
     return Verdict::answered;
   }
-  session.answers.insert(place, stamp.sequence);
+  session.answers.add(stamp.sequence);
   ++answers_;
   return Verdict::fresh;
 }
@@ -85,23 +86,17 @@ Sessions::Verdict Sessions::judge(const Stamp& stamp, int64_t nowUs, Outcome& an
 void Sessions::settle(const Stamp& stamp, const Outcome& answer) {
   Place* found = find(stamp.session);
   if (found == nullptr) return;  // expired by a later entry of the same run
-  Kept& answers = (*found)->answers;
-  size_t place = answers.placeOf(stamp.sequence);
-  // Acknowledged by a later command of the same run: nobody will ask.
-  if (place == answers.size() || answers[place].sequence != stamp.sequence) return;
-  Answer& kept = answers[place];
-  kept.settled = true;
-  kept.code = answer.code;
-  kept.position = answer.position;
-  kept.appCode = answer.appCode;
-  if (answer.body.size() > kAnswerBytesMax) {
+  KeptAnswers::Answer kept{true, answer.code, {}, answer.body.view(), answer.position};
+  if (answer.appCode) kept.appCode = *answer.appCode;
+  std::string instead;
+  if (kept.body.size() > kAnswerBytesMax) {
+    instead = nameOf(stamp) + " was applied; its answer of " + std::to_string(kept.body.size()) +
+              " bytes is longer than what is kept";
     kept.code = ErrorCode::unknown;
-    kept.body = nameOf(stamp) + " was applied; its answer of " +
-                std::to_string(answer.body.size()) + " bytes is longer than what is kept";
-  } else {
-    kept.body = answer.body.view();
+    kept.body = instead;
   }
-  bytes_ += kept.body.size();
+  // Acknowledged by a later command of the same run: nobody will ask.
+  if ((*found)->answers.settle(stamp.sequence, kept)) bytes_ += kept.body.size();
 }
 
 Sessions::Place* Sessions::find(uint64_t session) {
@@ -112,50 +107,14 @@ Sessions::Place* Sessions::find(uint64_t session) {
   return last_;
 }
 
-// Sequences nearly always follow each other: the place is where it would be without a gap.
-size_t Sessions::Kept::placeOf(uint64_t sequence) const {
-  if (empty() || sequence > back().sequence) return size();
-  uint64_t first = begin()->sequence;
-  if (sequence <= first) return 0;
-  uint64_t guess = sequence - first;
-  if (guess < size() && begin()[guess].sequence == sequence) return guess;
-  const Answer* at =
-      std::lower_bound(begin(), end(), sequence,
-                       [](const Answer& it, uint64_t wanted) { return it.sequence < wanted; });
-  return static_cast<size_t>(at - begin());
-}
-
-// Made where it stays: a copy is read back while its parts are still on their way to memory, and
-// waits for all that was written before it.
-Sessions::Answer& Sessions::Kept::insert(size_t place, uint64_t sequence) {
-  Answer& made =
-      place == size()
-          ? answers_.emplace_back()
-          : *answers_.emplace(answers_.begin() + static_cast<std::ptrdiff_t>(first_ + place));
-  made.sequence = sequence;
-  return made;
-}
-
-// Moves up once as much has gone as is left, so that each answer is moved about once.
-void Sessions::Kept::popFront() {
-  constexpr size_t kRoom = 64;
-  answers_[first_++].drop();
-  if (first_ < kRoom || first_ < size()) return;
-  answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(first_));
-  first_ = 0;
-}
-
-void Sessions::forget(const Answer& answer) {
-  bytes_ -= answer.body.size();
-  --answers_;
+void Sessions::forget(KeptAnswers::Gone gone) {
+  answers_ -= gone.count;
+  bytes_ -= gone.bytes;
 }
 
 void Sessions::acknowledge(Session& session, uint64_t below) {
   session.acknowledgedBelow = std::max(session.acknowledgedBelow, below);
-  while (!session.answers.empty() && session.answers.front().sequence < below) {
-    forget(session.answers.front());
-    session.answers.popFront();
-  }
+  forget(session.answers.dropBelow(below));
 }
 
 void Sessions::save(schema::GroupState::Builder to) const {
@@ -168,17 +127,17 @@ void Sessions::save(schema::GroupState::Builder to) const {
     saved.setLastUsedUs(session.lastUsedUs);
     auto answers = saved.initAnswers(static_cast<uint32_t>(session.answers.size()));
     uint32_t count = 0;
-    for (const Answer& answer : session.answers) {
+    session.answers.forEach([&](uint64_t sequence, const KeptAnswers::Answer& answer) {
       ASSERT(answer.settled);
       auto kept = answers[count++];
-      kept.setSequence(answer.sequence);
+      kept.setSequence(sequence);
       kept.setIndex(answer.position.index);
       kept.setOrdinal(answer.position.ordinal);
       kept.setCode(static_cast<schema::ErrorCode>(answer.code));
-      kept.setAppCode(answer.appCode.value_or({}));
-      kept.setBody(kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.view().data()),
-                                answer.body.size()));
-    }
+      kept.setAppCode(std::string(answer.appCode));
+      kept.setBody(
+          kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.data()), answer.body.size()));
+    });
   }
 }
 
@@ -193,16 +152,16 @@ Result<void> Sessions::load(schema::GroupState::Reader from) {
     for (auto kept : saved.getAnswers()) {
       uint64_t sequence = kept.getSequence();
       if (sequence < session.acknowledgedBelow ||
-          (!session.answers.empty() && sequence <= session.answers.back().sequence)) {
+          (session.answers.size() != 0 && sequence <= session.answers.lastSequence())) {
         return Fault{ErrorCode::corrupt, "group state: a session's answers are out of order", {}};
       }
-      Answer& answer = session.answers.insert(session.answers.size(), sequence);
-      answer.settled = true;
-      answer.code = static_cast<ErrorCode>(kept.getCode());
-      answer.position = {kept.getIndex(), kept.getOrdinal()};
-      if (kept.getAppCode().size() != 0) answer.appCode = std::string(kept.getAppCode().cStr());
-      answer.body = viewOf(kept.getBody());
-      bytes_ += answer.body.size();
+      session.answers.add(sequence);
+      session.answers.settle(sequence, {true,
+                                        static_cast<ErrorCode>(kept.getCode()),
+                                        kept.getAppCode().cStr(),
+                                        viewOf(kept.getBody()),
+                                        {kept.getIndex(), kept.getOrdinal()}});
+      bytes_ += kept.getBody().size();
       ++answers_;
     }
   }

@@ -3,14 +3,11 @@
 
 #include <cstdint>
 #include <list>
-#include <string>
 #include <unordered_map>
-#include <vector>
 
-#include "flotilla/rarely.h"
 #include "flotilla/result.h"
+#include "host/group/kept_answers.h"
 #include "host/group/ports.h"
-#include "host/group/short_text.h"
 #include "schemas/log.capnp.h"
 
 namespace flotilla::group {
@@ -61,51 +58,16 @@ public:
   Result<void> load(schema::GroupState::Reader from);
 
 private:
-  // Of the size of a cache line: with many groups each line comes from memory.
-  struct Answer {
-    uint64_t sequence = 0;
-    Position position;
-    Rarely<std::string> appCode;
-    ShortText body;
-    ErrorCode code = ErrorCode::none;
-    bool settled = false;
-
-    void drop() {  // what it holds elsewhere
-      appCode = {};
-      body = std::string_view();
-    }
-  };
-  static_assert(sizeof(Answer) == 64);
-  // By rising sequence, all at or above acknowledgedBelow. They come at the end and go at the
-  // front, nearly always: an array that is moved up now and then.
-  class Kept {
-  public:
-    size_t size() const { return answers_.size() - first_; }
-    bool empty() const { return size() == 0; }
-    Answer& operator[](size_t place) { return answers_[first_ + place]; }
-    const Answer* begin() const { return answers_.data() + first_; }
-    const Answer* end() const { return answers_.data() + answers_.size(); }
-    Answer& front() { return answers_[first_]; }
-    const Answer& back() const { return answers_.back(); }
-    // The place of the first whose sequence is not less.
-    size_t placeOf(uint64_t sequence) const;
-    Answer& insert(size_t place, uint64_t sequence);
-    void popFront();
-
-  private:
-    std::vector<Answer> answers_;
-    size_t first_ = 0;
-  };
   struct Session {
     uint64_t id = 0;
     uint64_t acknowledgedBelow = 0;
     int64_t lastUsedUs = 0;
-    Kept answers;
+    KeptAnswers answers;
   };
   using Place = std::list<Session>::iterator;
 
   Place* find(uint64_t session);
-  void forget(const Answer& answer);
+  void forget(KeptAnswers::Gone gone);
   void acknowledge(Session& session, uint64_t below);
 
   std::list<Session> used_;  // the longest unused first
