@@ -2,14 +2,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-
 #include <isa-l/crc.h>
 
 // Each record of a journal and each block of a table carries CRC-32C. Debian builds LevelDB without
-// the library that computes it by SSE 4.2, so it goes byte by byte through tables: a sixth of what a
-// disk thread does for a put. LevelDB is linked from its archive (see CMakeLists.txt), whose other
-// objects find this function instead of that one. It gives the same value for the same bytes; were
-// both in, the link would fail.
+// the library that computes it by SSE 4.2, so it goes byte by byte through tables: a sixth of what
+// a disk thread does for a put. LevelDB is linked from its archive (see CMakeLists.txt), whose
+// other objects find this function instead of that one. It gives the same value for the same bytes;
+// were both in, the link would fail.
 namespace leveldb::crc32c {
 
 // `init_crc` continues that of the bytes before; 0 begins.
