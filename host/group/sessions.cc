@@ -108,6 +108,7 @@ Sessions::Place* Sessions::find(uint64_t session) {
 }
 
 void Sessions::forget(KeptAnswers::Gone gone) {
+  if (gone.count == 0) return;
   answers_ -= gone.count;
   bytes_ -= gone.bytes;
 }
