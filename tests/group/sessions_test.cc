@@ -1,6 +1,7 @@
 // Sessions: each stamp once.
 #include "host/group/sessions.h"
 
+#include <capnp/message.h>
 #include <doctest/doctest.h>
 
 #include "host/group/group_state.h"
@@ -134,6 +135,55 @@ TEST_CASE("group/sessions: an answer too long to keep says so when it is asked f
   CHECK(outcome.code == ErrorCode::unknown);
   CHECK(outcome.body.view() ==
         "session 9: sequence 1 was applied; its answer of 65537 bytes is longer than what is kept");
+}
+
+TEST_CASE(
+    "group/sessions: a batch that is answered alike is counted, repeated and saved each by each") {
+  Sessions sessions;
+  REQUIRE(sessions.open(9, 100));
+  Outcome outcome;
+  for (uint64_t sequence = 1; sequence <= 64; ++sequence) {
+    REQUIRE(sessions.judge({9, sequence, 1}, 100, outcome) == Verdict::fresh);
+  }
+  // The first ten are acknowledged before they are settled.
+  REQUIRE(sessions.judge({9, 65, 11}, 100, outcome) == Verdict::fresh);
+  for (uint64_t sequence = 1; sequence <= 65; ++sequence) {
+    auto ordinal = static_cast<uint32_t>(3 + sequence);
+    sessions.settle({9, sequence, 1}, answerOf("done", {7, ordinal}));
+  }
+  CHECK(sessions.answerCount() == 55);
+  CHECK(sessions.answerBytes() == 55 * 4);
+  // And ten more in the midst of those that are kept as one.
+  REQUIRE(sessions.judge({9, 66, 21}, 100, outcome) == Verdict::fresh);
+  sessions.settle({9, 66, 21}, answerOf("other", {8, 0}));
+  CHECK(sessions.answerCount() == 46);
+  CHECK(sessions.answerBytes() == 45 * 4 + 5);
+  for (uint64_t sequence = 21; sequence <= 65; ++sequence) {
+    REQUIRE(sessions.judge({9, sequence, 21}, 100, outcome) == Verdict::answered);
+    CHECK(outcome.body.view() == "done");
+    CHECK(outcome.position == Position{7, static_cast<uint32_t>(3 + sequence)});
+  }
+  CHECK(sessions.judge({9, 20, 21}, 100, outcome) == Verdict::answered);
+  CHECK(outcome.code == ErrorCode::badRequest);
+
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<schema::GroupState>();
+  sessions.save(root);
+  auto saved = root.getSessions()[0].getAnswers();
+  REQUIRE(saved.size() == 46);
+  for (uint32_t i = 0; i < 45; ++i) {
+    CHECK(saved[i].getSequence() == 21 + i);
+    CHECK(saved[i].getIndex() == 7);
+    CHECK(saved[i].getOrdinal() == 24 + i);
+    CHECK(kj::str(saved[i].getBody().asChars()) == "done");
+  }
+  CHECK(saved[45].getSequence() == 66);
+  Sessions loaded;
+  REQUIRE(loaded.load(root).ok());
+  CHECK(loaded.answerCount() == 46);
+  CHECK(loaded.answerBytes() == sessions.answerBytes());
+  CHECK(loaded.judge({9, 40, 21}, 100, outcome) == Verdict::answered);
+  CHECK(outcome.position == Position{7, 43});
 }
 
 TEST_CASE("group/group_state: what is saved is loaded, sessions included") {
