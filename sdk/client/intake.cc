@@ -9,6 +9,7 @@ namespace flotilla::client {
 namespace {
 
 constexpr size_t kMadeMax = 64;
+constexpr size_t kBytesMax = 64 << 10;
 constexpr size_t kFetchedAhead = 6;  // calls before its turn
 
 }  // namespace
@@ -16,34 +17,37 @@ constexpr size_t kFetchedAhead = 6;  // calls before its turn
 void Intake::add(Lane& lane, MethodId method, kj::ArrayPtr<const capnp::word> params,
                  Freshness freshness, Done&& done) {
   kj::ArrayPtr<const kj::byte> bytes = params.asBytes();
+  size_t firstByte = params_.size();
+  params_.insert(params_.end(), bytes.begin(), bytes.end());
   Made& made = made_.emplace_back();
   made.lane = &lane;
   made.method = method;
   made.freshness = freshness;
-  made.firstByte = params_.size();
+  made.firstByte = firstByte;
   made.byteCount = bytes.size();
   made.done = kj::mv(done);
-  params_.insert(params_.end(), bytes.begin(), bytes.end());
   lane.fetch();
   turnEnd_.markIntake(*this);
-  if (made_.size() == kMadeMax) giveAll();
+  if (made_.size() >= kMadeMax || params_.size() >= kBytesMax) giveAll();
 }
 
 // A lane calls nobody from here, so nothing comes in meanwhile.
 void Intake::giveAll() {
-  for (size_t at = 0; at < made_.size(); ++at) {
-    if (size_t next = at + kFetchedAhead; next < made_.size()) {
-      made_[next].lane->fetchRoom(made_[next].byteCount);
+  std::swap(made_, given_);
+  std::swap(params_, givenParams_);
+  for (size_t at = 0; at < given_.size(); ++at) {
+    if (size_t next = at + kFetchedAhead; next < given_.size()) {
+      given_[next].lane->fetchRoom(given_[next].byteCount);
     }
-    Made& made = made_[at];
-    const kj::byte* first = params_.data() + made.firstByte;
+    Made& made = given_[at];
+    const kj::byte* first = givenParams_.data() + made.firstByte;
     made.lane->given(made.method,
                      kj::arrayPtr(reinterpret_cast<const capnp::word*>(first),
                                   made.byteCount / sizeof(capnp::word)),
                      made.freshness, kj::mv(made.done));
   }
-  made_.clear();
-  params_.clear();
+  given_.clear();
+  givenParams_.clear();
 }
 
 // What callers have captured may drop other groups as it goes, so it goes when we are whole again.

@@ -53,6 +53,8 @@ private:
   const Lane* last_ = nullptr;  // to be compared only
   std::vector<Made> made_;
   std::vector<kj::byte> params_;  // of all, end to end; whole words
+  std::vector<Made> given_;       // empty but while they are given; kept for their memory
+  std::vector<kj::byte> givenParams_;
 };
 
 }  // namespace flotilla::client

@@ -99,8 +99,8 @@ void Lane::learnSize(const std::vector<Outcome>& outcomes) {
   if (any) answerBytes_ = std::max(longest, answerBytes_ / 2);
 }
 
-// A busy client that calls another group than before goes by the intake; and who has calls there
-// does until they are given, so that one group's calls stay in their order.
+// Where a busy client calls another lane than before, the call goes by the intake; and who has
+// calls there does until they are given, so that one group's calls stay in their order.
 void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
                Done&& done) {
   Intake& intake = hosts_.intake();
@@ -112,7 +112,7 @@ void Lane::add(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshnes
     intake.giveAll();
     return take(method, params, freshness, kj::mv(done));
   }
-  ++atIntake_;
+  ++atIntake_;  // before: it may give what it has at once
   intake.add(*this, method, params, freshness, kj::mv(done));
 }
 
@@ -123,8 +123,8 @@ void Lane::given(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshn
 }
 
 void Lane::fetch() const {
-  const char* first = reinterpret_cast<const char*>(this);
-  fetchToWrite(first, static_cast<size_t>(reinterpret_cast<const char*>(&stamps_) - first));
+  constexpr size_t kTouched = 192;  // bytes, up to closedBytes_
+  fetchToWrite(this, kTouched);
 }
 
 void Lane::take(MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,

@@ -15,6 +15,17 @@ using client::Outcome;
 constexpr uint64_t kGroups = 20;
 constexpr uint64_t kBusy = 300;  // calls that nobody answers until `goOn`
 
+// The values that a group was given, in that order.
+std::vector<uint64_t> valuesOf(World& world, const std::string& name) {
+  std::vector<uint64_t> seen;
+  for (const Applied& it : world.cluster.groups.at(name).applied) {
+    uint64_t value = 0;
+    std::memcpy(&value, it.params.data() + 8, sizeof value);
+    seen.push_back(value);
+  }
+  return seen;
+}
+
 // A client that has calls enough under way to count as busy.
 struct Busy : World {
   kj::PromiseFulfillerPair<void> answering = kj::newPromiseAndFulfiller<void>();
@@ -43,16 +54,7 @@ struct Busy : World {
   }
   void goOn() { answering.fulfiller->fulfill(); }
 
-  // The values that a group was given, in that order.
-  std::vector<uint64_t> seenBy(const std::string& name) {
-    std::vector<uint64_t> seen;
-    for (const Applied& it : cluster.groups.at(name).applied) {
-      uint64_t value = 0;
-      std::memcpy(&value, it.params.data() + 8, sizeof value);
-      seen.push_back(value);
-    }
-    return seen;
-  }
+  std::vector<uint64_t> seenBy(const std::string& name) { return valuesOf(*this, name); }
 };
 
 }  // namespace
@@ -120,4 +122,36 @@ TEST_CASE("client/intake: with a client go the calls that it has not given yet")
   busy.pass();
   CHECK(*told == 0);
   CHECK(told.use_count() == 1);
+}
+
+TEST_CASE("client/intake: one group goes with its calls, and the others have what is theirs") {
+  World world;
+  for (uint64_t i = 1; i <= 3; ++i) world.cluster.groups["g" + std::to_string(i)].id = i;
+  auto hosts = kj::refcounted<client::Hosts>(world.timer, kj::heap<FakeNetwork>(world.cluster),
+                                             world.options);
+  hosts->unanswered = 1'000;  // as where others of this client's calls are under way
+  auto group = [&hosts](const char* name) {
+    return kj::refcounted<client::GroupClient>(kj::addRef(*hosts), name);
+  };
+  auto gone = group("g1");
+  auto second = group("g2");
+  auto third = group("g3");
+  auto told = std::make_shared<int>(0);
+  std::vector<kj::Promise<Outcome>> kept;
+  for (uint64_t i = 1; i <= 4; ++i) {
+    capnp::word words[8] = {};
+    std::memcpy(static_cast<void*>(&words[1]), &i, sizeof i);
+    gone->call({1, 0}, kj::arrayPtr(words, 9 - i), [told](Outcome&&) { ++*told; });
+    kept.push_back(second->call({1, 0}, kj::arrayPtr(words, 2 + i)));
+    kept.push_back(third->call({1, 0}, kj::arrayPtr(words, 2)));
+  }
+  CHECK(told.use_count() == 5);
+  gone = nullptr;
+  CHECK(told.use_count() == 1);
+  for (auto& promise : kept) CHECK(world.wait(kj::mv(promise)).ok());
+  CHECK(*told == 0);
+  CHECK(world.cluster.groups.at("g1").applied.empty());
+  CHECK(valuesOf(world, "g2") == std::vector<uint64_t>{1, 2, 3, 4});
+  CHECK(valuesOf(world, "g3") == std::vector<uint64_t>{1, 2, 3, 4});
+  CHECK(world.cluster.groups.at("g2").applied.back().params.size() == 6 * sizeof(capnp::word));
 }
