@@ -9,9 +9,9 @@
 // costs 0.36 page faults; kept by their thread 0.14. Freed pages stay for jemalloc's usual ten
 // seconds, for the buffer of a journal goes every few and the next one takes its place. Messages of
 // a thousand groups are made and freed by the thousand, so a thread keeps eight slabs of a size, at
-// most a thousand pieces. Values
-// of machines are many and of one size: pieces of 1, 2 and 4 KiB come from slabs of 32 KiB and not
-// of a page each, whose descriptions were 17 MiB for 512 MiB of state.
+// most a thousand pieces. Values of machines are many and of one size: pieces of 1, 2 and 4 KiB
+// come from slabs of 32 KiB and not of a page each, whose descriptions were 17 MiB for 512 MiB of
+// state.
 extern "C" __attribute__((visibility("default"))) const char* malloc_conf;
 const char* malloc_conf =
     "lg_tcache_max:20,background_thread:true,max_background_threads:1,"
