@@ -66,26 +66,25 @@ struct Both {
     REQUIRE(kept.size() == model.size());
     CHECK(kept.lastSequence() == (model.empty() ? 0 : model.rbegin()->first));
     auto it = model.begin();
+    bool same = true;
     kept.forEach([&](uint64_t sequence, const KeptAnswers::Answer& answer) {
-      REQUIRE(it != model.end());
-      REQUIRE(sequence == it->first);
-      REQUIRE(knownOf(answer) == it->second);
-      ++it;
+      same = same && it != model.end() && sequence == it->first && knownOf(answer) == it->second;
+      if (it != model.end()) ++it;
     });
     CHECK(it == model.end());
     for (const auto& [sequence, known] : model) {
-      REQUIRE(kept.has(sequence));
-      REQUIRE(knownOf(kept.at(sequence)) == known);
-      REQUIRE(kept.has(sequence + 1) == model.contains(sequence + 1));
-      REQUIRE(kept.has(sequence - 1) == model.contains(sequence - 1));
+      same = same && kept.has(sequence) && knownOf(kept.at(sequence)) == known &&
+             kept.has(sequence + 1) == model.contains(sequence + 1) &&
+             kept.has(sequence - 1) == model.contains(sequence - 1);
     }
+    REQUIRE(same);
   }
 };
 
 }  // namespace
 
 TEST_CASE("group/kept_answers: whatever comes and goes, each has its own") {
-  for (uint64_t seed = 1; seed <= 300; ++seed) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
     auto below = [&random](uint64_t limit) { return random() % limit; };
