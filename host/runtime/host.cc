@@ -104,9 +104,9 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
 
 // What they have left to do is about the other parts. Snapshots had their time at the stop.
 HostParts::~HostParts() noexcept(false) {
-  saves.finish(true);
-  files.finish(false);
-  frees.finish(false);
+  saves.abandon();
+  files.finish();
+  frees.finish();
 }
 
 void HostParts::taskFailed(kj::Exception&& exception) {

@@ -9,18 +9,25 @@ IoThread::IoThread(Inbox& inbox, const char* name, bool patient)
     : inbox_(inbox), name_(name), patient_(patient), thread_([this]() { loop(); }) {}
 
 IoThread::~IoThread() {
-  finish(false);
+  finish();
 }
 
-void IoThread::finish(bool drop) {
-  std::deque<kj::Function<void()>> dropped;
+void IoThread::finish() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
-    if (drop) std::swap(dropped, work_);
   }
   ready_.notify_one();
   if (thread_.joinable()) thread_.join();
+}
+
+void IoThread::abandon() {
+  std::deque<kj::Function<void()>> dropped;
+  {
+    std::lock_guard lock(mutex_);
+    std::swap(dropped, work_);
+  }
+  finish();
 }
 
 void IoThread::post(kj::Function<void()> work) {

@@ -29,8 +29,10 @@ public:
   ~IoThread();
   KJ_DISALLOW_COPY(IoThread);
 
-  // Ends it once it has done what was posted, or, where that is dropped, what it is at.
-  void finish(bool drop);
+  // Ends it once it has done what was posted.
+  void finish();
+  // Ends it once it has done what it is at; what else was posted is dropped.
+  void abandon();
 
   // Work whose result nobody here waits for.
   void post(kj::Function<void()> work);

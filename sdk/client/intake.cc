@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include <kj/common.h>
+
 #include "sdk/client/lane.h"
 
 namespace flotilla::client {
@@ -31,23 +33,24 @@ void Intake::add(Lane& lane, MethodId method, kj::ArrayPtr<const capnp::word> pa
   if (made_.size() >= kMadeMax || params_.size() >= kBytesMax) giveAll();
 }
 
-// A lane calls nobody from here, so nothing comes in meanwhile.
+// A lane calls nobody from here, so nothing comes in meanwhile. Where memory ends within, what was
+// not given yet goes; nothing is given twice.
 void Intake::giveAll() {
-  std::swap(made_, given_);
-  std::swap(params_, givenParams_);
-  for (size_t at = 0; at < given_.size(); ++at) {
-    if (size_t next = at + kFetchedAhead; next < given_.size()) {
-      given_[next].lane->fetchRoom(given_[next].byteCount);
+  KJ_DEFER({
+    made_.clear();
+    params_.clear();
+  });
+  for (size_t at = 0; at < made_.size(); ++at) {
+    if (size_t next = at + kFetchedAhead; next < made_.size()) {
+      made_[next].lane->fetchRoom(made_[next].byteCount);
     }
-    Made& made = given_[at];
-    const kj::byte* first = givenParams_.data() + made.firstByte;
+    Made& made = made_[at];
+    const kj::byte* first = params_.data() + made.firstByte;
     made.lane->given(made.method,
                      kj::arrayPtr(reinterpret_cast<const capnp::word*>(first),
                                   made.byteCount / sizeof(capnp::word)),
                      made.freshness, kj::mv(made.done));
   }
-  given_.clear();
-  givenParams_.clear();
 }
 
 // What callers have captured may drop other groups as it goes, so it goes when we are whole again.

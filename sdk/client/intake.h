@@ -30,8 +30,8 @@ public:
 
   explicit Intake(TurnEnd& turnEnd) : turnEnd_(turnEnd) {}
 
-  // Whether the last one who asked was another.
-  bool isOther(const Lane& lane) { return &lane != std::exchange(last_, &lane); }
+  // Notes who calls; gives whether it was another before.
+  bool turnsTo(const Lane& lane) { return &lane != std::exchange(last_, &lane); }
   void add(Lane& lane, MethodId method, kj::ArrayPtr<const capnp::word> params, Freshness freshness,
            Done&& done);
   void giveAll();
@@ -53,8 +53,6 @@ private:
   const Lane* last_ = nullptr;  // to be compared only
   std::vector<Made> made_;
   std::vector<kj::byte> params_;  // of all, end to end; whole words
-  std::vector<Made> given_;       // empty but while they are given; kept for their memory
-  std::vector<kj::byte> givenParams_;
 };
 
 }  // namespace flotilla::client

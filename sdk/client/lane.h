@@ -81,10 +81,8 @@ private:
   void sendAlone(uint64_t flight) override;
   void seek();
   void openSession(Target& target);
-  bool perhapsStale(ErrorCode code) const;
-  void pause();
 
-  // On the way back.
+  // On the way back: lane_answers.cc
   void landed(uint64_t flight, std::vector<Outcome>&& outcomes) override;
   void broke(uint64_t flight, const kj::Exception& exception) override;
   void learnSize(const std::vector<Outcome>& outcomes);
@@ -92,6 +90,8 @@ private:
   void renewStamp(Call& call);
   void again(Batch&& batch);
   void troubled(const kj::Exception& exception, uint64_t turn);
+  bool perhapsStale(ErrorCode code) const;
+  void pause();
   void refuseWaiting(const Fault& fault);
   void end(Call& call, Outcome&& outcome);
   void deliver();
