@@ -59,6 +59,9 @@ struct GroupState {
     code @3 :Types.ErrorCode;
     appCode @4 :Text;
     body @5 :Data;
+    count @6 :UInt16 = 1;  # answers alike: each next one has the next sequence and the next ordinal. Hosts that know of
+                           # one only are why more are not always saved: see group/entry.h, kRunsVersion. In what was a
+                           # hole, so that a state of single answers is as it was, and so is its digest
   }
   struct Event {
     index @0 :UInt64;    # of the command that told it

@@ -184,6 +184,7 @@ void Applier::rest() {
 Applied Applier::apply(const ApplyRequest& request, uint64_t answersBytesMax) {
   Applied applied;
   applied.generation = request.generation;
+  knowRuns(request.runsKnown);
   answersWanted_ = request.answersWanted;
   answersBytesMax_ = answersBytesMax;
   answersBytes_ = 0;

@@ -95,8 +95,8 @@ public:
   uint64_t machineNumber() const { return machineNumber_; }  // rises with each that takes over
   // `shape` gives the configuration at the boundary; it must cover it, but where a machine on disk
   // and its log were damaged apart: a fault then, which stops nothing. A machine on disk is synced
-  // first; one that has stopped gives what it has kept.
-  Result<std::unique_ptr<StateCapture>> capture(const raft::LogShape& shape);
+  // first; one that has stopped gives what it has kept. `runsKnown`: see ApplyRequest.
+  Result<std::unique_ptr<StateCapture>> capture(const raft::LogShape& shape, bool runsKnown);
   // Makes a machine on disk durable where it stands. Without room on the disk it goes on as before;
   // any other fault stops it.
   Result<void> sync();
@@ -145,6 +145,7 @@ private:
     return shape.base().index <= at.index && at.index <= shape.lastIndex();
   }
   static Result<void> learnMembers(const raft::LogShape& shape, GroupState& state);
+  void knowRuns(bool known) { form_ = known ? Sessions::Form::runs : Sessions::Form::each; }
   Result<std::unique_ptr<StateCapture>> captureKept(const raft::LogShape& shape) const;
   std::unique_ptr<StateCapture> captureOf(const GroupState& state,
                                           std::unique_ptr<Capture> machine) const;
@@ -166,6 +167,8 @@ private:
   Position faultAt_;
   std::shared_ptr<const FrozenMachine> frozen_;  // of what is applied now, if one was wanted
   raft::Index wholeUpTo_ = 0;  // with a fault: the last entry that was applied whole
+
+  Sessions::Form form_ = Sessions::Form::each;  // that every host of the cluster loads
 
   // Of the request that is being applied.
   bool answersWanted_ = false;

@@ -15,7 +15,9 @@ Result<uint64_t> StateCapture::save(SnapshotSink& file) const {
   return writer.finish();
 }
 
-Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& shape) {
+Result<std::unique_ptr<StateCapture>> Applier::capture(const raft::LogShape& shape,
+                                                       bool runsKnown) {
+  knowRuns(runsKnown);
   if (fault_ && durable()) return captureKept(shape);
   if (fault_) return *fault_;
   if (machine_ == nullptr || state_.at.index == 0) {
@@ -54,7 +56,7 @@ Result<void> Applier::learnMembers(const raft::LogShape& shape, GroupState& stat
 std::unique_ptr<StateCapture> Applier::captureOf(const GroupState& state,
                                                  std::unique_ptr<Capture> machine) const {
   SnapshotHead head{key_.group, state.at, state.configuration.configuration, 0};
-  return std::make_unique<StateCapture>(std::move(head), state.encode(), std::move(machine));
+  return std::make_unique<StateCapture>(std::move(head), state.encode(form_), std::move(machine));
 }
 
 // A machine that stopped has still kept what it was before, and the log is cut off behind that: one

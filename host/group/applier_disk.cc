@@ -57,7 +57,7 @@ Result<void> Applier::sync() {
   // A write that found no room may have come through: what it left gathered is written again.
   if (store->kept().at == state_.at && store->gatheredBytes() == 0) return {};
   Result<void> synced = machine_->settle();
-  if (synced) synced = store->sync(state_.at, state_.encode());
+  if (synced) synced = store->sync(state_.at, state_.encode(form_));
   if (synced) return {};
   uint64_t room = store->isCrowded() ? kSyncCrowdedBytes : kUnsyncedBytesMax;
   if (synced.fault().code == ErrorCode::diskFull && store->gatheredBytes() < room) return synced;

@@ -30,9 +30,12 @@ enum class EntryKind : uint8_t {
 };
 
 // Which a host knows, for the catalog: 1 up to `timers`, 2 all, 3 also the catalog's setGroup and
-// digests of states with events, 4 also groups' callsPerSecondMax. Nothing newer is proposed before
-// every host says that it knows it.
-constexpr uint32_t kEntriesVersion = 4;
+// digests of states with events, 4 also groups' callsPerSecondMax, 5 kept answers that are saved as
+// runs, and 6 that its disk keeps a build that does not know those from starting. Nothing newer is
+// proposed, or saved, before every host says that it knows it.
+constexpr uint32_t kEntriesVersion = 6;
+constexpr uint32_t kUnmarkedVersion = 5;  // of a host whose disk does not say so yet
+constexpr uint32_t kRunsVersion = 6;      // from here on answers are saved as runs
 
 Bytes encodeNoOp(int64_t timeUs);
 Bytes encodeConfiguration(int64_t timeUs, const raft::Configuration& configuration);

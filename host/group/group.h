@@ -198,6 +198,7 @@ public:
   bool refusesQueries() const { return !queriesRefused_.empty(); }
   // Every host of the cluster knows the entries of that version: see kEntriesVersion.
   void entriesKnown(uint32_t version) { entriesVersion_ = version; }
+  bool runsKnown() const { return entriesVersion_ >= kRunsVersion; }
   // The group's sleep may not be what its leader's host believes: see sleepers.h.
   void wake(raft::Wake wake = {});
   // A faulted machine is built anew from the newest snapshot and the log; not one that is

@@ -84,7 +84,8 @@ void Group::submit(std::vector<LogEntry> entries) {
   bool more =
       feed_.fed() < core_.applicable() || feed_.requests() >= options_.limits.applyRequestsMax / 2;
   gaveWay_ = !awaited;
-  ports_.machines.apply({generation_, std::move(entries), wanted, wanted || more, gaveWay_});
+  ports_.machines.apply(
+      {generation_, std::move(entries), wanted, wanted || more, gaveWay_, runsKnown()});
 }
 
 void Group::hurryMachine() {
@@ -264,7 +265,7 @@ void Group::startSnapshot() {
   saving_ = true;
   feed_.snapshotBegun();
   bool amongMany = crowded_ && snapshotCallers_.empty();
-  ports_.machines.snapshot({generation_, core_.shape(), amongMany});
+  ports_.machines.snapshot({generation_, core_.shape(), amongMany, runsKnown()});
 }
 
 // Whoever needed it asks again, and would find the same file.

@@ -19,15 +19,17 @@ Fault unreadable(std::string text) {
 
 }  // namespace
 
-Bytes GroupState::encode() const {
-  return encodeWith(at, configuration);
+Bytes GroupState::encode(Sessions::Form form) const {
+  return encodeWith(at, configuration, form);
 }
 
 uint64_t GroupState::digest() const {
-  return base::checksum(encodeWith({}, {}).view());
+  // In the form that hosts of any version take.
+  return base::checksum(encodeWith({}, {}, Sessions::Form::each).view());
 }
 
-Bytes GroupState::encodeWith(const raft::LogPoint& point, const raft::ConfigurationAt& its) const {
+Bytes GroupState::encodeWith(const raft::LogPoint& point, const raft::ConfigurationAt& its,
+                             Sessions::Form form) const {
   capnp::MallocMessageBuilder builder;
   schema::GroupState::Builder to = builder.initRoot<schema::GroupState>();
   to.setIndex(point.index);
@@ -40,7 +42,7 @@ Bytes GroupState::encodeWith(const raft::LogPoint& point, const raft::Configurat
   to.setCounted(counted);
   to.setPlugin(plugin);
   to.setSwitchedAt(switchedAt);
-  sessions.save(to);
+  sessions.save(to, form);
   timers.save(to);
   events.save(to);
   kj::Array<capnp::word> words = capnp::messageToFlatArray(builder);

@@ -31,7 +31,7 @@ struct GroupState {
   bool counted = true;  // both are: false where an older version saved this, up to the next check
 
   // schemas/log.capnp GroupState, as a message with its segment table.
-  Bytes encode() const;
+  Bytes encode(Sessions::Form form) const;
   // A Fault `corrupt` where the bytes are no group state.
   Result<void> decode(const Bytes& from);
   // Equal on all replicas that stand at one entry. Not of `at`, which moves at a request's end, nor
@@ -39,7 +39,8 @@ struct GroupState {
   uint64_t digest() const;
 
 private:
-  Bytes encodeWith(const raft::LogPoint& point, const raft::ConfigurationAt& its) const;
+  Bytes encodeWith(const raft::LogPoint& point, const raft::ConfigurationAt& its,
+                   Sessions::Form form) const;
 };
 
 }  // namespace flotilla::group

@@ -94,15 +94,45 @@ bool KeptAnswers::settle(uint64_t sequence, const Answer& answer) {
   } else if (more) {
     records_.erase(records_.begin() + static_cast<std::ptrdiff_t>(at));
   }
-  if (more) return true;
-  Record& record = records_[at];
+  if (!more) keep(records_[at], answer);
+  return true;
+}
+
+void KeptAnswers::keep(Record& record, const Answer& answer) {
   record.settled = true;
   record.code = answer.code;
   record.index = answer.position.index;
   record.ordinal = answer.position.ordinal;
   if (!answer.appCode.empty()) record.appCode = std::string(answer.appCode);
   record.body = answer.body;
-  return true;
+}
+
+std::vector<KeptAnswers::Run> KeptAnswers::runs() const {
+  std::vector<Run> runs;
+  runs.reserve(recordCount());
+  for (size_t at = first_; at < records_.size(); ++at) {
+    const Record& record = records_[at];
+    Answer answer = answerOf(record, 0);
+    bool more = at > first_ && goesOn(records_[at - 1], record.sequence, answer);
+    if (more) {
+      runs.back().count += record.count;
+    } else {
+      runs.push_back({record.sequence, record.count, answer});
+    }
+  }
+  return runs;
+}
+
+void KeptAnswers::append(const Run& run) {
+  ASSERT(run.count != 0 && run.answer.settled && run.sequence > lastSequence());
+  count_ += run.count;
+  if (recordCount() != 0 && goesOn(records_.back(), run.sequence, run.answer)) {
+    records_.back().count += run.count;
+    return;
+  }
+  Record& record = insert(records_.size(), run.sequence);
+  record.count = run.count;
+  keep(record, run.answer);
 }
 
 KeptAnswers::Gone KeptAnswers::dropBelow(uint64_t sequence) {

@@ -54,14 +54,18 @@ public:
   Gone dropBelow(uint64_t sequence);
   Gone dropAll();
 
-  // By rising sequence.
-  template <typename Each>
-  void forEach(Each each) const {
-    for (size_t at = first_; at < records_.size(); ++at) {
-      const Record& record = records_[at];
-      for (uint32_t i = 0; i < record.count; ++i) each(record.sequence + i, answerOf(record, i));
-    }
-  }
+  // Answers alike, `count` of them: each next one has the next sequence and the next ordinal.
+  struct Run {
+    uint64_t sequence = 0;
+    uint32_t count = 1;
+    Answer answer;
+  };
+  // All of them, by rising sequence, those alike as one, but for answers with a code of the
+  // application's: equal answers give equal runs, in whatever order they were settled. What is
+  // pending is there as well, in runs as they were added.
+  std::vector<Run> runs() const;
+  // Those that follow all that are there.
+  void append(const Run& run);
 
 private:
   static constexpr size_t kNone = static_cast<size_t>(-1);
@@ -83,6 +87,7 @@ private:
   static_assert(sizeof(Record) == 64);
 
   static Answer answerOf(const Record& record, uint64_t place);
+  static void keep(Record& record, const Answer& answer);
   // Whether `answer` is the one that would come next in the record.
   static bool goesOn(const Record& record, uint64_t sequence, const Answer& answer);
 

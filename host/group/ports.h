@@ -355,8 +355,9 @@ struct ApplyRequest {
   uint64_t generation = 0;
   std::vector<LogEntry> entries;
   bool answersWanted = false;  // somebody here waits for the commands' outcomes
-  bool endWanted = true;  // else its Applied may come with what comes next, a tick later at most
-  bool givesWay = false;  // nobody waits for it, and the machine is not far behind
+  bool endWanted = true;   // else its Applied may come with what comes next, a tick later at most
+  bool givesWay = false;   // nobody waits for it, and the machine is not far behind
+  bool runsKnown = false;  // every host of the cluster loads kept answers that are saved as runs
 };
 
 // The end of one or more ApplyRequests.
@@ -399,6 +400,7 @@ struct SnapshotRequest {
   raft::LogShape shape;  // for the configuration and term at the boundary
   // The volume is crowded and asks many groups for one: small ones lie together.
   bool amongMany = false;
+  bool runsKnown = false;  // as of an ApplyRequest
 };
 struct SnapshotSaved {
   uint64_t generation = 0;

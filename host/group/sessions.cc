@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "host/base/assert.h"
 
@@ -23,6 +25,24 @@ std::string nameOf(const Stamp& stamp) {
 
 std::string_view viewOf(capnp::Data::Reader bytes) {
   return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
+}
+
+void saveRun(const KeptAnswers::Run& run, schema::GroupState::Answer::Builder to) {
+  const KeptAnswers::Answer& answer = run.answer;
+  ASSERT(answer.settled);
+  to.setSequence(run.sequence);
+  to.setIndex(answer.position.index);
+  to.setOrdinal(answer.position.ordinal);
+  to.setCode(static_cast<schema::ErrorCode>(answer.code));
+  to.setAppCode(std::string(answer.appCode));
+  to.setBody(
+      kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.data()), answer.body.size()));
+  static_assert(kSessionAnswersMax <= UINT16_MAX);
+  to.setCount(static_cast<uint16_t>(run.count));
+}
+
+Fault senseless(const std::string& what) {
+  return {ErrorCode::corrupt, "group state: " + what, {}};
 }
 
 }  // namespace
@@ -118,7 +138,7 @@ void Sessions::acknowledge(Session& session, uint64_t below) {
   forget(session.answers.dropBelow(below));
 }
 
-void Sessions::save(schema::GroupState::Builder to) const {
+void Sessions::save(schema::GroupState::Builder to, Form form) const {
   auto sessions = to.initSessions(static_cast<uint32_t>(used_.size()));
   uint32_t place = 0;
   for (const Session& session : used_) {
@@ -126,46 +146,69 @@ void Sessions::save(schema::GroupState::Builder to) const {
     saved.setId(session.id);
     saved.setAcknowledgedBelow(session.acknowledgedBelow);
     saved.setLastUsedUs(session.lastUsedUs);
-    auto answers = saved.initAnswers(static_cast<uint32_t>(session.answers.size()));
-    uint32_t count = 0;
-    session.answers.forEach([&](uint64_t sequence, const KeptAnswers::Answer& answer) {
-      ASSERT(answer.settled);
-      auto kept = answers[count++];
-      kept.setSequence(sequence);
-      kept.setIndex(answer.position.index);
-      kept.setOrdinal(answer.position.ordinal);
-      kept.setCode(static_cast<schema::ErrorCode>(answer.code));
-      kept.setAppCode(std::string(answer.appCode));
-      kept.setBody(
-          kj::arrayPtr(reinterpret_cast<const kj::byte*>(answer.body.data()), answer.body.size()));
-    });
+    std::vector<KeptAnswers::Run> runs = session.answers.runs();
+    size_t size = form == Form::runs ? runs.size() : session.answers.size();
+    auto answers = saved.initAnswers(static_cast<uint32_t>(size));
+    uint32_t next = 0;
+    for (KeptAnswers::Run& run : runs) {
+      uint32_t alike = form == Form::each ? std::exchange(run.count, 1) : 1;
+      for (; alike != 0; --alike) {
+        saveRun(run, answers[next++]);
+        ++run.sequence;
+        ++run.answer.position.ordinal;
+      }
+    }
   }
 }
 
 Result<void> Sessions::load(schema::GroupState::Reader from) {
   *this = Sessions{};
   for (auto saved : from.getSessions()) {
+    std::string name = "session " + std::to_string(saved.getId());
+    // An entry up to there has opened it, and gave it its index for a name.
+    if (saved.getId() > from.getIndex()) {
+      return senseless(name + " is not open yet at " + std::to_string(from.getIndex()));
+    }
     if (!open(saved.getId(), saved.getLastUsedUs())) {
-      return Fault{ErrorCode::corrupt, "group state: too many sessions, or one twice", {}};
+      return senseless(name + " is there twice, or is one too many");
     }
     Session& session = used_.back();
     session.acknowledgedBelow = saved.getAcknowledgedBelow();
     for (auto kept : saved.getAnswers()) {
-      uint64_t sequence = kept.getSequence();
-      if (sequence < session.acknowledgedBelow ||
-          (session.answers.size() != 0 && sequence <= session.answers.lastSequence())) {
-        return Fault{ErrorCode::corrupt, "group state: a session's answers are out of order", {}};
-      }
-      session.answers.add(sequence);
-      session.answers.settle(sequence, {true,
-                                        static_cast<ErrorCode>(kept.getCode()),
-                                        kept.getAppCode().cStr(),
-                                        viewOf(kept.getBody()),
-                                        {kept.getIndex(), kept.getOrdinal()}});
-      bytes_ += kept.getBody().size();
-      ++answers_;
+      if (auto loaded = loadAnswer(session, kept); !loaded) return loaded;
     }
   }
+  return {};
+}
+
+Result<void> Sessions::loadAnswer(Session& session, schema::GroupState::Answer::Reader from) {
+  uint64_t sequence = from.getSequence();
+  uint32_t count = from.getCount();
+  uint64_t bytes = from.getBody().size();
+  auto refuse = [&](const std::string& what) {
+    return senseless(nameOf({session.id, sequence, 0}) + ": " + what);
+  };
+  if (sequence < session.acknowledgedBelow || sequence <= session.answers.lastSequence()) {
+    return refuse("its answer is out of order");
+  }
+  bool numbered = count != 0 && sequence <= UINT64_MAX - (count - 1) &&
+                  from.getOrdinal() <= UINT32_MAX - (count - 1);
+  if (!numbered) return refuse(std::to_string(count) + " answers alike cannot be");
+  // What a run may have brought past the bounds before they were looked at again.
+  uint64_t bytesLeft = kAnswersBytesMax + kAnswerBytesMax - bytes_;
+  bool fits = count <= kSessionAnswersMax - session.answers.size() &&
+              count <= kAnswersMax - answers_ && bytes <= kAnswerBytesMax &&
+              count * bytes <= bytesLeft;
+  if (!fits) return refuse("more answers than are kept, or longer ones");
+  session.answers.append({sequence,
+                          count,
+                          {true,
+                           static_cast<ErrorCode>(from.getCode()),
+                           from.getAppCode().cStr(),
+                           viewOf(from.getBody()),
+                           {from.getIndex(), from.getOrdinal()}}});
+  answers_ += count;
+  bytes_ += count * bytes;
   return {};
 }
 

@@ -54,8 +54,11 @@ public:
   uint64_t answerCount() const { return answers_; }
   uint64_t answerBytes() const { return bytes_; }
 
-  void save(schema::GroupState::Builder to) const;
-  Result<void> load(schema::GroupState::Reader from);
+  // As hosts of any version read them, or as those from kEntriesVersion 5 on do: a client that has
+  // gone leaves a batch or two of answers behind for an hour, mostly alike.
+  enum class Form : uint8_t { each, runs };
+  void save(schema::GroupState::Builder to, Form form) const;
+  Result<void> load(schema::GroupState::Reader from);  // of either
 
 private:
   struct Session {
@@ -68,6 +71,7 @@ private:
 
   Place* find(uint64_t session);
   void forget(KeptAnswers::Gone gone);
+  Result<void> loadAnswer(Session& session, schema::GroupState::Answer::Reader from);
   void acknowledge(Session& session, uint64_t below);
 
   std::list<Session> used_;  // the longest unused first

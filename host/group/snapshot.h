@@ -24,7 +24,7 @@ namespace flotilla::group {
 // flipped bit is found by its chunk's sum and name; a chunk that is missing, repeated or from
 // elsewhere, and bytes after the end, by the end. Sections are cut by their content (ChunkCuts), so
 // states that differ little have most chunks in common. Nothing names the replica that wrote it:
-// equal states give equal files.
+// equal states give equal files, where both know how to save answers (kRunsVersion).
 //
 // Version 1, which is read but not written any more: chunks of up to 1 MiB as kind u32, length u32,
 // bytes, checksum u64, which is XXH3 over all of it before, continued from the previous chunk's

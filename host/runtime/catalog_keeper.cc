@@ -219,16 +219,19 @@ void CatalogKeeper::groupChanged(uint64_t group) {
 }
 
 kj::Promise<void> CatalogKeeper::registerHost() {
-  if (registered_) return kj::READY_NOW;
-  auto params =
-      flatWords<Catalog::RegisterHostParams>([this](Catalog::RegisterHostParams::Builder to) {
+  uint32_t format = parts_.id.format;
+  // One at a time: what says less must not arrive last.
+  if (registering_ || registered_ == format) return kj::READY_NOW;
+  bool marked = format >= store::HostId::kFormat;
+  auto params = flatWords<Catalog::RegisterHostParams>(
+      [this, marked](Catalog::RegisterHostParams::Builder to) {
         auto host = to.initHost();
         host.setId(parts_.config.hostId);
         host.setBirth(parts_.id.birth);
         host.setAddress(parts_.config.founders.at(parts_.config.hostId));
         host.setVersion(Host::version());
         host.setBootNumber(parts_.bootNumber);
-        host.setClusterVersion(group::kEntriesVersion);
+        host.setClusterVersion(marked ? group::kEntriesVersion : group::kUnmarkedVersion);
         host.setFounder(true);
         host.setHttp(parts_.config.http);
         auto volumes = host.initVolumes(static_cast<unsigned>(parts_.config.volumes.size() - 1));
@@ -236,14 +239,16 @@ kj::Promise<void> CatalogKeeper::registerHost() {
           volumes.set(i, parts_.config.volumes[i + 1].name);
       });
   // In the background: service goes on without the catalog's quorum.
-  registered_ = true;
-  parts_.tasks.add(
-      parts_.host.catalogCall(0, std::move(params), kReportMs).then([this](group::Outcome outcome) {
-        if (outcome.ok()) return;
-        registered_ = false;
-        if (outcome.code != ErrorCode::app) return;  // no leader yet; the next pass asks again
-        base::logError("catalog: does not take this host: " + std::string(outcome.body.view()));
-      }));
+  registering_ = true;
+  parts_.tasks.add(parts_.host.catalogCall(0, std::move(params), kReportMs)
+                       .then([this, format](group::Outcome outcome) {
+                         if (outcome.ok()) registered_ = format;
+                         if (outcome.code != ErrorCode::app)
+                           return;  // no leader yet; the next pass asks again
+                         base::logError("catalog: does not take this host: " +
+                                        std::string(outcome.body.view()));
+                       })
+                       .attach(kj::defer([this]() { registering_ = false; })));
   return kj::READY_NOW;
 }
 

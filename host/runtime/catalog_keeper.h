@@ -72,7 +72,8 @@ private:
 
   HostParts& parts_;
   CatalogReader reader_;
-  bool registered_ = false;
+  uint32_t registered_ = 0;  // with host.id of that format; 0: not yet
+  bool registering_ = false;
   bool reporting_ = false;
   bool telling_ = false;
   bool settled_ = false;

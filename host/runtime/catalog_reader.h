@@ -43,12 +43,17 @@ public:
 
 private:
   bool take(const group::Outcome& outcome);
+  void learnVersion();
+  uint32_t knownVersion() const;
+  kj::Promise<void> markDisk();
   void failed(const group::Outcome& outcome);
+  static void complain(std::string& last, std::string why);
 
   HostParts& parts_;
   catalog::CatalogView view_;
   News news_;
-  std::string trouble_;  // why the last step came to nothing; once it is logged
+  std::string trouble_;   // why the last step came to nothing; once it is logged
+  std::string unmarked_;  // why host.id could not be written; once it is logged
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
 };
 

@@ -385,7 +385,7 @@ Result<void> MachineLane::loadFrom(raft::LogPoint point) {
 void MachineLane::carryOutSnapshot(const group::SnapshotRequest& request, Answers& answers) {
   Result<std::unique_ptr<group::StateCapture>> captured =
       dead_ ? Result<std::unique_ptr<group::StateCapture>>(*dead_)
-            : applier_->capture(request.shape);
+            : applier_->capture(request.shape, request.runsKnown);
   if (!captured) {
     answers.saved.push_back({request.generation, {}, 0, captured.fault()});
     return sayIfStopped(answers);

@@ -11,13 +11,15 @@ namespace flotilla::store {
 
 // DATA_DIR/host.id: a text file of "key value" lines with a checksum.
 struct HostId {
-  static constexpr uint32_t kFormat = 1;
+  static constexpr uint32_t kFormat = 2;  // read up to here
 
   uint64_t host = 0;        // never reused
   std::string birth;        // 128 random bits, 32 hex digits: another disk is another birth
   std::string clusterName;  // one line
   std::string clusterId;    // hash of the founding record, hex; empty before the founding
-  uint32_t format = kFormat;
+  // 2: snapshots here may hold answers saved as runs. A build that reads up to 1 would load the
+  // first of each, and does not start.
+  uint32_t format = 1;
 
   bool operator==(const HostId&) const = default;
 };
@@ -29,7 +31,7 @@ Result<HostId> newHostId(const std::string& dataDir, uint64_t host, const std::s
 Result<void> keepHostId(const std::string& dataDir, const HostId& id);
 // Every other start: ErrorCode::corrupt where the file is missing or damaged.
 Result<HostId> readHostId(const std::string& dataDir);
-// Replaces it whole (founding, joining): host and birth must be those that are there.
+// Replaces it whole (founding, a newer format): host and birth must be those that are there.
 Result<void> updateHostId(const std::string& dataDir, const HostId& id);
 
 // The number of this start, from 1, one higher at each call; synced.

@@ -317,7 +317,7 @@ TEST_CASE("group/disk_machine: a write that came through after all leaves nothin
   bench.apply({"a"});
   bench.refuses = ErrorCode::diskFull;
   CHECK(!bench.applier->sync().ok());
-  bench.place->kept = {bench.applier->at(), bench.applier->state().encode()};
+  bench.place->kept = {bench.applier->at(), bench.applier->state().encode(Sessions::Form::runs)};
   CHECK(!bench.applier->sync().ok());
   bench.refuses = ErrorCode::none;
   REQUIRE(bench.applier->sync().ok());
@@ -327,7 +327,7 @@ TEST_CASE("group/disk_machine: a write that came through after all leaves nothin
 TEST_CASE("group/disk_machine: a snapshot is loaded into a fresh place, and durable there") {
   Bench bench;
   bench.apply({"a", "b"});
-  auto capture = bench.applier->capture(bench.shape());
+  auto capture = bench.applier->capture(bench.shape(), true);
   REQUIRE(capture.ok());
   CHECK(bench.applier->durable() == raft::LogPoint{1, 1});  // so its log may be cut off there
   MemoryFile file;
@@ -351,14 +351,14 @@ TEST_CASE("group/disk_machine: a snapshot is loaded into a fresh place, and dura
 TEST_CASE("group/disk_machine: one that stopped gives a snapshot of what it has kept") {
   Bench nothing;
   CHECK(nothing.apply({"break"}).fault.has_value());
-  CHECK(!nothing.applier->capture(nothing.shape()).ok());
+  CHECK(!nothing.applier->capture(nothing.shape(), true).ok());
 
   Bench bench;
   bench.apply({"a"});
   REQUIRE(bench.applier->sync().ok());
   auto rows = bench.place->rows;
   CHECK(bench.apply({"b", "break"}).fault.has_value());
-  auto capture = bench.applier->capture(bench.shape());
+  auto capture = bench.applier->capture(bench.shape(), true);
   REQUIRE(capture.ok());
   CHECK((*capture)->point() == raft::LogPoint{1, 1});
   MemoryFile file;
@@ -377,13 +377,13 @@ TEST_CASE("group/disk_machine: of one that its log does not cover there is no sn
   raft::LogShape lost({}, {{1, 2, 3}, {}, {}, {}, false});
   lost.append(1, 1);
   for (const raft::LogShape& shape : {cutOff, lost}) {
-    auto capture = bench.applier->capture(shape);
+    auto capture = bench.applier->capture(shape, true);
     REQUIRE(!capture.ok());
     CHECK(capture.fault().text ==
           "snapshot: the machine stands at 2, where the log here has nothing");
   }
   CHECK(!bench.apply({"c"}).fault);
-  CHECK(bench.applier->capture(bench.shape()).ok());
+  CHECK(bench.applier->capture(bench.shape(), true).ok());
 }
 
 TEST_CASE("group/disk_machine: another plugin goes on over the same rows") {

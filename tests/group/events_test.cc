@@ -138,7 +138,7 @@ TEST_CASE("group/events: a group state saved before there were any is read") {
   GroupState state;
   state.at = {17, 3};
   state.timeUs = 99;
-  Bytes bytes = state.encode();
+  Bytes bytes = state.encode(Sessions::Form::runs);
   std::string older(bytes.view());
   // The root's pointer, after the segment table: its last 16 bits count the root's pointers. There
   // were four of them: configuration, sessions, timers, plugin.
@@ -192,7 +192,7 @@ TEST_CASE("group/applier: what a command tells is kept under its position, if it
 
   raft::LogShape shape({}, {{1, 2, 3}, {}, {}, {}, false});
   shape.append(2, 1);
-  auto capture = applier.capture(shape);
+  auto capture = applier.capture(shape, true);
   REQUIRE(capture.ok());
   test::MemoryFile file;
   REQUIRE((*capture)->save(file).ok());

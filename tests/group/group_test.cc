@@ -194,6 +194,40 @@ TEST_CASE("group/group: a stamped command runs once through leader change, snaps
         ErrorCode::sessionExpired);
 }
 
+TEST_CASE("group/group: answers are saved as runs once every host knows them") {
+  group::GroupOptions options;
+  options.entriesVersion = group::kEntriesVersion - 1;
+  Trio trio(3, options);
+  raft::ReplicaId leader = trio.elect();
+  group::CallId open = trio.call();
+  trio.groupAt(leader).openSession(open);
+  trio.settle();
+  uint64_t session = trio.at(leader).answers[open].position.index;
+  // Commands that are all answered alike: there is no such method.
+  auto askAndSave = [&](uint64_t first) {
+    for (uint64_t sequence = first; sequence < first + 10; ++sequence) {
+      trio.groupAt(leader).propose(trio.call(), mapCall(99, "", {session, sequence, 1}));
+    }
+    trio.settle();
+    trio.groupAt(leader).requestSnapshot(trio.call());
+    trio.settle();
+    test::MemorySource source(trio.at(leader).files.rbegin()->second);
+    group::SnapshotReader reader(source);
+    REQUIRE(reader.head().ok());
+    auto section = reader.groupSection();
+    REQUIRE(section.ok());
+    group::GroupState state;
+    REQUIRE(state.decode(*section).ok());
+    CHECK(state.sessions.answerCount() == first + 9);
+    return section->size();
+  };
+  size_t each = askAndSave(1);
+  size_t more = askAndSave(11);
+  CHECK(more > each + 10 * sizeof(uint64_t));
+  trio.groupAt(leader).entriesKnown(group::kEntriesVersion);
+  CHECK(askAndSave(21) < each);
+}
+
 // Found by flotilla-sim, seed 9: the first stamp after a restart was plain wall time.
 TEST_CASE("group/group: hosts that restart with a wall clock days ahead expire no session") {
   for (bool snapshots : {false, true}) {

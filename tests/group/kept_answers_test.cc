@@ -1,9 +1,12 @@
 // Kept answers, beside a map that has each by itself.
 #include "host/group/kept_answers.h"
 
+#include <algorithm>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <random>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -67,10 +70,14 @@ struct Both {
     CHECK(kept.lastSequence() == (model.empty() ? 0 : model.rbegin()->first));
     auto it = model.begin();
     bool same = true;
-    kept.forEach([&](uint64_t sequence, const KeptAnswers::Answer& answer) {
-      same = same && it != model.end() && sequence == it->first && knownOf(answer) == it->second;
-      if (it != model.end()) ++it;
-    });
+    for (const KeptAnswers::Run& run : kept.runs()) {
+      for (uint32_t i = 0; i < run.count; ++i) {
+        Known known = knownOf(run.answer);
+        if (known.settled) known.position.ordinal += i;
+        same = same && it != model.end() && run.sequence + i == it->first && known == it->second;
+        if (it != model.end()) ++it;
+      }
+    }
     CHECK(it == model.end());
     for (const auto& [sequence, known] : model) {
       same = same && kept.has(sequence) && knownOf(kept.at(sequence)) == known &&
@@ -144,6 +151,45 @@ TEST_CASE("group/kept_answers: a batch that is answered alike is one record") {
   both.dropBelow(64 * 20 + 10);  // in the middle of one
   CHECK(both.kept.recordCount() == 30);
   both.check();
+}
+
+TEST_CASE("group/kept_answers: as few runs as there can be, in whatever order they were settled") {
+  std::vector<uint64_t> order(40);
+  std::iota(order.begin(), order.end(), 1);
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 50; ++round) {
+    Both both;
+    for (uint64_t sequence : order) both.add(sequence);
+    std::shuffle(order.begin(), order.end(), random);
+    for (uint64_t sequence : order) {
+      both.settle(sequence, wellDone(sequence == 20 ? "other" : "done",
+                                     {7, static_cast<uint32_t>(100 + sequence)}));
+    }
+    std::sort(order.begin(), order.end());
+    std::vector<KeptAnswers::Run> runs = both.kept.runs();
+    REQUIRE(runs.size() == 3);
+    CHECK(runs[0].sequence == 1);
+    CHECK(runs[0].count == 19);
+    CHECK(runs[1].sequence == 20);
+    CHECK(runs[1].count == 1);
+    CHECK(runs[2].sequence == 21);
+    CHECK(runs[2].count == 20);
+    CHECK(runs[2].answer.position == Position{7, 121});
+
+    // And appended they are what they were, one by one as well.
+    Both copy;
+    copy.model = both.model;
+    for (const KeptAnswers::Run& run : runs) copy.kept.append(run);
+    copy.check();
+    CHECK(copy.kept.recordCount() == 3);
+    Both single;
+    single.model = both.model;
+    for (const auto& [sequence, known] : both.model) {
+      single.kept.append({sequence, 1, answerOf(known)});
+    }
+    single.check();
+    CHECK(single.kept.recordCount() == 3);
+  }
 }
 
 TEST_CASE("group/kept_answers: what differs in anything is a record of its own") {

@@ -168,22 +168,135 @@ TEST_CASE(
 
   capnp::MallocMessageBuilder message;
   auto root = message.initRoot<schema::GroupState>();
-  sessions.save(root);
+  root.setIndex(9);
+  sessions.save(root, Sessions::Form::each);
   auto saved = root.getSessions()[0].getAnswers();
   REQUIRE(saved.size() == 46);
   for (uint32_t i = 0; i < 45; ++i) {
     CHECK(saved[i].getSequence() == 21 + i);
     CHECK(saved[i].getIndex() == 7);
     CHECK(saved[i].getOrdinal() == 24 + i);
+    CHECK(saved[i].getCount() == 1);
     CHECK(kj::str(saved[i].getBody().asChars()) == "done");
   }
   CHECK(saved[45].getSequence() == 66);
-  Sessions loaded;
-  REQUIRE(loaded.load(root).ok());
-  CHECK(loaded.answerCount() == 46);
-  CHECK(loaded.answerBytes() == sessions.answerBytes());
-  CHECK(loaded.judge({9, 40, 21}, 100, outcome) == Verdict::answered);
-  CHECK(outcome.position == Position{7, 43});
+
+  capnp::MallocMessageBuilder shorter;
+  auto runs = shorter.initRoot<schema::GroupState>();
+  runs.setIndex(9);
+  sessions.save(runs, Sessions::Form::runs);
+  auto two = runs.getSessions()[0].getAnswers();
+  REQUIRE(two.size() == 2);
+  CHECK(two[0].getSequence() == 21);
+  CHECK(two[0].getOrdinal() == 24);
+  CHECK(two[0].getCount() == 45);
+  CHECK(two[1].getSequence() == 66);
+  CHECK(two[1].getCount() == 1);
+
+  for (schema::GroupState::Reader from : {root.asReader(), runs.asReader()}) {
+    Sessions loaded;
+    REQUIRE(loaded.load(from).ok());
+    CHECK(loaded.answerCount() == 46);
+    CHECK(loaded.answerBytes() == sessions.answerBytes());
+    CHECK(loaded.judge({9, 40, 21}, 100, outcome) == Verdict::answered);
+    CHECK(outcome.position == Position{7, 43});
+    CHECK(loaded.judge({9, 66, 21}, 100, outcome) == Verdict::answered);
+    CHECK(outcome.body.view() == "other");
+    CHECK(loaded.judge({9, 67, 67}, 100, outcome) == Verdict::fresh);
+    CHECK(loaded.answerCount() == 1);
+    CHECK(loaded.answerBytes() == 0);
+  }
+}
+
+TEST_CASE("group/sessions: what cannot be is not loaded") {
+  auto loads = [](auto change) {
+    capnp::MallocMessageBuilder message;
+    auto root = message.initRoot<schema::GroupState>();
+    root.setIndex(9);
+    auto session = root.initSessions(1)[0];
+    session.setId(9);
+    session.setAcknowledgedBelow(5);
+    auto answers = session.initAnswers(2);
+    answers[0].setSequence(5);
+    answers[0].setCount(10);
+    answers[1].setSequence(15);
+    change(session, answers[0], answers[1]);
+    Sessions sessions;
+    auto loaded = sessions.load(root);
+    return loaded ? "" : loaded.fault().text;
+  };
+  auto at = [](uint64_t sequence, const std::string& what) {
+    return "group state: session 9: sequence " + std::to_string(sequence) + ": " + what;
+  };
+  const std::string order = "its answer is out of order";
+  const std::string many = "more answers than are kept, or longer ones";
+  CHECK(loads([](auto, auto, auto) {}) == "");
+  CHECK(loads([](auto session, auto, auto) { session.setId(10); }) ==
+        "group state: session 10 is not open yet at 9");
+  CHECK(loads([](auto session, auto, auto) { session.setAcknowledgedBelow(6); }) == at(5, order));
+  CHECK(loads([](auto, auto first, auto) { first.setCount(11); }) == at(15, order));
+  CHECK(loads([](auto, auto first, auto) { first.setCount(0); }) ==
+        at(5, "0 answers alike cannot be"));
+  CHECK(loads([](auto, auto first, auto) { first.setCount(UINT16_MAX); }) == at(5, many));
+  CHECK(loads([](auto, auto first, auto) { first.setOrdinal(UINT32_MAX); }) ==
+        at(5, "10 answers alike cannot be"));
+  auto most = static_cast<uint16_t>(kSessionAnswersMax);
+  CHECK(loads([&](auto, auto, auto last) { last.setCount(most - 10); }) == "");
+  CHECK(loads([&](auto, auto, auto last) { last.setCount(most - 9); }) == at(15, many));
+  CHECK(loads([](auto, auto, auto last) { last.setSequence(UINT64_MAX); }) == "");
+  auto beyond = [](auto, auto, auto last) {
+    last.setSequence(UINT64_MAX);
+    last.setCount(2);
+  };
+  CHECK(loads(beyond) == at(UINT64_MAX, "2 answers alike cannot be"));
+  CHECK(loads([](auto, auto, auto last) { last.initBody(kAnswerBytesMax); }) == "");
+  CHECK(loads([](auto, auto, auto last) { last.initBody(kAnswerBytesMax + 1); }) == at(15, many));
+  auto heavy = [](auto, auto first, auto last) {
+    first.setCount(1);
+    last.initBody(kAnswerBytesMax);
+    last.setCount(kAnswersBytesMax / kAnswerBytesMax + 2);
+  };
+  CHECK(loads(heavy) == at(15, many));
+
+  // Nor more sessions' answers together, however short the state that says so.
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<schema::GroupState>();
+  constexpr uint32_t kFull = kAnswersMax / kSessionAnswersMax;
+  root.setIndex(kFull + 1);
+  auto all = root.initSessions(kFull + 1);
+  for (uint32_t i = 0; i <= kFull; ++i) {
+    all[i].setId(i + 1);
+    auto answer = all[i].initAnswers(1)[0];
+    answer.setSequence(1);
+    answer.setCount(i < kFull ? most : 1);
+  }
+  Sessions sessions;
+  CHECK(sessions.load(root).fault().text ==
+        "group state: session " + std::to_string(kFull + 1) + ": sequence 1: " + many);
+}
+
+// A digest is compared among hosts of all versions: the value is that of builds before answers were
+// saved as runs.
+TEST_CASE("group/group_state: a digest is what it always was") {
+  GroupState state;
+  state.at = {77, 5};
+  state.timeUs = 123'456;
+  state.unchecked = 3;
+  state.answers = 0x1234'5678'9abc'def0;
+  Outcome outcome;
+  REQUIRE(state.sessions.open(7, 100));
+  for (uint64_t sequence = 2; sequence <= 9; ++sequence) {
+    Stamp stamp{7, sequence, 2};
+    REQUIRE(state.sessions.judge(stamp, 200, outcome) == Verdict::fresh);
+    Outcome answer = answerOf(sequence == 6 ? "other" : "done");
+    answer.position = {70, static_cast<uint32_t>(sequence)};
+    if (sequence == 9) {
+      answer.code = ErrorCode::app;
+      answer.appCode = std::string("mine");
+    }
+    state.sessions.settle(stamp, answer);
+  }
+  CHECK(state.digest() == 10210062863714997613U);
 }
 
 TEST_CASE("group/group_state: what is saved is loaded, sessions included") {
@@ -204,14 +317,15 @@ TEST_CASE("group/group_state: what is saved is loaded, sessions included") {
   refused.appCode = std::string("mine");
   REQUIRE(state.sessions.judge({3, 3, 2}, 10, outcome) == Verdict::fresh);  // between two
   state.sessions.settle({3, 3, 2}, refused);
-  Bytes saved = state.encode();
+  Bytes saved = state.encode(Sessions::Form::runs);
   GroupState loaded;
   REQUIRE(loaded.decode(saved).ok());
   CHECK(loaded.at == state.at);
   CHECK(loaded.timeUs == state.timeUs);
   CHECK(loaded.configuration == state.configuration);
   CHECK(loaded.sessions.answerBytes() == state.sessions.answerBytes());
-  CHECK(loaded.encode().view() == saved.view());
+  CHECK(loaded.encode(Sessions::Form::runs).view() == saved.view());
+  CHECK(loaded.digest() == state.digest());
   CHECK(loaded.sessions.judge({2, 4, 2}, 10, outcome) == Verdict::answered);
   CHECK(outcome.body.view() == "s4");
   CHECK(!outcome.appCode.has_value());

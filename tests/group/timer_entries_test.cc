@@ -37,7 +37,7 @@ struct Bench {
   std::string saved() {
     raft::LogShape shape({}, {{1, 2, 3}, {}, {}, {}, false});
     shape.append(last, 1);
-    auto capture = applier.capture(shape);
+    auto capture = applier.capture(shape, true);
     REQUIRE(capture.ok());
     MemoryFile file;
     REQUIRE((*capture)->save(file).ok());

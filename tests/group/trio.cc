@@ -120,7 +120,8 @@ bool Seat::recordOnce() {
 }
 
 void Seat::apply(group::ApplyRequest request) {
-  lastApply = {request.generation, {}, request.answersWanted, request.endWanted, request.givesWay};
+  lastApply = {request.generation, {}, request.answersWanted, request.endWanted, request.givesWay,
+               request.runsKnown};
   work.push_back([this, request = std::move(request)] { group->applied(applier->apply(request)); });
 }
 
@@ -139,7 +140,7 @@ void Seat::snapshot(group::SnapshotRequest request) {
   work.push_back([this, request = std::move(request)] {
     group::SnapshotSaved saved;
     saved.generation = request.generation;
-    auto capture = applier->capture(request.shape);
+    auto capture = applier->capture(request.shape, request.runsKnown);
     if (!saves) {
       saved.fault = Fault{ErrorCode::diskFull, "no room", ""};
     } else if (capture) {

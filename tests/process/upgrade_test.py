@@ -1,6 +1,8 @@
 # A group changes its plugin at one entry of its log: under load, with hosts killed, and back again.
 import os
 import random
+import re
+import shutil
 import threading
 import unittest
 
@@ -11,6 +13,39 @@ from ledgers import Ledgers
 PLUGINS = {version: os.path.join(BUILD, "test-plugins", f"{name}.so") for version, name in
            (("1.0.0", "ledger"), ("1.1.0", "ledger_moves"), ("1.2.0", "ledger_cannot"),
             ("1.3.0", "ledger_crashes"), ("1.4.0", "ledger_turns"))}
+
+
+class Versions(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.close)
+
+    def path(self, n):
+        return self.cluster.state(n, "host.id")
+
+    def formats(self):
+        return {open(self.path(n), encoding="ascii").read().splitlines()[0] for n in self.cluster.numbers}
+
+    def known(self, n):
+        return re.findall(r"every host knows version (\d+)", self.cluster.log(n))
+
+    def test_a_disk_says_that_older_builds_cannot_read_it_before_they_cannot(self):
+        self.cluster.spawn(3, "--init")  # and it waits for the others
+        waitFor(lambda: os.path.exists(self.path(3)), 20, "host 3 has its host.id")
+        shutil.copy(self.path(3), self.path(3) + ".before")
+        self.cluster.start()
+        for n in self.cluster.numbers:
+            waitFor(lambda n=n: "6" in self.known(n), 20, f"host {n} knows that all others know")
+        self.assertEqual({"format 2"}, self.formats())
+
+        # As a build before left it: 6 is not known here until the disk says so again.
+        before = len(self.known(3))
+        self.cluster.kill(3)
+        os.replace(self.path(3) + ".before", self.path(3))
+        self.cluster.restart(3)
+        waitFor(lambda: "6" in self.known(3)[before:], 20, "host 3 knows it again")
+        self.assertEqual(["5", "6"], self.known(3)[before:])
+        self.assertEqual({"format 2"}, self.formats())
 
 
 class Upgrade(Ledgers, unittest.TestCase):

@@ -76,21 +76,28 @@ void Clients::attempt(Place place) {
   if (ask.stamped) stamp = {client.session, ask.sequence, *client.outstanding.begin()};
   world_.events.in(patienceUs(), [this, place, ask]() { timeOut(place, ask); });
   SimHost& host = chooseHost(client);
-  if (world_.dice.chance(2)) stray(client.group, host);
+  if (world_.dice.chance(2)) stray(client, host);
   if (!world_.isCalm() && world_.dice.chance(world_.options.loss)) return;
   world_.events.in(world_.network.delayUs(),
                    [this, place, &host, ask, stamp]() { arrive(place, host, ask, stamp); });
 }
 
-// A command that no plugin of the group has: it is answered, and stops nobody.
-void Clients::stray(uint64_t to, SimHost& host) {
+// Commands that no plugin of the group has: they are answered, alike, and stop nobody.
+void Clients::stray(Client& client, SimHost& host) {
+  constexpr uint64_t kStraysMax = 6;
   if (!host.up()) return;
-  host.post(0, [to, &host]() {
-    host.onGroup(to, [&host](group::Group& group) {
-      group::Call call = putCall("stray", 1, 8);
-      call.method = kNoMethod;
-      group.propose(host.expect([](const group::Outcome& outcome) { ASSERT(!outcome.ok()); }),
-                    std::move(call));
+  group::Stamp stamp{client.session, client.nextSequence, 0};
+  uint64_t count = 1 + world_.dice.below(kStraysMax);
+  client.nextSequence += count;
+  host.post(0, [to = client.group, stamp, count, &host]() {
+    host.onGroup(to, [&](group::Group& group) {
+      for (uint64_t i = 0; i < count; ++i) {
+        group::Call call = putCall("stray", 1, 8);
+        call.method = kNoMethod;
+        if (stamp.session != 0) call.stamp = {stamp.session, stamp.sequence + i, 0};
+        group.propose(host.expect([](const group::Outcome& outcome) { ASSERT(!outcome.ok()); }),
+                      std::move(call));
+      }
     });
   });
 }

@@ -95,7 +95,7 @@ private:
   void timeOut(Place place, const Ask& ask);
   void finish(Place place, const std::optional<KvAnswer>& answer, bool known);
   void poison();
-  void stray(uint64_t to, SimHost& host);
+  void stray(Client& client, SimHost& host);
 
   World& world_;
   std::vector<Client> clients_;

@@ -43,7 +43,7 @@ struct GroupFacts {
   std::map<std::pair<raft::ReplicaId, raft::Term>, raft::ReplicaId> votes;
   std::unordered_map<raft::Index, uint64_t> digests;
   std::unordered_map<raft::Index, uint64_t> states;
-  std::map<raft::Index, uint64_t> snapshots;                    // checksums of files
+  std::map<std::pair<raft::Index, bool>, uint64_t> snapshots;   // checksums of files, by form
   std::unordered_map<ValueId, group::Position> ran;             // which command where
   std::map<group::Position, ValueId> ranAt;                     // and the other way round
   std::unordered_map<std::string, std::vector<Effect>> values;  // what each key came to hold
@@ -104,7 +104,7 @@ public:
   // The machine carried a command out; `set`: it changed its key.
   void ran(group::ReplicaKey replica, const group::MachineCommand& command, const KvCommand& what,
            bool set);
-  void saved(group::ReplicaKey replica, raft::LogPoint point, std::string_view file);
+  void saved(group::ReplicaKey replica, raft::LogPoint point, bool runs, std::string_view file);
   // The machine carried out a command that sets an alarm, or a timer; `done`: without an error.
   void alarmSet(group::ReplicaKey replica, const group::MachineCommand& command,
                 const AlarmCommand& what, bool done);

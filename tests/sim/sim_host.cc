@@ -47,6 +47,7 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
     to.core.inflightMax = 1 + from.inflightMax / 2;
     to.limits.entryCommandsMax = 1 + from.entryCommandsMax / 2;
     to.snapshotEveryEntries = from.snapshotEveryEntries * 2;
+    to.entriesVersion = group::kRunsVersion - 1;
   }
   return to;
 }

@@ -276,7 +276,7 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
   group::SnapshotSaved saved;
   saved.generation = request.generation;
   auto captured = dead_ ? Result<std::unique_ptr<group::StateCapture>>(*dead_)
-                        : applier_.capture(request.shape);
+                        : applier_.capture(request.shape, request.runsKnown);
   if (!captured) {
     saved.fault = captured.fault();
     answer([saved](group::Group& group) { group.snapshotSaved(saved); });
@@ -286,7 +286,7 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
   bool astray = driftOf(*applier_.machine()) != 0;
   auto capture = std::make_shared<std::unique_ptr<group::StateCapture>>(std::move(*captured));
   int64_t us = 100 + some(20'000);
-  around_.events.in(us, [this, saved, capture, astray,
+  around_.events.in(us, [this, saved, capture, astray, runs = request.runsKnown,
                          alive = std::weak_ptr<bool>(alive_)]() mutable {
     if (alive.expired()) return;
     FileSink file;
@@ -297,7 +297,7 @@ void SimLane::doSnapshot(const group::SnapshotRequest& request) {
       saved.fault = written.fault();
     } else {
       saved.bytes = *written;
-      if (!astray) around_.judge.saved(key_, saved.point, file.bytes);
+      if (!astray) around_.judge.saved(key_, saved.point, runs, file.bytes);
       around_.disk.shelf(key_).insert_or_assign(
           saved.point.index,
           SimDisk::File{saved.point, std::make_shared<const std::string>(std::move(file.bytes)),

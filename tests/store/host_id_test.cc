@@ -64,6 +64,24 @@ TEST_CASE("store/host_id: the cluster's id is added later, another host's never 
   CHECK(*store::readHostId(dir / "d") == *made);
 }
 
+TEST_CASE("store/host_id: a newer format is kept, and one that is not known is refused") {
+  TempDirectory dir;
+  auto made = store::newHostId(dir / "d", 4, "demo");
+  REQUIRE(made.ok());
+  CHECK(made->format == 1);
+  REQUIRE(store::keepHostId(dir / "d", *made).ok());
+  made->format = store::HostId::kFormat;
+  REQUIRE(store::updateHostId(dir / "d", *made).ok());
+  CHECK(*store::readHostId(dir / "d") == *made);
+  made->format = store::HostId::kFormat + 1;
+  REQUIRE(store::updateHostId(dir / "d", *made).ok());
+  auto refused = store::readHostId(dir / "d");
+  REQUIRE(!refused.ok());
+  CHECK(refused.fault().text == "data_dir " + (dir / "d") +
+                                    ": host.id: format 3, this host reads up to 2; start a newer "
+                                    "flotilla-host");
+}
+
 TEST_CASE("store/host_id: every flipped bit is found") {
   TempDirectory dir;
   auto made = store::newHostId(dir / "d", 4, "demo");
