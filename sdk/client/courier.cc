@@ -10,8 +10,9 @@
 namespace flotilla::client {
 namespace {
 
-// A call carries about so much, so that the host begins while the rest is written.
-constexpr size_t kCallWords = 4'096;
+// A call carries about so much, 256 KiB: a host takes its parcels in turn, the groups that follow
+// fetched while one has its, and the rest of a large turn is written while the host has begun.
+constexpr size_t kCallWords = 32'768;
 constexpr size_t kParcelWords = 8;
 
 // Of the senders that want to send this part may at a time, and so many always.
