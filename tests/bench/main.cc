@@ -40,7 +40,7 @@ void addOptions(CLI::App& app, Options& options) {
   app.add_option("--in-flight", options.inFlight,
                  "calls under way at a time, over all connections; default 1000")
       ->type_name("N")
-      ->check(range(1, 65'536));
+      ->check(range(1, 1'000'000));
   app.add_option("--connections", options.connections,
                  "clients with a connection to each host; default 1")
       ->type_name("N")
@@ -78,6 +78,16 @@ void addOptions(CLI::App& app, Options& options) {
       ->type_name("N")
       ->check(range(1, 7));
   app.add_flag("--json", options.cluster.json, "the result on one line, errors as one object");
+}
+
+// A host refuses more of one group, or of one connection, which may be to the leader of all.
+void checkInFlight(const Options& options) {
+  constexpr uint64_t kOfEach = 65'536;
+  if (options.inFlight <= kOfEach * std::min(options.groups, options.connections)) return;
+  throw CLI::ValidationError("--in-flight",
+                             std::to_string(options.inFlight) +
+                                 " calls are more than 65536 a group and connection; "
+                                 "ask for fewer, or for more of both");
 }
 
 void tell(const Seen& second) {
@@ -177,6 +187,7 @@ int run(int argc, char** argv) {
   admin::Speaker speaker(false, "flotilla-bench");
   try {
     app.parse(argc, argv);
+    checkInFlight(options);
   } catch (const CLI::Success& wanted) {
     return app.exit(wanted);
   } catch (const CLI::ParseError& error) {

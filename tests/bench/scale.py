@@ -7,6 +7,8 @@ import sys
 from idle import ROWS, measure
 from members import bench, cluster, median
 
+IN_FLIGHT_MOST = 65_536  # of a group, and of a connection: more are refused
+
 
 def busy(asked, build):
     counts = [int(one) for one in asked.busy.split(",") if one]
@@ -31,7 +33,9 @@ def busyOnce(asked, build, count):
     with cluster(build) as hosts:
         hosts.start()
         hosts.pushKv()
-        load = ["--groups", count, "--in-flight", asked.inFlight, *(["--stay"] if asked.stay else [])]
+        connections = min(asked.connections, count)
+        inFlight = min(asked.inFlight, IN_FLIGHT_MOST * connections)
+        load = ["--groups", count, "--in-flight", inFlight, "--connections", connections, *(["--stay"] if asked.stay else [])]
         bench(build, hosts, *load, "--seconds", 2)  # the groups are made, and lead somewhere
         return bench(build, hosts, *load, "--seconds", asked.seconds)
 
@@ -53,6 +57,7 @@ def main():
     parser.add_argument("--busy", default="1,10,100,1000")
     parser.add_argument("--idle", default="1000,10000")
     parser.add_argument("--in-flight", dest="inFlight", type=int, default=2000)
+    parser.add_argument("--connections", type=int, default=1, help="of the client; no more than there are groups")
     parser.add_argument("--stay", action="store_true", help="each caller stays with its group")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)

@@ -105,6 +105,8 @@ class Bench(unittest.TestCase):
         both = self.bench("--stay", "--rate", "10")
         self.assertEqual(2, both.returncode)
         self.assertIn("--rate", both.stderr)
+        many = self.bench("--groups", "3", "--connections", "2", "--in-flight", str(2 * 65_536 + 1))
+        self.assertIn("131073 calls are more than 65536 a group and connection", many.stderr)
         few = self.bench("--stay", "--groups", "3", "--in-flight", "2")
         self.assertEqual(2, few.returncode)
         self.assertIn("--groups at least", few.stderr)
