@@ -164,13 +164,15 @@ void Sessions::save(schema::GroupState::Builder to, Form form) const {
 Result<void> Sessions::load(schema::GroupState::Reader from) {
   *this = Sessions{};
   for (auto saved : from.getSessions()) {
-    std::string name = "session " + std::to_string(saved.getId());
+    auto refuse = [&](const std::string& what) {
+      return senseless("session " + std::to_string(saved.getId()) + what);
+    };
     // An entry up to there has opened it, and gave it its index for a name.
     if (saved.getId() > from.getIndex()) {
-      return senseless(name + " is not open yet at " + std::to_string(from.getIndex()));
+      return refuse(" is not open yet at " + std::to_string(from.getIndex()));
     }
     if (!open(saved.getId(), saved.getLastUsedUs())) {
-      return senseless(name + " is there twice, or is one too many");
+      return refuse(" is there twice, or is one too many");
     }
     Session& session = used_.back();
     session.acknowledgedBelow = saved.getAcknowledgedBelow();

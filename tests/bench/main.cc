@@ -80,14 +80,17 @@ void addOptions(CLI::App& app, Options& options) {
   app.add_flag("--json", options.cluster.json, "the result on one line, errors as one object");
 }
 
-// A host refuses more of one group, or of one connection, which may be to the leader of all.
-void checkInFlight(const Options& options) {
-  constexpr uint64_t kOfEach = 65'536;
-  if (options.inFlight <= kOfEach * std::min(options.groups, options.connections)) return;
-  throw CLI::ValidationError("--in-flight",
-                             std::to_string(options.inFlight) +
-                                 " calls are more than 65536 a group and connection; "
-                                 "ask for fewer, or for more of both");
+// Why these options do not go together; empty: they do.
+std::string unfit(const Options& options) {
+  constexpr uint64_t kOfEach = 65'536;  // a host refuses more, and may lead all
+  if (options.stay && options.inFlight < options.groups) {
+    return "with --stay each group has callers of its own: --in-flight is to be --groups at least";
+  }
+  if (options.inFlight > kOfEach * std::min(options.groups, options.connections)) {
+    return "--in-flight: " + std::to_string(options.inFlight) +
+           " calls are more than 65536 a group and connection; ask for fewer, or for more of both";
+  }
+  return "";
 }
 
 void tell(const Seen& second) {
@@ -187,7 +190,6 @@ int run(int argc, char** argv) {
   admin::Speaker speaker(false, "flotilla-bench");
   try {
     app.parse(argc, argv);
-    checkInFlight(options);
   } catch (const CLI::Success& wanted) {
     return app.exit(wanted);
   } catch (const CLI::ParseError& error) {
@@ -195,9 +197,8 @@ int run(int argc, char** argv) {
         speaker.usage(std::string(error.what()) + "; see flotilla-bench --help"));
   }
   speaker = admin::Speaker(options.cluster.json, "flotilla-bench");
-  if (options.stay && options.inFlight < options.groups) {
-    return static_cast<int>(speaker.usage(
-        "with --stay each group has callers of its own: --in-flight is to be --groups at least"));
+  if (std::string why = unfit(options); !why.empty()) {
+    return static_cast<int>(speaker.usage(why));
   }
   Result<admin::Access> access = admin::accessOf(options.cluster);
   if (!access) return static_cast<int>(speaker.usage(access.fault().text));

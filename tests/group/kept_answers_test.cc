@@ -91,7 +91,7 @@ struct Both {
 }  // namespace
 
 TEST_CASE("group/kept_answers: whatever comes and goes, each has its own") {
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
     auto below = [&random](uint64_t limit) { return random() % limit; };

@@ -106,7 +106,9 @@ class Bench(unittest.TestCase):
         self.assertEqual(2, both.returncode)
         self.assertIn("--rate", both.stderr)
         many = self.bench("--groups", "3", "--connections", "2", "--in-flight", str(2 * 65_536 + 1))
-        self.assertIn("131073 calls are more than 65536 a group and connection", many.stderr)
+        self.assertEqual(2, many.returncode)
+        self.assertIn("131073 calls are more than 65536 a group and connection",
+                      json.loads(many.stderr or many.stdout)["error"]["text"])
         few = self.bench("--stay", "--groups", "3", "--in-flight", "2")
         self.assertEqual(2, few.returncode)
         self.assertIn("--groups at least", few.stderr)
