@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "host/base/log.h"
 #include "host/plugin/capture.h"
@@ -248,12 +249,12 @@ private:
     if (broken_) return {0, broken_};
     if (lacksStorage()) return {0, breakWith(kNoStorage)};
     std::array<flotilla_command, kChunk> commands;
-    std::array<Bytes, kChunk> aligned;
+    std::vector<Bytes> aligned;
     size_t known = 0;
     for (; known < run.size(); ++known) {
       std::optional<uint32_t> row = rowOf(run[known]);
       if (!row) break;
-      writeCommand(run[known], *row, aligned[known], commands[known]);
+      writeCommand(run[known], *row, aligned, commands[known]);
     }
     uint64_t applied = 0;
     if (known > 0) {

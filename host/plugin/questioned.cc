@@ -6,12 +6,11 @@
 
 namespace flotilla::plugin {
 
-void writeCommand(const group::MachineCommand& from, uint32_t row, Bytes& aligned,
+void writeCommand(const group::MachineCommand& from, uint32_t row, std::vector<Bytes>& aligned,
                   flotilla_command& to) {
   std::string_view params = from.params;
   if (reinterpret_cast<uintptr_t>(params.data()) % 8 != 0 && !params.empty()) {
-    aligned = Bytes::copyOf(params);
-    params = aligned.view();
+    params = aligned.emplace_back(Bytes::copyOf(params)).view();
   }
   to = {};
   to.size = sizeof to;
@@ -35,7 +34,7 @@ Result<void> Questioned::ask(const group::MachineCommand& question, group::Answe
                              std::string& broke) const {
   const RowIndex::Row* row = plugin.rows.find(question.interfaceId, question.method);
   if (row == nullptr || !row->query) return plugin.fault(noSuchMethod(question, "query"));
-  Bytes aligned;
+  std::vector<Bytes> aligned;
   flotilla_command asked;
   writeCommand(question, row->row, aligned, asked);
   AnswerCheck check(answers, 0, 1, {});

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "flotilla/bytes.h"
 #include "host/group/ports.h"
@@ -12,8 +13,8 @@
 
 namespace flotilla::plugin {
 
-// Cap'n Proto reads whole words; `aligned` holds a copy where the bytes do not lie on one.
-void writeCommand(const group::MachineCommand& from, uint32_t row, Bytes& aligned,
+// Cap'n Proto reads whole words; a copy joins `aligned` where the bytes do not lie on one.
+void writeCommand(const group::MachineCommand& from, uint32_t row, std::vector<Bytes>& aligned,
                   flotilla_command& to);
 
 std::string noSuchMethod(const group::MachineCommand& command, std::string_view kind);

@@ -298,7 +298,9 @@ private:
     return End::fault;
   }
 
-  // Reads ahead, so that the Tables can fetch what the run will need.
+  // Reads ahead, so that the Tables can fetch what the run will need. Every command of every run:
+  // what it reads counts against what the command may read, which must be the same wherever it is
+  // applied, and how commands come in runs is not.
   void prepare(Run& run, uint64_t first) {
     run.decode(first);
     members_.expect(run.decodedLimit() - first);

@@ -1,12 +1,15 @@
 // A run's parameters, read in place, and a command's result on its way out.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <capnp/any.h>
 #include <capnp/message.h>
@@ -39,6 +42,11 @@ public:
 
   Run(const flotilla_command* commands, uint64_t count)
       : first_(reinterpret_cast<const char*>(commands)), stride_(commands->size), count_(count) {}
+  ~Run() {
+    for (uint64_t i = 0; i < made_; ++i) std::destroy_at(&rooms_[i].decoded);
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   const flotilla_command& command(uint64_t place) const {
     return *reinterpret_cast<const flotilla_command*>(first_ + place * stride_);
@@ -49,7 +57,12 @@ public:
     decodedFirst_ = first;
     decodedLimit_ = std::min(count_, first + kDecodedMax);
     for (uint64_t place = first; place < decodedLimit_; ++place) {
-      decoded_[place - first].read(command(place).params);
+      uint64_t room = place - first;
+      if (room == made_) {
+        std::construct_at(&rooms_[room].decoded);
+        ++made_;
+      }
+      rooms_[room].decoded.read(command(place).params);
     }
   }
   uint64_t decodedLimit() const { return decodedLimit_; }
@@ -84,18 +97,63 @@ private:
     }
   };
 
-  const Decoded& at(uint64_t place) const { return decoded_[place - decodedFirst_]; }
+  // Most runs are short where there are many machines: room costs nothing until it is used.
+  union Room {
+    Room() {}
+    ~Room() {}
+    Decoded decoded;
+  };
+
+  const Decoded& at(uint64_t place) const { return rooms_[place - decodedFirst_].decoded; }
 
   const char* first_;
   uint64_t stride_;
   uint64_t count_;
   uint64_t decodedFirst_ = 0;
   uint64_t decodedLimit_ = 0;
-  std::array<Decoded, kDecodedMax> decoded_;
+  uint64_t made_ = 0;  // the first so many rooms hold one
+  std::array<Room, kDecodedMax> rooms_;
 };
 
-// A result while it is built, nearly always within one segment that every result of this thread
-// uses.
+// A message in a room that all results of a thread use; what does not fit there is allocated.
+// MallocMessageBuilder takes several times as long to begin and end as a small result to fill.
+//
+// Owner:  one command; never two at once on a thread.
+// Thread: the machine's.
+// Errors: those of allocation.
+class ResultMessage final : public capnp::MessageBuilder {
+public:
+  ResultMessage() = default;
+  ~ResultMessage() override {
+    if (!begun_) return;
+    auto first = getSegmentsForOutput()[0].asBytes();
+    std::memset(room().begin(), 0, first.size());
+  }
+  KJ_DISALLOW_COPY(ResultMessage);
+
+  kj::ArrayPtr<capnp::word> allocateSegment(unsigned minimumWords) override {
+    if (!begun_ && more_.empty() && minimumWords <= kRoomWords) {
+      begun_ = true;
+      return room();
+    }
+    size_t words = std::max<size_t>(minimumWords, kRoomWords << std::min<size_t>(more_.size(), 8));
+    return kj::arrayPtr(more_.emplace_back(std::make_unique<capnp::word[]>(words)).get(), words);
+  }
+
+private:
+  static constexpr size_t kRoomWords = 1024;
+
+  // All zero between uses.
+  static kj::ArrayPtr<capnp::word> room() {
+    static thread_local capnp::word words[kRoomWords];
+    return kj::arrayPtr(words, kRoomWords);
+  }
+
+  bool begun_ = false;  // the room is its first segment
+  std::vector<std::unique_ptr<capnp::word[]>> more_;
+};
+
+// A result while it is built, nearly always within one segment.
 //
 // Owner:  one command; never two at once on a thread.
 // Thread: the machine's.
@@ -103,8 +161,6 @@ private:
 class Results {
 public:
   static constexpr size_t kBytesMax = size_t{4} << 20;
-
-  Results() : message_(scratch()) {}
 
   capnp::MessageBuilder& message() { return message_; }
 
@@ -128,15 +184,7 @@ public:
   }
 
 private:
-  static constexpr size_t kScratchWords = 1024;
-
-  // One a thread, all zero between uses: the builder wipes what it has written.
-  static kj::ArrayPtr<capnp::word> scratch() {
-    static thread_local capnp::word words[kScratchWords];
-    return kj::arrayPtr(words, kScratchWords);
-  }
-
-  capnp::MallocMessageBuilder message_;
+  ResultMessage message_;
   std::optional<capnp::MallocMessageBuilder> flat_;
 };
 

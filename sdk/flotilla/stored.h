@@ -37,41 +37,57 @@ inline uint64_t hashOf(std::string_view bytes) {
   return mixed(hash ^ tail[0], tail[1]);
 }
 
-// The first eight bytes as a number that orders as they do; shorter ones as if zeros followed.
-inline uint64_t headOf(std::string_view bytes) {
-  uint64_t head = 0;
-  if (bytes.size() >= sizeof head) {
-    std::memcpy(&head, bytes.data(), sizeof head);
-  } else if (!bytes.empty()) {
-    std::memcpy(&head, bytes.data(), bytes.size());
+// Eight bytes from `at` on as a number that orders as they do; where there are fewer, as if zeros
+// followed.
+inline uint64_t wordAt(std::string_view bytes, size_t at) {
+  uint64_t word = 0;
+  if (bytes.size() <= at) return word;
+  size_t left = bytes.size() - at;
+  if (left >= sizeof word) {
+    std::memcpy(&word, bytes.data() + at, sizeof word);
+    return __builtin_bswap64(word);
   }
-  return __builtin_bswap64(head);
+  if (bytes.size() < sizeof word) {
+    std::memcpy(&word, bytes.data() + at, left);
+    return __builtin_bswap64(word);
+  }
+  std::memcpy(&word, bytes.data() + bytes.size() - sizeof word, sizeof word);
+  return __builtin_bswap64(word) << (8 * (sizeof word - left));
 }
 
-// A key that is looked for, ready to be compared with many: mostly the heads decide.
+// A key that is looked for, ready to be compared with many: mostly the first sixteen bytes decide,
+// and no function need be called.
 template <typename K, typename View>
 struct Sought {
+  static constexpr bool kText = std::is_same_v<View, std::string_view>;
+
   explicit Sought(View itsKey) : key(itsKey) {
-    if constexpr (std::is_same_v<View, std::string_view>) head = headOf(key);
+    if constexpr (kText) {
+      head = wordAt(key, 0);
+      second = wordAt(key, sizeof head);
+    }
   }
   // Whether it comes after `other`.
   bool follows(const K& other) const {
-    if constexpr (std::is_same_v<View, std::string_view>) {
-      uint64_t otherHead = headOf(other);
-      if (otherHead != head) return otherHead < head;
+    if constexpr (kText) {
+      std::string_view text = other;
+      if (uint64_t word = wordAt(text, 0); word != head) return word < head;
+      if (uint64_t word = wordAt(text, sizeof head); word != second) return word < second;
     }
     return other < key;
   }
   bool precedes(const K& other) const {
-    if constexpr (std::is_same_v<View, std::string_view>) {
-      uint64_t otherHead = headOf(other);
-      if (otherHead != head) return head < otherHead;
+    if constexpr (kText) {
+      std::string_view text = other;
+      if (uint64_t word = wordAt(text, 0); word != head) return head < word;
+      if (uint64_t word = wordAt(text, sizeof head); word != second) return second < word;
     }
     return key < other;
   }
 
   View key;
   uint64_t head = 0;
+  uint64_t second = 0;
 };
 
 // What a Table needs of a type. There are two below: strings, and plain values without padding. An

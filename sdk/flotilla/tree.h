@@ -79,25 +79,35 @@ public:
   Place own(View key) {
     if (root_ == nullptr) root_ = new Leaf;
     makeExclusive(root_);
-    if (mustSplit(*root_, key)) {
-      auto* top = new Inner;
-      top->children[0] = root_;
-      top->count = 1;
-      root_ = top;
-      splitChild(*top, 0, key);
-    }
+    if (!root_->leaf && root_->count == kCountMax) splitRoot(key);
+    Inner* parent = nullptr;
+    uint32_t place = 0;
     Node* node = root_;
     while (!node->leaf) {
       auto* inner = static_cast<Inner*>(node);
       uint32_t at = childOf(*inner, key);
       makeExclusive(inner->children[at]);
-      if (mustSplit(*inner->children[at], key)) {
+      Node* child = inner->children[at];
+      if (!child->leaf && child->count == kCountMax) {
         splitChild(*inner, at, key);
         if (!(key < inner->keys[at + 1])) ++at;
       }
+      parent = inner;
+      place = at;
       node = inner->children[at];
     }
-    return ownInLeaf(*static_cast<Leaf*>(node), key);
+    auto* leaf = static_cast<Leaf*>(node);
+    uint32_t at = lowerBound(*leaf, key);
+    if (at < leaf->count && leaf->keys[at] == key) return {&leaf->slots[at], false};
+    if (leaf->count < kCountMax) return insert(*leaf, at, key);
+    if (parent == nullptr) {
+      parent = splitRoot(key);
+    } else {
+      splitChild(*parent, place, key);
+    }
+    if (!(key < parent->keys[place + 1])) ++place;
+    leaf = static_cast<Leaf*>(parent->children[place]);
+    return insert(*leaf, lowerBound(*leaf, key), key);
   }
 
   // Takes the key out; nothing where it is not there.
@@ -346,12 +356,14 @@ private:
 
   // ---- growing
 
-  static bool mustSplit(const Node& node, View key) {
-    if (node.count < kCountMax) return false;
-    if (!node.leaf) return true;
-    const auto& leaf = static_cast<const Leaf&>(node);
-    uint32_t at = lowerBound(leaf, key);
-    return at == kCountMax || !(leaf.keys[at] == key);  // what is there needs no room
+  // The exclusive, full root becomes one half of what is below a new one.
+  Inner* splitRoot(View key) {
+    auto* top = new Inner;
+    top->children[0] = root_;
+    top->count = 1;
+    root_ = top;
+    splitChild(*top, 0, key);
+    return top;
   }
 
   // Splits the exclusive, full child; `key` is about to be put there. Where it comes after all
@@ -392,9 +404,8 @@ private:
     right.count = kCountMax - from;
   }
 
-  Place ownInLeaf(Leaf& leaf, View key) {
-    uint32_t at = lowerBound(leaf, key);
-    if (at < leaf.count && leaf.keys[at] == key) return {&leaf.slots[at], false};
+  // Puts a key that is not there in its place in a leaf with room.
+  Place insert(Leaf& leaf, uint32_t at, View key) {
     ++shape_;  // it moves others, and may have split the leaf
     insertAt(leaf.keys, at, leaf.count, K(key));
     insertAt(leaf.slots, at, leaf.count, Slot());

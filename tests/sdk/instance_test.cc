@@ -96,6 +96,19 @@ private:
   flotilla::Table<std::string, int64_t> values_;
 };
 
+// Counts what is read ahead.
+class Ahead {
+public:
+  void add(const Entry&, Add in, Added) { values_.set(flotilla::bytes(in.getName()), in.getBy()); }
+  void read(const View&, Read, WasRead) const {}
+  void prepare(Add) const { ++prepared; }
+
+  static inline int prepared = 0;
+
+private:
+  flotilla::Table<std::string, int64_t> values_;
+};
+
 template <typename Machine>
 Harness<Machine> harness(const typename Harness<Machine>::Settings& settings = {}) {
   return Harness<Machine>({FLOTILLA_HANDLERS(Machine, add, read)}, settings);
@@ -146,6 +159,14 @@ TEST_CASE("sdk/instance: a command that throws while it prepares is carried out,
   CHECK(put("key 1") == 5001);
   CHECK(put("error, and so long that it lies in a place of its own") == 5002);
   CHECK(put("key 2") == 5002);
+}
+
+TEST_CASE("sdk/instance: each command is read ahead, alone or not, for that counts as reading") {
+  auto machine = harness<Ahead>();
+  for (int i = 1; i <= 3; ++i) {
+    add<Harness<Ahead>, Ahead>(machine, "few", i);
+    CHECK(Ahead::prepared == i);
+  }
 }
 
 TEST_CASE("sdk/instance: settings are checked, and unknown ones refused with the known") {

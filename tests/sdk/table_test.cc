@@ -105,6 +105,26 @@ TEST_CASE("sdk/table: behaves as std::map, whatever is done to it") {
   }
 }
 
+TEST_CASE("sdk/table: keys of any bytes and lengths are in std::map's order") {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    CAPTURE(seed);
+    Prng prng(seed);
+    constexpr std::string_view kBytes("\0\1a\x7f\x80\xff", 6);
+    std::string common(prng.below(18), 'c');
+    Strings table;
+    Model model;
+    for (int step = 0; step < 4000; ++step) {
+      std::string key = common.substr(0, prng.below(common.size() + 1));
+      for (uint64_t left = prng.below(18); left > 0; --left)
+        key += kBytes[prng.below(kBytes.size())];
+      table.set(key, "v");
+      model[key] = "v";
+      REQUIRE(table.has(key));
+    }
+    checkEqual(table, model);
+  }
+}
+
 TEST_CASE("sdk/table: keys in order, and in reverse order, are found again") {
   Table<uint64_t, uint64_t> up;
   Table<uint64_t, uint64_t> down;
