@@ -1,7 +1,7 @@
 // How one burst of writes lies on disk: a frame of records.
 #include "host/store/frame.h"
 
-#include <cstring>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -36,15 +36,26 @@ uint64_t headChecksum(std::string_view key, std::string_view head, std::string_v
   return base::checksum(directory, base::checksum(head, base::checksum(key)));
 }
 
-void putLine(std::string& to, const Record& record) {
-  putFixed32(to, static_cast<uint32_t>(record.kind));
-  putFixed32(to, record.count);
-  putFixed64(to, record.key.group);
-  putFixed64(to, record.key.replica);
-  putFixed64(to, record.first);
-  putFixed32(to, record.offset);
-  putFixed32(to, record.length);
-  putFixed64(to, record.checksum);
+void putLine(Packer& to, const Record& record) {
+  to.fixed32(static_cast<uint32_t>(record.kind));
+  to.fixed32(record.count);
+  to.fixed64(record.key.group);
+  to.fixed64(record.key.replica);
+  to.fixed64(record.first);
+  to.fixed32(record.offset);
+  to.fixed32(record.length);
+  to.fixed64(record.checksum);
+}
+
+void appendEntryLine(std::string& to, const group::ReplicaKey& key, const group::LogEntry& entry) {
+  std::array<char, kEntryLineBytes> room;
+  Packer line(room.data());
+  line.fixed64(entry.term);
+  line.fixed32(static_cast<uint32_t>(entry.payload.size()));
+  line.fixed32(0);
+  line.fixed64(entryChecksum(key, {entry.index, entry.term}, entry.payload.view()));
+  ASSERT(line.at() == room.end());
+  to.append(room.data(), room.size());
 }
 
 Record takeLine(Unpacker& in) {
@@ -115,11 +126,7 @@ void FrameBuilder::finish(FrameHead& head, std::string& bytes) {
     std::string_view covered;
     if (record.hasEntries()) {
       for (const group::LogEntry* entry : bodies_[i].entries) {
-        putFixed64(bytes, entry->term);
-        putFixed32(bytes, static_cast<uint32_t>(entry->payload.size()));
-        putFixed32(bytes, 0);
-        putFixed64(bytes,
-                   entryChecksum(record.key, {entry->index, entry->term}, entry->payload.view()));
+        appendEntryLine(bytes, record.key, *entry);
       }
       for (const group::LogEntry* entry : bodies_[i].entries) bytes.append(entry->payload.view());
       covered = std::string_view(bytes).substr(record.offset, record.count * kEntryLineBytes);
@@ -129,22 +136,22 @@ void FrameBuilder::finish(FrameHead& head, std::string& bytes) {
     }
     record.checksum = base::checksum(covered, lineSeed(record));
   }
-  std::string directory;
+  Packer directory(bytes.data() + kHeadBytes);
   for (const Record& record : records_) putLine(directory, record);
-  std::string start;
-  putFixed32(start, kMagic);
-  putFixed32(start, kFrameVersion);
-  putFixed64(start, head.number);
-  putFixed64(start, head.syncedThrough);
-  putFixed64(start, head.previous);
-  putFixed32(start, static_cast<uint32_t>(records_.size()));
-  putFixed32(start, 0);
-  putFixed64(start, bytes.size());
-  head.checksum = headChecksum(frameKey(head.number), start, directory);
-  putFixed64(start, head.checksum);
-  ASSERT(start.size() == kHeadBytes);
-  std::memcpy(bytes.data(), start.data(), start.size());
-  std::memcpy(bytes.data() + kHeadBytes, directory.data(), directory.size());
+  Packer start(bytes.data());
+  start.fixed32(kMagic);
+  start.fixed32(kFrameVersion);
+  start.fixed64(head.number);
+  start.fixed64(head.syncedThrough);
+  start.fixed64(head.previous);
+  start.fixed32(static_cast<uint32_t>(records_.size()));
+  start.fixed32(0);
+  start.fixed64(bytes.size());
+  std::string_view all = bytes;
+  head.checksum = headChecksum(frameKey(head.number), all.substr(0, kHeadBytes - 8),
+                               all.substr(kHeadBytes, kLineBytes * records_.size()));
+  start.fixed64(head.checksum);
+  ASSERT(start.at() == bytes.data() + kHeadBytes);
 }
 
 Result<FrameView> FrameView::parse(std::string_view key, std::string_view bytes) {

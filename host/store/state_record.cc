@@ -1,9 +1,11 @@
 // A replica's state as it lies in a frame.
 #include "host/store/state_record.h"
 
+#include <array>
 #include <utility>
 #include <vector>
 
+#include "host/base/assert.h"
 #include "host/store/packing.h"
 
 namespace flotilla::store {
@@ -11,11 +13,23 @@ namespace flotilla::store {
 namespace {
 
 constexpr uint64_t kVersion = 1;
-constexpr size_t kUsualBytes = 96;  // with a few members and terms
+constexpr size_t kNumberBytesMax = 10;
+constexpr size_t kUsualBytes = 1024;  // with a few members and terms it is far below
 
-void putPoint(std::string& to, const raft::LogPoint& point) {
-  putVarint(to, point.index);
-  putVarint(to, point.term);
+// How many bytes a state takes at most.
+size_t boundOf(const group::ReplicaState& state) {
+  size_t numbers = 16 + 2 * state.shape.allRuns().size();
+  for (const raft::ConfigurationAt& at : state.shape.configurations()) {
+    const raft::Configuration& members = at.configuration;
+    numbers += 6 + members.voters.size() + members.outgoing.size() + members.learners.size() +
+               members.learnersNext.size();
+  }
+  return numbers * kNumberBytesMax;
+}
+
+void putPoint(Packer& to, const raft::LogPoint& point) {
+  to.varint(point.index);
+  to.varint(point.term);
 }
 
 raft::LogPoint takePoint(Unpacker& in) {
@@ -23,9 +37,9 @@ raft::LogPoint takePoint(Unpacker& in) {
   return raft::LogPoint{index, in.varint()};
 }
 
-void putReplicas(std::string& to, const std::vector<raft::ReplicaId>& replicas) {
-  putVarint(to, replicas.size());
-  for (raft::ReplicaId replica : replicas) putVarint(to, replica);
+void putReplicas(Packer& to, const std::vector<raft::ReplicaId>& replicas) {
+  to.varint(replicas.size());
+  for (raft::ReplicaId replica : replicas) to.varint(replica);
 }
 
 std::vector<raft::ReplicaId> takeReplicas(Unpacker& in) {
@@ -34,13 +48,13 @@ std::vector<raft::ReplicaId> takeReplicas(Unpacker& in) {
   return replicas;
 }
 
-void putConfiguration(std::string& to, const raft::ConfigurationAt& at) {
-  putVarint(to, at.index);
+void putConfiguration(Packer& to, const raft::ConfigurationAt& at) {
+  to.varint(at.index);
   putReplicas(to, at.configuration.voters);
   putReplicas(to, at.configuration.outgoing);
   putReplicas(to, at.configuration.learners);
   putReplicas(to, at.configuration.learnersNext);
-  putVarint(to, at.configuration.autoLeave ? 1 : 0);
+  to.varint(at.configuration.autoLeave ? 1 : 0);
 }
 
 raft::ConfigurationAt takeConfiguration(Unpacker& in) {
@@ -57,28 +71,34 @@ raft::ConfigurationAt takeConfiguration(Unpacker& in) {
 }  // namespace
 
 std::string encodeState(const group::ReplicaState& state) {
-  std::string bytes;
-  bytes.reserve(kUsualBytes);
-  putFixed64(bytes, state.shape.firstIndex());
-  putFixed64(bytes, state.shape.lastIndex());
-  putVarint(bytes, kVersion);
-  putVarint(bytes, state.hard.term);
-  putVarint(bytes, state.hard.vote);
-  putVarint(bytes, state.hard.commit);
-  putPoint(bytes, state.shape.base());
-  putVarint(bytes, state.shape.allRuns().size());
+  std::array<char, kUsualBytes> usual;
+  std::string large;
+  size_t bound = boundOf(state);
+  if (bound > usual.size()) large.resize(bound);
+  char* start = large.empty() ? usual.data() : large.data();
+  Packer to(start);
+  to.fixed64(state.shape.firstIndex());
+  to.fixed64(state.shape.lastIndex());
+  to.varint(kVersion);
+  to.varint(state.hard.term);
+  to.varint(state.hard.vote);
+  to.varint(state.hard.commit);
+  putPoint(to, state.shape.base());
+  to.varint(state.shape.allRuns().size());
   raft::TermRun before{state.shape.base().index, state.shape.base().term};
   for (const raft::TermRun& run : state.shape.allRuns()) {
-    putVarint(bytes, run.last - before.last);
-    putVarint(bytes, run.term - before.term);
+    to.varint(run.last - before.last);
+    to.varint(run.term - before.term);
     before = run;
   }
-  putVarint(bytes, state.shape.configurations().size());
-  for (const raft::ConfigurationAt& at : state.shape.configurations()) putConfiguration(bytes, at);
-  putPoint(bytes, state.snapshot);
-  putVarint(bytes, state.generation);
-  putFixed64(bytes, static_cast<uint64_t>(state.logTimeUs));
-  return bytes;
+  to.varint(state.shape.configurations().size());
+  for (const raft::ConfigurationAt& at : state.shape.configurations()) putConfiguration(to, at);
+  putPoint(to, state.snapshot);
+  to.varint(state.generation);
+  to.fixed64(static_cast<uint64_t>(state.logTimeUs));
+  auto size = static_cast<size_t>(to.at() - start);
+  ASSERT(size <= bound);
+  return {start, size};
 }
 
 std::optional<group::ReplicaState> decodeState(std::string_view bytes) {

@@ -202,7 +202,8 @@ size_t VolumeWriter::gather(FrameBuilder& frame) {
 }
 
 uint64_t VolumeWriter::writeFrame() {
-  FrameBuilder frame;
+  FrameBuilder& frame = frame_;
+  frame.clear();
   if (copy_->active() && state_ == VolumeState::open) {
     copy_->fill(frame,
                 [this](group::ReplicaKey key, const Fault& fault) { events_.damaged(key, fault); });

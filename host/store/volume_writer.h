@@ -11,6 +11,7 @@
 
 #include "host/store/ballast.h"
 #include "host/store/copy_forward.h"
+#include "host/store/frame.h"
 #include "host/store/frame_row.h"
 #include "host/store/log_reader.h"
 #include "host/store/log_volume.h"
@@ -91,6 +92,7 @@ private:
   std::deque<VolumeItem> fetches_;
   std::unordered_map<group::ReplicaKey, Part, KeyHash> parts_;
   std::vector<group::ReplicaKey> partOrder_;
+  FrameBuilder frame_;  // of one turn, kept for its room
   VolumeState state_ = VolumeState::open;
   bool spendsBallast_ = false;  // while full: the room it gave up has not been used up yet
   Fault fault_;
