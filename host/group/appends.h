@@ -30,6 +30,7 @@ public:
   // may. Nothing: it has to wait (or was dropped, for too many do).
   std::optional<std::vector<LogEntry>> fill(raft::Message& message, const Tail& tail);
 
+  bool any() const { return !waiting_.empty(); }  // that wait
   // True where entries for this peer wait: a bare append that overtook them would only be refused.
   bool waitsToSend(raft::ReplicaId peer) const;
 

@@ -140,7 +140,7 @@ void Group::carryOut(const Brought& brought) {
       send(std::move(message), std::move(*entries));
     }
   }
-  sendAppends();
+  if (appends_.any()) sendAppends();
   if (!effects_.reads.empty()) {
     Outcome refusal = notLeader();
     for (const raft::ReadReady& read : effects_.reads) questions_.ready(read, refusal);

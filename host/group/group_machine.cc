@@ -43,7 +43,7 @@ void Group::feed() {
     }
     submit(std::move(entries));
   }
-  questions_.release(feed_.fed(), generation_, deadline());
+  if (questions_.asked()) questions_.release(feed_.fed(), generation_, deadline());
 }
 
 // The entries in memory that the machine is still to be given; one that is given nothing wants

@@ -101,7 +101,7 @@ struct PeerMessage {
 class Outbox {
 public:
   virtual ~Outbox() = default;
-  virtual void send(PeerMessage message) = 0;
+  virtual void send(PeerMessage&& message) = 0;
   // Streams the newest snapshot of `from` to replica `to`; answered with raft::SnapshotSent. `head`
   // is the Raft message that is received over there once the file is whole and synced.
   virtual void sendSnapshot(ReplicaKey from, raft::Message head) = 0;

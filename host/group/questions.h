@@ -29,6 +29,7 @@ public:
   void ask(raft::ReadId read, uint64_t until);
   // The read's end. Not ok: those who waited for it are answered with `refusal`.
   void ready(const raft::ReadReady& read, const Outcome& refusal);
+  bool asked() const { return !rounds_.empty(); }  // some wait for a read, or for entries
   // Hands to the machine what waits for entries up to `fed` at most.
   void release(raft::Index fed, uint64_t generation, uint64_t until);
   // Straight to the machine, whatever it has applied.

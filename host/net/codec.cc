@@ -95,34 +95,32 @@ Result<void> decodeConfigurations(capnp::List<schema::ConfigurationAt>::Reader f
 Result<void> decodeEntries(capnp::List<capnp::Data>::Reader from, group::PeerMessage& message) {
   uint64_t named = message.message.lastOfRuns() - message.message.after.index;
   if (from.size() != named) return unsound("not the entries that its runs name");
-  std::vector<capnp::Data::Reader> payloads;  // read once: reading twice counts twice
-  payloads.reserve(from.size());
   uint64_t bytes = 0;
-  for (capnp::Data::Reader payload : from) {
+  raft::Index index = message.message.after.index;
+  auto run = message.message.runs.begin();
+  message.entries.reserve(from.size());
+  for (capnp::Data::Reader payload : from) {  // read once: reading twice counts twice
     bytes += wholeWords(payload.size());
     if (bytes > kMessageEntryBytesMax) return unsound("entries over 48 MiB");
-    payloads.push_back(payload);
+    if (++index > run->last) ++run;
+    std::string_view there(reinterpret_cast<const char*>(payload.begin()), payload.size());
+    message.entries.push_back({index, run->term, Bytes(nullptr, there)});
   }
   std::shared_ptr<char[]> buffer = Bytes::allocate(bytes);
   char* to = buffer.get();
-  raft::Index index = message.message.after.index;
-  auto run = message.message.runs.begin();
-  message.entries.reserve(payloads.size());
-  for (capnp::Data::Reader payload : payloads) {
-    if (++index > run->last) ++run;
-    if (payload.size() > 0) std::memcpy(to, payload.begin(), payload.size());
-    Bytes view(buffer, std::string_view(to, payload.size()));
-    message.entries.push_back({index, run->term, std::move(view)});
-    to += wholeWords(payload.size());
+  for (group::LogEntry& entry : message.entries) {
+    std::string_view there = entry.payload.view();
+    if (!there.empty()) std::memcpy(to, there.data(), there.size());
+    entry.payload = Bytes(buffer, std::string_view(to, there.size()));
+    to += wholeWords(there.size());
   }
   return {};
 }
 
-Result<group::PeerMessage> decodeChecked(schema::Message::Reader from) {
+Result<void> decodeChecked(schema::Message::Reader from, group::PeerMessage& to) {
   if (from.getKind() > static_cast<uint8_t>(raft::kLastMessageKind)) {
     return unsound("of a kind that this host does not know");
   }
-  group::PeerMessage to;
   to.group = from.getGroup();
   to.incarnation = from.getIncarnation();
   raft::Message& message = to.message;
@@ -142,16 +140,13 @@ Result<group::PeerMessage> decodeChecked(schema::Message::Reader from) {
 
   bool appends = message.kind == raft::MessageKind::append;
   if (appends) {
-    Result<void> runs = decodeRuns(from.getRuns(), message);
-    if (!runs) return runs.fault();
-    Result<void> entries = decodeEntries(from.getEntries(), to);
-    if (!entries) return entries.fault();
+    if (auto runs = decodeRuns(from.getRuns(), message); !runs) return runs;
+    if (auto entries = decodeEntries(from.getEntries(), to); !entries) return entries;
   }
   if (appends || message.kind == raft::MessageKind::snapshot) {
-    Result<void> configurations = decodeConfigurations(from.getConfigurations(), message);
-    if (!configurations) return configurations.fault();
+    return decodeConfigurations(from.getConfigurations(), message);
   }
-  return to;
+  return {};
 }
 
 // A reader throws where pointers lead astray or limits are passed.
@@ -163,6 +158,11 @@ Result<T> catching(Function decodeIt) {
     return unsound("its bytes are no Cap'n Proto message");
   }
   return std::move(*result);
+}
+
+// `to` is a fresh one; where there is a Fault, what it holds is of no use.
+Result<void> decodeInto(schema::Message::Reader from, group::PeerMessage& to) {
+  return catching<void>([&] { return decodeChecked(from, to); });
 }
 
 }  // namespace
@@ -243,7 +243,9 @@ Result<raft::Configuration> decode(schema::Configuration::Reader from) {
 }
 
 Result<group::PeerMessage> decode(schema::Message::Reader from) {
-  return catching<group::PeerMessage>([&] { return decodeChecked(from); });
+  group::PeerMessage message;
+  if (auto decoded = decodeInto(from, message); !decoded) return decoded.fault();
+  return message;
 }
 
 DecodedFrame decode(schema::Frame::Reader from) {
@@ -256,12 +258,9 @@ DecodedFrame decode(schema::Frame::Reader from) {
     }
     frame.messages.reserve(messages.size());
     for (schema::Message::Reader one : messages) {
-      Result<group::PeerMessage> message = decode(one);
-      if (message) {
-        frame.messages.push_back(std::move(*message));
-      } else {
-        ++frame.dropped;
-      }
+      if (decodeInto(one, frame.messages.emplace_back())) continue;
+      frame.messages.pop_back();
+      ++frame.dropped;
     }
   });
   if (broken != nullptr) ++frame.dropped;

@@ -219,7 +219,7 @@ int64_t PeerLink::nextPauseMs() {
 
 // ---- frames ------------------------------------------------------------------------------------
 
-void PeerLink::send(group::PeerMessage message) {
+void PeerLink::send(group::PeerMessage&& message) {
   if (stream_ == nullptr) {
     ++droppedWhileDown_;
     return;

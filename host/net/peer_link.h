@@ -41,7 +41,7 @@ public:
   void moveTo(const std::string& address);
   void retire();  // ends everything but itself; down() is told where it was up
 
-  void send(group::PeerMessage message);
+  void send(group::PeerMessage&& message);
   void sendBeat(group::Beat beat);
   kj::Promise<void> sendSnapshot(group::PeerMessage head, PeerNetwork::OpenSnapshot open);
   kj::Promise<schema::Peer::Client> forwards();

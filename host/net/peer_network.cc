@@ -55,7 +55,7 @@ void PeerNetwork::removePeer(uint64_t host) {
   graveyard_->ends.add(kj::evalLater([&leaving] { leaving.retire(); }).attach(kj::mv(link)));
 }
 
-void PeerNetwork::send(uint64_t host, group::PeerMessage message) {
+void PeerNetwork::send(uint64_t host, group::PeerMessage&& message) {
   if (PeerLink* link = find(host)) link->send(std::move(message));
 }
 

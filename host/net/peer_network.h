@@ -75,7 +75,7 @@ public:
   void removePeer(uint64_t host);  // down() is told where it was up
 
   // Everything sent in one turn of the loop goes as one frame.
-  void send(uint64_t host, group::PeerMessage message);
+  void send(uint64_t host, group::PeerMessage&& message);
   void sendBeat(uint64_t host, group::Beat beat);
 
   // Ends well when the receiver has the file whole and synced and handed to its group. `head` is

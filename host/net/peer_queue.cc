@@ -1,6 +1,7 @@
 // Messages on their way to one host.
 #include "host/net/peer_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "host/net/codec.h"
@@ -18,7 +19,7 @@ bool isHeartbeat(const group::PeerMessage& message) {
 
 }  // namespace
 
-void PeerQueue::add(group::PeerMessage message) {
+void PeerQueue::add(group::PeerMessage&& message) {
   uint64_t size = encodedBytes(message);
   uint64_t bytesMax = bytesMax_;
   if (message.message.kind == raft::MessageKind::append) {
@@ -42,6 +43,7 @@ void PeerQueue::add(group::PeerMessage message) {
 
 std::vector<group::PeerMessage> PeerQueue::take(uint64_t bytes, size_t countMax) {
   std::vector<group::PeerMessage> taken;
+  taken.reserve(std::min(countMax, heartbeats_.size() + others_.size()));
   uint64_t takenBytes = 0;
   while (!empty() && taken.size() < countMax && takenBytes < bytes) {
     bool heartbeat = others_.empty() ||

@@ -20,7 +20,7 @@ class PeerQueue {
 public:
   explicit PeerQueue(uint64_t bytesMax) : bytesMax_(bytesMax) {}
 
-  void add(group::PeerMessage message);
+  void add(group::PeerMessage&& message);
   // The oldest messages, in order, up to the one that reaches `bytes`; at least one.
   std::vector<group::PeerMessage> take(uint64_t bytes, size_t countMax);
   void clear();  // counts what it drops

@@ -256,7 +256,7 @@ void ReplicaSet::hostDown(uint64_t host) {
   }
 }
 
-void ReplicaSet::send(group::PeerMessage message) {
+void ReplicaSet::send(group::PeerMessage&& message) {
   Replica* replica = find(message.group);
   if (replica == nullptr || network_ == nullptr) return;
   uint64_t host = replica->record().hostOf(message.message.to);

@@ -70,7 +70,7 @@ public:
   void heardBeat(uint64_t host, group::Beat beat) { sleepers_.heard(host, beat); }
 
   // group::Outbox
-  void send(group::PeerMessage message) override;
+  void send(group::PeerMessage&& message) override;
   void sendSnapshot(group::ReplicaKey from, raft::Message head) override;
 
   std::function<void(const Fault&)> onFailed;

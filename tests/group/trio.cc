@@ -74,7 +74,7 @@ bool Seat::answerFetch() {
 
 // ---- the way out -------------------------------------------------------------------------------
 
-void Seat::send(group::PeerMessage message) {
+void Seat::send(group::PeerMessage&& message) {
   if (!message.entries.empty()) trio.sent.push_back(message);
   trio.wire.push_back(std::move(message));
 }

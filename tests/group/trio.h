@@ -25,7 +25,7 @@ struct Seat final : group::Disk, group::Outbox, group::Machines, group::Callers,
   void write(group::ReplicaKey, group::DiskWrite write) override;
   void fetch(group::ReplicaKey, group::DiskFetch fetch) override;
   // Outbox
-  void send(group::PeerMessage message) override;
+  void send(group::PeerMessage&& message) override;
   void sendSnapshot(group::ReplicaKey, raft::Message head) override;
   // Machines
   void apply(group::ApplyRequest request) override;

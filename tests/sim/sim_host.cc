@@ -393,7 +393,7 @@ void SimHost::diskFailed() {
 
 // ---- the way out, and in -----------------------------------------------------------------------
 
-void SimHost::send(group::PeerMessage message) {
+void SimHost::send(group::PeerMessage&& message) {
   world_.judge.sends(message);
   uint64_t to = world_.hostOf({message.group, message.message.to});
   if (to != 0) world_.network.send(id_, to, std::move(message));

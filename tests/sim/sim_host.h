@@ -88,7 +88,7 @@ private:
   void volumeFull(bool full) override;
   void diskFailed() override;
   // Outbox
-  void send(group::PeerMessage message) override;
+  void send(group::PeerMessage&& message) override;
   void sendSnapshot(group::ReplicaKey from, raft::Message head) override;
   // Callers
   void answer(group::CallId call, group::Outcome outcome) override;
