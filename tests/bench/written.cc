@@ -18,10 +18,11 @@ uint64_t mixed(uint64_t x) {
 
 void fillValue(KeyId key, uint64_t put, char* to, size_t bytes) {
   uint64_t word = mixed((uint64_t{key.group} << 32 | key.key) ^ mixed(put));
-  for (size_t at = 0; at < bytes; at += sizeof word) {
-    std::memcpy(to + at, &word, std::min(sizeof word, bytes - at));
+  for (; bytes >= sizeof word; bytes -= sizeof word, to += sizeof word) {
+    std::memcpy(to, &word, sizeof word);
     word = word * 6364136223846793005ULL + 1442695040888963407ULL;
   }
+  if (bytes != 0) std::memcpy(to, &word, bytes);
 }
 
 void Written::began(KeyId key, uint64_t put) {
