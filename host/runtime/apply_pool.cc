@@ -56,7 +56,7 @@ struct ApplyPool::Shared {
   Row& row(Hurry hurry) { return rows[static_cast<std::size_t>(hurry)]; }
   Idle* enqueue(std::shared_ptr<Lane> lane, Hurry hurry);
   Idle* toRow(std::shared_ptr<Lane> lane, Hurry hurry);
-  std::shared_ptr<Lane> next(Hurry kind, std::vector<std::shared_ptr<Lane>>& passedOver);
+  std::shared_ptr<Lane> next(Hurry kind, std::vector<std::shared_ptr<Lane>>& leaving);
   static std::size_t stuck(const Row& among, int64_t stuckUs);
 };
 
@@ -87,13 +87,13 @@ void ApplyPool::addWorker(Hurry kind) {
 // The first that waits for this kind of worker; null where none does. What is passed over may have
 // no other holder.
 std::shared_ptr<Lane> ApplyPool::Shared::next(Hurry kind,
-                                              std::vector<std::shared_ptr<Lane>>& passedOver) {
+                                              std::vector<std::shared_ptr<Lane>>& leaving) {
   std::deque<std::shared_ptr<Lane>>& queue = row(kind).queue;
   while (!queue.empty()) {
     std::shared_ptr<Lane> lane = std::move(queue.front());
     queue.pop_front();
     if (lane->state_ != Lane::State::queued || lane->hurry_ != kind) {
-      passedOver.push_back(std::move(lane));
+      leaving.push_back(std::move(lane));
       continue;
     }
     --queued;
@@ -111,13 +111,13 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const cha
   Hurry other = kind == Hurry::some ? Hurry::none : Hurry::some;
   Row& row = shared->row(kind);
   Idle& me = row.places.emplace_back();
-  std::vector<std::shared_ptr<Lane>> passedOver;
+  std::vector<std::shared_ptr<Lane>> leaving;
   while (true) {
-    std::shared_ptr<Lane> lane = shared->next(kind, passedOver);
-    if (lane == nullptr && shared->stopping) lane = shared->next(other, passedOver);
-    if (lane == nullptr && !passedOver.empty()) {
+    std::shared_ptr<Lane> lane = shared->next(kind, leaving);
+    if (lane == nullptr && shared->stopping) lane = shared->next(other, leaving);
+    if (lane == nullptr && !leaving.empty()) {
       lock.unlock();
-      passedOver.clear();  // ends of lanes must not run under the lock
+      leaving.clear();  // their ends must not run under the lock
       lock.lock();
       continue;
     }
@@ -133,39 +133,45 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const cha
     lane->patiently_ = kind == Hurry::none;
     row.inside.push_back(lane.get());
     lock.unlock();
-    passedOver.clear();
+    leaving.clear();
     lane->work();
     lock.lock();
     row.inside.erase(std::find(row.inside.begin(), row.inside.end(), lane.get()));
     lane->sinceUs_ = 0;
-    Idle* called = nullptr;
-    if (lane->state_ == Lane::State::workingAndQueued) {
-      Hurry hurry = lane->hurry_;
-      called = shared->toRow(std::move(lane), hurry);  // at the end: the others come first
-    } else {
+    if (lane->state_ != Lane::State::workingAndQueued) {
       lane->state_ = Lane::State::idle;
+      leaving.push_back(std::move(lane));  // this worker may be its last holder
+      continue;
     }
-    if (lane == nullptr && called == nullptr) continue;
-    // A lane's last holder may be this worker; its end must not run under the lock.
+    Hurry hurry = lane->hurry_;
+    Idle* called = shared->toRow(std::move(lane), hurry);  // at the end: the others come first
+    if (called == nullptr) continue;
     lock.unlock();
-    if (called != nullptr) called->ready.notify_one();
-    lane.reset();
+    called->ready.notify_one();
     lock.lock();
   }
   --row.workers;
   shared->home.notify_all();
 }
 
-void ApplyPool::schedule(const std::shared_ptr<Lane>& lane, Hurry hurry) {
-  if (names_.patient == nullptr) hurry = Hurry::some;
-  Idle* called = nullptr;
+void ApplyPool::schedule(std::shared_ptr<Lane> lane, Hurry hurry) {
+  Ready one{std::move(lane), hurry};
+  schedule({&one, 1});
+}
+
+void ApplyPool::schedule(std::span<Ready> lanes) {
+  std::vector<Idle*> called;
   {
     std::lock_guard lock(shared_->mutex);
-    bool full = shared_->row(Hurry::none).queue.size() >= kPatientLanesMax;
-    if (full && lane->state_ == Lane::State::idle) hurry = Hurry::some;
-    called = shared_->enqueue(lane, hurry);
+    for (Ready& each : lanes) {
+      Hurry hurry = names_.patient == nullptr ? Hurry::some : each.hurry;
+      bool full = shared_->row(Hurry::none).queue.size() >= kPatientLanesMax;
+      if (full && each.lane->state_ == Lane::State::idle) hurry = Hurry::some;
+      Idle* one = shared_->enqueue(std::move(each.lane), hurry);
+      if (one != nullptr) called.push_back(one);
+    }
   }
-  if (called != nullptr) called->ready.notify_one();  // who wakes finds the lock free
+  for (Idle* each : called) each->ready.notify_one();  // who wakes finds the lock free
 }
 
 // The worker to wake; null where one will come by itself.

@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -68,7 +69,12 @@ public:
 
   // work() will run once more: soon, or, without hurry and while few such lanes wait, when others
   // leave a core. A lane that is queued without hurry can be scheduled again with some.
-  void schedule(const std::shared_ptr<Lane>& lane, Hurry hurry = Hurry::some);
+  void schedule(std::shared_ptr<Lane> lane, Hurry hurry = Hurry::some);
+  struct Ready {
+    std::shared_ptr<Lane> lane;
+    Hurry hurry = Hurry::some;
+  };
+  void schedule(std::span<Ready> lanes);  // in that order; takes them
 
   // Whatever it is to do is waited for now.
   void hurry(const std::shared_ptr<Lane>& lane);

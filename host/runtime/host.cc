@@ -89,7 +89,7 @@ HostParts::HostParts(Host& owner, Config theConfig, kj::AsyncIoContext& theIo)
       files(inbox, "files", false),
       pool(config.applyWorkers),
       queries(config.applyWorkers, {"query", nullptr}),
-      replicas(config.hostId, inbox, files, {pool, queries}),
+      replicas(config.hostId, inbox, files, {ready, queries}),
       volumes(config, inbox, replicas),
       peers(*this),
       founder(*this),

@@ -23,6 +23,7 @@
 #include "host/runtime/io_thread.h"
 #include "host/runtime/peers.h"
 #include "host/runtime/plugin_room.h"
+#include "host/runtime/ready_lanes.h"
 #include "host/runtime/records.h"
 #include "host/runtime/replica_set.h"
 #include "host/runtime/router.h"
@@ -88,6 +89,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
   IoThread frees;  // blocks of those that are gone; `files` leaves it work
   IoThread files;
   ApplyPool pool;
+  ReadyLanes ready{pool};
   ApplyPool queries;  // those that are asked beside
   ReplicaSet replicas;
   Volumes volumes;
@@ -95,7 +97,7 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
     return {inbox,
             turn,
             calls,
-            pool,
+            ready,
             queries,
             files,
             saves,

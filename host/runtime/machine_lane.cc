@@ -70,7 +70,7 @@ void MachineLane::begin() {
 
 // The machine ends on a worker: to close what it has on disk takes a while.
 void MachineLane::close() {
-  if (!closed_.exchange(true)) around_.pool.schedule(shared_from_this());
+  if (!closed_.exchange(true)) around_.ready.schedule(shared_from_this());
 }
 
 void MachineLane::push(Job job, Hurry hurry) {
@@ -78,7 +78,7 @@ void MachineLane::push(Job job, Hurry hurry) {
     std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
   }
-  around_.pool.schedule(shared_from_this(), hurry);
+  around_.ready.schedule(shared_from_this(), hurry);
 }
 
 // The catalog's hosts act on what it has applied.
@@ -103,7 +103,7 @@ void MachineLane::rest() {
 }
 
 void MachineLane::hurry() {
-  around_.pool.hurry(shared_from_this());
+  around_.ready.hurry(shared_from_this());
 }
 
 void MachineLane::look(EventsLook look) {

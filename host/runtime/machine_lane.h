@@ -16,8 +16,8 @@
 #include "host/group/applier.h"
 #include "host/group/ports.h"
 #include "host/raft/types.h"
-#include "host/runtime/apply_pool.h"
 #include "host/runtime/event_reads.h"
+#include "host/runtime/ready_lanes.h"
 
 namespace flotilla::store {
 class MachinePlaces;
@@ -68,7 +68,7 @@ public:
   static constexpr uint64_t kAnswersBytesMax = 64 << 20;
 
   struct Around {
-    ApplyPool& pool;
+    ReadyLanes& ready;
     ApplyPool& queries;
     Inbox& inbox;
     IoThread& saves;

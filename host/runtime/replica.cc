@@ -7,7 +7,6 @@
 #include "host/base/log.h"
 #include "host/plugin/crash_mark.h"
 #include "host/plugin/descriptor.h"
-#include "host/runtime/apply_pool.h"
 #include "host/runtime/call_table.h"
 #include "host/runtime/io_thread.h"
 #include "host/runtime/machine_lane.h"
@@ -163,7 +162,7 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
 
   lane_ = std::make_shared<MachineLane>(
       std::move(order),
-      MachineLane::Around{around_.pool, around_.queries, around_.inbox, around_.saves,
+      MachineLane::Around{around_.ready, around_.queries, around_.inbox, around_.saves,
                           around_.savePace, around_.plugins, room_.snapshots(), room_.machines(),
                           around_.marks},
       weak_from_this());
@@ -450,7 +449,7 @@ MachineState Replica::machineState() const {
   if (group_->quarantinedAt() != 0) return MachineState::quarantined;
   if (group_->fault()) return MachineState::faulted;
   if (group_->soundness() != group::Soundness::sound) return MachineState::rebuilding;
-  int64_t busy = around_.pool.busyUs(*lane_);
+  int64_t busy = around_.ready.pool().busyUs(*lane_);
   if (busy > static_cast<int64_t>(options_.applyTimeoutMs) * 1000) return MachineState::stuck;
   if (!lane_->loaded()) return MachineState::loading;
   return busy > kSlowUs ? MachineState::slow : MachineState::running;

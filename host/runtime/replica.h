@@ -34,6 +34,7 @@ class IoThread;
 struct LaneOrder;
 class MachineLane;
 class PluginRoom;
+class ReadyLanes;
 class Replica;
 struct SavePace;
 class Turn;
@@ -43,7 +44,7 @@ struct Surroundings {
   Inbox& inbox;
   Turn& turn;
   CallTable& calls;
-  ApplyPool& pool;
+  ReadyLanes& ready;
   ApplyPool& queries;
   IoThread& files;
   IoThread& saves;

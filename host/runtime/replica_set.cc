@@ -5,7 +5,7 @@
 #include <malloc.h>
 
 #include "host/base/log.h"
-#include "host/runtime/apply_pool.h"
+#include "host/runtime/ready_lanes.h"
 #include "host/runtime/io_thread.h"
 
 // jemalloc's, where the program is linked with it.
@@ -69,7 +69,7 @@ kj::Promise<void> ReplicaSet::tickLoop(kj::Timer& timer, uint64_t boot) {
   return timer.afterDelay(Replica::kTickMs * kj::MILLISECONDS).then([this, &timer, boot]() {
     inbox_.lookForLeft();
     tick(boot);
-    pools_.apply.relieve(kRelieveUs);
+    pools_.apply.pool().relieve(kRelieveUs);
     pools_.queries.relieve(kRelieveUs);
     return tickLoop(timer, boot);
   });
@@ -228,6 +228,7 @@ void ReplicaSet::turned(Replica& replica) {
 }
 
 void ReplicaSet::received(uint64_t host, std::vector<group::PeerMessage> messages) {
+  ReadyLanes::Span together(pools_.apply);
   std::vector<Replica*> found;
   found.reserve(messages.size());
   for (const group::PeerMessage& message : messages) found.push_back(find(message.group));
@@ -326,6 +327,7 @@ kj::Promise<void> ReplicaSet::forgetLog(VolumeRoom& room, group::ReplicaKey key)
 }
 
 void ReplicaSet::persisted(const Written& writes) {
+  ReadyLanes::Span together(pools_.apply);
   std::vector<Replica*> found;
   found.reserve(writes.size());
   for (const auto& [key, write] : writes) found.push_back(find(key.group));

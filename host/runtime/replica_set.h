@@ -32,7 +32,7 @@ namespace flotilla::runtime {
 class ReplicaSet final : public DiskListener, public group::Outbox {
 public:
   struct Pools {
-    ApplyPool& apply;
+    ReadyLanes& apply;
     ApplyPool& queries;
   };
   ReplicaSet(uint64_t host, Inbox& inbox, IoThread& files, Pools pools)
