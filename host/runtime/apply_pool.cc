@@ -140,7 +140,13 @@ void ApplyPool::workerLoop(std::shared_ptr<Shared> shared, Hurry kind, const cha
     lane->sinceUs_ = 0;
     if (lane->state_ != Lane::State::workingAndQueued) {
       lane->state_ = Lane::State::idle;
-      leaving.push_back(std::move(lane));  // this worker may be its last holder
+      if (lane.use_count() > 1) {
+        leaving.push_back(std::move(lane));  // its other holders may go before this worker does
+        continue;
+      }
+      lock.unlock();  // before another waits here for what may be a long end
+      lane.reset();
+      lock.lock();
       continue;
     }
     Hurry hurry = lane->hurry_;

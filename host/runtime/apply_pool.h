@@ -18,7 +18,8 @@ enum class Hurry : uint8_t { none, some };
 
 // One replica's row of work: at most one worker is in it at a time.
 //
-// Owner:  shared by its replica and, while one is in it, a worker.
+// Owner:  shared by its replica, by ReadyLanes and the pool until it works, and by the worker that
+//         is in it, or was.
 // Thread: work() on a worker; the rest is the pool's.
 // Errors: work() does not throw.
 class Lane {

@@ -90,7 +90,7 @@ void fill(const BusyFigures& from, schema::HostStatus::BusyGroup::Builder to) {
 
 void fillRunning(const Replica& replica, const ReplicaSet& replicas,
                  schema::ReplicaStatus::Builder into) {
-  group::Status status = replica.group().status();
+  group::Status status = replica.status();
   raft::ReplicaId self = replica.record().key.replica;
   into.setLeaderReplica(status.leader);
   into.setTerm(status.term);

@@ -59,7 +59,7 @@ kj::Promise<void> Host::saveSnapshots() {
   kj::Vector<kj::Promise<void>> saves;
   for (const auto& [group, replica] : parts_->replicas.all()) {
     if (replica->broken() || replica->machineState() != MachineState::running) continue;
-    group::Status status = replica->group().status();
+    group::Status status = replica->status();
     if (status.applied <= status.durable.value_or(status.snapshotIndex)) continue;
     auto save = status.durable ? syncNow(*replica) : snapshotNow(*replica);
     saves.add(

@@ -73,11 +73,13 @@ void MachineLane::close() {
   if (!closed_.exchange(true)) around_.ready.schedule(shared_from_this());
 }
 
+void MachineLane::queue(Job job) {
+  std::lock_guard lock(mutex_);
+  jobs_.push_back(std::move(job));
+}
+
 void MachineLane::push(Job job, Hurry hurry) {
-  {
-    std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
-  }
+  queue(std::move(job));
   around_.ready.schedule(shared_from_this(), hurry);
 }
 
@@ -138,7 +140,12 @@ void MachineLane::work() {
   if (resting_) giveBack(answers);
   if (answers.empty() || closed_.load()) return;
   if (applier_) answers.lastEvent = applier_->state().events.last();
-  send(std::move(answers), std::exchange(soon_, false));
+  bool soon = std::exchange(soon_, false);
+  bool little = !soon && answers.onlyApplied() && answers.lastEvent == toldEvent_;
+  if (little && late_.keep(answers.applied)) return;
+  if (answers.lastEvent) toldEvent_ = answers.lastEvent;
+  if (!answers.applied.empty()) late_.leave(answers.applied);
+  send(std::move(answers), soon);
 }
 
 // By a worker that holds the pool's lock, so no other is in here.
@@ -150,6 +157,7 @@ void MachineLane::prefetchToPush() const {
   base::prefetchLine(this);
   base::prefetchLine(&mutex_);
   base::prefetchLine(&jobs_);
+  base::prefetch(late_);
 }
 
 // The group sleeps: what is kept for the next request is memory of thousands of lanes.
@@ -185,6 +193,7 @@ void MachineLane::send(Answers answers, bool soon) {
       for (auto& each : answers.synced) group.synced(std::move(each));
       for (auto& each : answers.installed) group.installEnd(std::move(each));
     });
+    if (!answers.applied.empty()) here->lane().late_.arrived();
     if (!answers.saved.empty() || !answers.synced.empty()) here->touch();  // room has been made
     if (here->onApplied && !(answers.applied.empty() && answers.installed.empty())) {
       here->onApplied();
@@ -287,7 +296,10 @@ void MachineLane::workAside(const group::AsideQuery& query) {
   group::AsideQuery::End end = query.run();
   workedUs_.fetch_add(base::workedUs() - beganUs, std::memory_order_relaxed);
   if (closed_.load()) return;
-  if (end.fault) push(Stop{std::move(*end.fault), end.faultAt, end.machine});
+  if (end.fault) {  // not on the loop, so past what it gathers
+    queue(Stop{std::move(*end.fault), end.faultAt, end.machine});
+    around_.ready.pool().schedule(shared_from_this());
+  }
   answers.queried.push_back(std::move(end.queried));
   answers.bytes = answers.queried.back().outcome.body.size();
   send(std::move(answers), true);

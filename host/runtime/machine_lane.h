@@ -17,6 +17,7 @@
 #include "host/group/ports.h"
 #include "host/raft/types.h"
 #include "host/runtime/event_reads.h"
+#include "host/runtime/late_applied.h"
 #include "host/runtime/ready_lanes.h"
 
 namespace flotilla::store {
@@ -52,14 +53,16 @@ struct LaneOrder {
 
 // Opens the plugin, loads the newest snapshot, or goes on from what a machine on disk has kept,
 // then carries out the group's requests in order, on whichever worker comes. Answers go to the
-// inbox in batches and reach the Replica if it is still there.
+// inbox in batches and reach the Replica if it is still there, but for ends of applies that nobody
+// waits for (LateApplied), which it takes by itself.
 //
 // Answers that the loop has not taken are bounded by kAnswersBytesMax: beyond it commands are
 // applied and queries not asked, and both are told so.
 //
 // Owner:  shared by its Replica and the worker inside.
-// Thread: group::Machines' functions on the loop, work() on a worker; `descriptor`, `memoryBytes`,
-//         `workedUs` and `digest` from any.
+// Thread: group::Machines' functions and takeLate, lookLate on the loop, work() on a worker,
+// workAside() on
+//         others; `descriptor`, `memoryBytes`, `workedUs` and `digest` from any.
 // Errors: a machine that cannot be made or loaded, and one that faults, is an Applied with a fault.
 class MachineLane final : public Lane,
                           public group::Machines,
@@ -97,6 +100,9 @@ public:
   // Whether that plugin's machine could take over from this one as it is now. `done` is called on
   // the loop, if the replica is still there.
   void tryPlugin(std::string sha256, std::function<void(Result<void>)> done);
+  // See LateApplied.
+  std::optional<group::Applied> takeLate() { return late_.take(); }
+  std::optional<group::Applied> lookLate() const { return late_.look(); }
   // What its events are after a position. Until they have come, it need not be asked again.
   void look(EventsLook look);
 
@@ -156,12 +162,14 @@ private:
     std::vector<EventsSeen> seen;
     std::optional<group::Position> lastEvent;  // where its history ends after all of it
     uint64_t bytes = 0;                        // of what callers are answered
-    bool empty() const {
-      return applied.empty() && queried.empty() && saved.empty() && synced.empty() &&
-             installed.empty() && seen.empty();
+    bool onlyApplied() const {
+      return queried.empty() && saved.empty() && synced.empty() && installed.empty() &&
+             seen.empty();
     }
+    bool empty() const { return applied.empty() && onlyApplied(); }
   };
 
+  void queue(Job job);
   void push(Job job, Hurry hurry = Hurry::some);
   void send(Answers answers, bool soon);
   uint64_t answersRoom(const Answers& answers) const;
@@ -200,16 +208,18 @@ private:
       std::make_shared<std::atomic<uint64_t>>(0);
 
   mutable std::mutex mutex_;
-  Switched switched_;
   std::vector<Job> jobs_;
   std::atomic<bool> closed_{false};
+  LateApplied late_;
+  Switched switched_;
 
   // The worker's own.
   std::vector<Job> doing_;
   std::unique_ptr<group::Applier> applier_;
   bool resting_ = false;
-  bool soon_ = false;            // somebody waits for what this work answers
-  uint32_t unweighedWorks_ = 0;  // since the machine was last asked for its memory
+  bool soon_ = false;                         // somebody waits for what this work answers
+  std::optional<group::Position> toldEvent_;  // as the loop was told last
+  uint32_t unweighedWorks_ = 0;               // since the machine was last asked for its memory
   uint64_t unweighedBytes_ = 0;
   int64_t loadedUs_ = 0;       // of this work: in snapshots, which no call has asked for
   std::optional<Fault> dead_;  // the machine could not be made or loaded

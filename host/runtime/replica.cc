@@ -255,6 +255,25 @@ void Replica::prefetchDeep() const {
   if (group_) group_->prefetchDeep();
 }
 
+// What was applied that nobody waited for. While there is some, a request of the group's is not
+// answered, so it is busy, and given a tick.
+void Replica::takeLate() {
+  if (broken_) return;
+  if (auto late = lane_->takeLate()) group_->applied(std::move(*late));
+}
+
+group::Status Replica::status() const {
+  group::Status status = group_->status();
+  auto late = lane_->lookLate();
+  if (!late || late->generation != status.generation || late->index <= status.applied) {
+    return status;
+  }
+  status.applied = late->index;
+  if (late->durable) status.durable = late->durable->index;
+  if (status.applied >= status.commit) status.applyLagUs = 0;
+  return status;
+}
+
 Replica::Seen Replica::seen() const {
   const raft::Core& core = group_->core();
   return {core.role(),       core.term(),         core.hard().vote,    core.leader(),

@@ -109,6 +109,7 @@ public:
   template <typename Act>
   void give(Act&& act) {
     Seen before = seen();
+    takeLate();
     act(*group_);
     touchIfOther(before);
   }
@@ -137,6 +138,8 @@ public:
   const std::optional<Fault>& broken() const { return broken_; }
   void breakWith(Fault fault);
 
+  // Its group's, with what was applied that the group has not heard of yet.
+  group::Status status() const;
   MachineState machineState() const;
   bool isPreferred() const;                      // its group's spec wants it to lead
   bool hadLeader() const { return hadLeader_; }  // since this process began
@@ -176,6 +179,7 @@ private:
   void forgetPlaces(std::vector<uint64_t> generations);
   void sweepPlaces();
   Seen seen() const;
+  void takeLate();
   void touchIfOther(const Seen& before);
   void campaignIfPreferred();
   void handOverIfUseless();

@@ -5,8 +5,8 @@
 #include <malloc.h>
 
 #include "host/base/log.h"
-#include "host/runtime/ready_lanes.h"
 #include "host/runtime/io_thread.h"
+#include "host/runtime/ready_lanes.h"
 
 // jemalloc's, where the program is linked with it.
 extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
@@ -375,7 +375,7 @@ void ReplicaSet::makeRoom() {
       [&](group::ReplicaKey key) {
         Replica* replica = working(key);
         if (replica == nullptr) return;
-        replica->group().makeRoom();
+        replica->give([](group::Group& group) { group.makeRoom(); });
         replica->touch();
       });
 }

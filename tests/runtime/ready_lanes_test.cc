@@ -2,6 +2,7 @@
 #include "host/runtime/ready_lanes.h"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -20,15 +21,16 @@ public:
 
 // A pool that nobody works in, as long as this lives.
 struct Held {
-  Held() {
-    pool.schedule(std::make_shared<GateLane>(gate));
-    while (gate->inside == false) std::this_thread::yield();
+  explicit Held(ApplyPool::Names names = {"apply", nullptr}) : pool(1, names) {
+    hold(prompt, Hurry::some);
   }
   ~Held() { finish(); }
+  void holdPatient() { hold(patient, Hurry::none); }
+  void letPrompt() { open(prompt); }
   // All that was scheduled is done when this returns.
   void finish() {
-    gate->open = true;
-    gate->open.notify_all();
+    open(prompt);
+    open(patient);
     CHECK(pool.stop(20'000'000));
   }
 
@@ -48,8 +50,18 @@ struct Held {
     std::shared_ptr<Gate> gate_;
   };
 
-  std::shared_ptr<Gate> gate = std::make_shared<Gate>();
-  ApplyPool pool{1, {"apply", nullptr}};
+  void hold(const std::shared_ptr<Gate>& gate, Hurry hurry) {
+    pool.schedule(std::make_shared<GateLane>(gate), hurry);
+    while (!gate->inside) std::this_thread::yield();
+  }
+  static void open(const std::shared_ptr<Gate>& gate) {
+    gate->open = true;
+    gate->open.notify_all();
+  }
+
+  std::shared_ptr<Gate> prompt = std::make_shared<Gate>();
+  std::shared_ptr<Gate> patient = std::make_shared<Gate>();
+  ApplyPool pool;
   ReadyLanes ready{pool};
 };
 
@@ -91,13 +103,22 @@ TEST_CASE("runtime/ready_lanes: many do not wait for the span's end") {
 }
 
 TEST_CASE("runtime/ready_lanes: one that is waited for now takes the others along") {
-  Held held;
+  Held held({"apply", "apply patient"});
   ReadyLanes::Span span(held.ready);
   auto lane = std::make_shared<CountingLane>();
+  held.holdPatient();
   held.ready.schedule(lane, Hurry::none);
-  held.ready.schedule(std::make_shared<CountingLane>());
+  held.ready.schedule(std::make_shared<CountingLane>(), Hurry::none);
   held.ready.hurry(lane);
   CHECK(held.pool.queued() == 2);
+  // Its patient worker does not come back: a prompt one does what was hurried, and not the other.
+  held.letPrompt();
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (lane->works == 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
+  CHECK(lane->works == 1);
+  CHECK(held.pool.queued() == 1);
 }
 
 }  // namespace flotilla::runtime
