@@ -81,8 +81,7 @@ void Group::submit(std::vector<LogEntry> entries) {
   for (const LogEntry& entry : entries) bytes += entry.payload.size();
   bool awaited = wanted || questions_.count() != 0 || feed_.lagUs(nowUs) > kGiveWayUs;
   feed_.sent(entries.back().index, bytes, nowUs);
-  bool more =
-      feed_.fed() < core_.applicable() || feed_.requests() >= options_.limits.applyRequestsMax / 2;
+  bool more = feed_.fed() < core_.applicable() || feed_.requests() > 1;
   gaveWay_ = !awaited;
   ports_.machines.apply(
       {generation_, std::move(entries), wanted, wanted || more, gaveWay_, runsKnown()});
@@ -96,6 +95,7 @@ void Group::applied(Applied applied) {
   if (applied.generation != generation_ || fault_) return;
   // Of a machine that is being retried: what was still asked of it finds it as it was.
   if (applied.fault && installing_ && !installing_->asked) return;
+  ASSERT(applied.fault || applied.index >= feed_.applied());  // in the order of the entries
   feed_.applied(applied.index);
   if (feed_.requests() == 0) gaveWay_ = false;
   nextTimerUs_ = applied.nextTimerUs;

@@ -355,7 +355,9 @@ struct ApplyRequest {
   uint64_t generation = 0;
   std::vector<LogEntry> entries;
   bool answersWanted = false;  // somebody here waits for the commands' outcomes
-  bool endWanted = true;   // else its Applied may come with what comes next, a tick later at most
+  // Else nobody waits for its Applied, and the group has heard of all before it: this one may come
+  // with what the group is given next, a tick later at most.
+  bool endWanted = true;
   bool givesWay = false;   // nobody waits for it, and the machine is not far behind
   bool runsKnown = false;  // every host of the cluster loads kept answers that are saved as runs
 };

@@ -141,10 +141,9 @@ void MachineLane::work() {
   if (answers.empty() || closed_.load()) return;
   if (applier_) answers.lastEvent = applier_->state().events.last();
   bool soon = std::exchange(soon_, false);
-  bool little = !soon && answers.onlyApplied() && answers.lastEvent == toldEvent_;
-  if (little && late_.keep(answers.applied)) return;
+  bool little = !soon && answers.isOneApplied() && answers.lastEvent == toldEvent_;
+  if (little && late_.keep(answers.applied.front())) return;
   if (answers.lastEvent) toldEvent_ = answers.lastEvent;
-  if (!answers.applied.empty()) late_.leave(answers.applied);
   send(std::move(answers), soon);
 }
 
@@ -193,7 +192,6 @@ void MachineLane::send(Answers answers, bool soon) {
       for (auto& each : answers.synced) group.synced(std::move(each));
       for (auto& each : answers.installed) group.installEnd(std::move(each));
     });
-    if (!answers.applied.empty()) here->lane().late_.arrived();
     if (!answers.saved.empty() || !answers.synced.empty()) here->touch();  // room has been made
     if (here->onApplied && !(answers.applied.empty() && answers.installed.empty())) {
       here->onApplied();

@@ -60,9 +60,8 @@ struct LaneOrder {
 // applied and queries not asked, and both are told so.
 //
 // Owner:  shared by its Replica and the worker inside.
-// Thread: group::Machines' functions and takeLate, lookLate on the loop, work() on a worker,
-// workAside() on
-//         others; `descriptor`, `memoryBytes`, `workedUs` and `digest` from any.
+// Thread: group::Machines' functions, takeLate and lookLate on the loop, work() on a worker,
+//         workAside() on others; `descriptor`, `memoryBytes`, `workedUs`, `digest` from any.
 // Errors: a machine that cannot be made or loaded, and one that faults, is an Applied with a fault.
 class MachineLane final : public Lane,
                           public group::Machines,
@@ -162,11 +161,12 @@ private:
     std::vector<EventsSeen> seen;
     std::optional<group::Position> lastEvent;  // where its history ends after all of it
     uint64_t bytes = 0;                        // of what callers are answered
-    bool onlyApplied() const {
+    bool noneButApplied() const {
       return queried.empty() && saved.empty() && synced.empty() && installed.empty() &&
              seen.empty();
     }
-    bool empty() const { return applied.empty() && onlyApplied(); }
+    bool isOneApplied() const { return applied.size() == 1 && noneButApplied(); }
+    bool empty() const { return applied.empty() && noneButApplied(); }
   };
 
   void queue(Job job);

@@ -59,6 +59,7 @@ enum class Count : size_t {
   resumes,         // machines that went on from what they had kept on disk
   putOff,          // applies that were to give way
   hurried,         // times that a lane's were not to any more
+  stayed,          // ends of applies that stayed until the group was given something else
   alike,           // looks at a state in which answers were alike
   judged,          // operations in histories that were found linearizable
   count
@@ -114,6 +115,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "resumes",
     "putOff",
     "hurried",
+    "stayed",
     "alike",
     "judged",
 };

@@ -262,6 +262,7 @@ void SimHost::tickAll() {
   if (world_.options.sleepTicks != 0) tickSleepers();
   for (auto& [key, replica] : replicas_) {
     if (replica.group->idle()) continue;
+    replica.lane->giveLate(*replica.group);
     replica.group->tick();
     touch(replica);
   }
@@ -359,6 +360,7 @@ void SimHost::persisted(group::ReplicaKey key, raft::WriteId write) {
     if (replica == nullptr) return;
     world_.trace.note(world_.events.nowUs(), {4, key.group, key.replica, write},
                       [&]() { return nameOf(key) + " persisted " + std::to_string(write); });
+    replica->lane->giveLate(*replica->group);
     replica->group->persisted(write);
     touch(*replica);
   });
@@ -405,6 +407,7 @@ void SimHost::receive(group::PeerMessage message) {
   post(0, [this, shared]() {
     Replica* replica = at({shared->group, shared->message.to});
     if (replica == nullptr) return;
+    replica->lane->giveLate(*replica->group);
     replica->group->receive(std::move(*shared));
     touch(*replica);
   });

@@ -13,6 +13,9 @@ namespace flotilla::sim {
 namespace {
 
 constexpr int64_t kAsideTimes = 10;  // as long as an apply
+// Until the loop has taken an answer; the longer where it has much else to do.
+constexpr int64_t kLoopUs = 100;
+constexpr int64_t kBusyLoopUs = 10'000;
 
 // By the entry and not by dice, so that a command that is asked again finds room.
 uint64_t answersRoom(const group::ApplyRequest& request, uint64_t everyCrowded) {
@@ -90,7 +93,7 @@ void SimLane::sayIfStopped() {
   applied.index = machineAt_.index;
   applied.fault = applier_.fault();
   applied.faultAt = applier_.faultAt();
-  answer([applied](group::Group& group) { group.applied(applied); });
+  answerApplied(applied, true);
 }
 
 void SimLane::doSync(const group::SyncRequest& request) {
@@ -148,23 +151,28 @@ int64_t SimLane::some(int64_t usMax) {
 
 // In order, though each takes a while of its own.
 void SimLane::answer(std::function<void(group::Group&)> act) {
-  int64_t atUs = std::max(lastAnswerUs_, around_.events.nowUs() + some(100));
+  int64_t usMax = around_.dice.chance(50) ? kBusyLoopUs : kLoopUs;
+  int64_t atUs = std::max(lastAnswerUs_, around_.events.nowUs() + some(usMax));
   lastAnswerUs_ = atUs;
-  auto all = [before = std::exchange(idle_, {}), act = std::move(act)](group::Group& group) {
-    for (const auto& each : before) each(group);
+  auto all = [this, alive = std::weak_ptr<bool>(alive_),
+              act = std::move(act)](group::Group& group) {
+    if (!alive.expired()) giveLate(group);
     act(group);
   };
   around_.post(atUs - around_.events.nowUs(), std::move(all));
 }
 
-// What nobody waits for comes with the next answer, or a tick later at most.
-void SimLane::answerIdly(std::function<void(group::Group&)> act) {
-  if (!around_.options.lazyCommit) return answer(std::move(act));
-  idle_.push_back(std::move(act));
-  if (idle_.size() > 1) return;
-  around_.events.in(some(around_.options.tickUs), [this, alive = std::weak_ptr<bool>(alive_)]() {
-    if (!alive.expired() && !idle_.empty()) answer([](group::Group&) {});
-  });
+void SimLane::giveLate(group::Group& group) {
+  if (auto late = late_.take()) group.applied(std::move(*late));
+}
+
+// As MachineLane::work.
+void SimLane::answerApplied(const group::Applied& applied, bool wanted) {
+  if (!wanted && around_.options.lazyCommit && late_.keep(applied)) {
+    ++around_.report[Count::stayed];
+    return;
+  }
+  answer([applied](group::Group& group) { group.applied(applied); });
 }
 
 void SimLane::answerDead() {
@@ -173,7 +181,7 @@ void SimLane::answerDead() {
   applied.index = machineAt_.index;
   applied.fault = dead_;
   applied.faultAt = deadAt_;
-  answer([applied](group::Group& group) { group.applied(applied); });
+  answerApplied(applied, true);
 }
 
 void SimLane::work(const Job& job) {
@@ -230,12 +238,7 @@ void SimLane::doApply(const group::ApplyRequest& request) {
   around_.judge.applied(key_, applier_);
   if (applied.fault) around_.judge.faulted(key_, applied);
   bool wanted = request.endWanted || applied.fault;
-  auto act = [applied = std::move(applied)](group::Group& group) { group.applied(applied); };
-  if (wanted) {
-    answer(std::move(act));
-  } else {
-    answerIdly(std::move(act));
-  }
+  answerApplied(applied, wanted);
 }
 
 void SimLane::doQuery(const group::QueryRequest& request) {

@@ -12,6 +12,7 @@
 #include "host/base/prng.h"
 #include "host/group/applier.h"
 #include "host/group/group.h"
+#include "host/runtime/late_applied.h"
 #include "tests/sim/events.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/options.h"
@@ -62,6 +63,9 @@ public:
   void rest() override;
   void hurry() override;
 
+  // As runtime's Replica::takeLate, before the group is given anything.
+  void giveLate(group::Group& group);
+
   group::Applier& applier() { return applier_; }
   bool dead() const { return dead_.has_value(); }
   std::optional<uint64_t> place() const { return place_; }
@@ -88,7 +92,7 @@ private:
   void doInstall(const group::InstallRequest& request);
   Result<void> loadFrom(raft::LogPoint point);
   void answer(std::function<void(group::Group&)> act);
-  void answerIdly(std::function<void(group::Group&)> act);
+  void answerApplied(const group::Applied& applied, bool wanted);
   void answerDead();
   int64_t some(int64_t usMax);
 
@@ -105,7 +109,7 @@ private:
   bool patient_ = false;  // which others may put off: all jobs give way
   uint64_t turn_ = 0;
   int64_t lastAnswerUs_ = 0;
-  std::vector<std::function<void(group::Group&)>> idle_;  // wait for the next answer
+  runtime::LateApplied late_;
   std::optional<Fault> dead_;
   group::Position deadAt_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

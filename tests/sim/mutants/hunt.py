@@ -88,7 +88,7 @@ def main():
     line.add_argument("names", nargs="*")
     its = line.parse_intermixed_args()
 
-    by_tests, seed, words = hunt(its.build, CLEAN, min(its.seeds, 50), True)
+    by_tests, seed, words = hunt(its.build, CLEAN, min(its.seeds, 100), True)
     if by_tests or seed or words:
         sys.exit(f"hunt: with no mutant awake something fails: {by_tests or words}")
 
