@@ -2,9 +2,11 @@
 #include "host/runtime/apply_pool.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 
+#include "host/base/assert.h"
 #include "host/base/prefetch.h"
 #include "host/base/thread.h"
 
@@ -166,7 +168,8 @@ void ApplyPool::schedule(std::shared_ptr<Lane> lane, Hurry hurry) {
 }
 
 void ApplyPool::schedule(std::span<Ready> lanes) {
-  std::vector<Idle*> called;
+  std::array<Idle*, 2 * kWorkersMax> called;  // each worker at most once
+  std::size_t calledCount = 0;
   {
     std::lock_guard lock(shared_->mutex);
     for (Ready& each : lanes) {
@@ -174,10 +177,13 @@ void ApplyPool::schedule(std::span<Ready> lanes) {
       bool full = shared_->row(Hurry::none).queue.size() >= kPatientLanesMax;
       if (full && each.lane->state_ == Lane::State::idle) hurry = Hurry::some;
       Idle* one = shared_->enqueue(std::move(each.lane), hurry);
-      if (one != nullptr) called.push_back(one);
+      if (one == nullptr) continue;
+      ASSERT(calledCount < called.size());
+      called[calledCount++] = one;
     }
   }
-  for (Idle* each : called) each->ready.notify_one();  // who wakes finds the lock free
+  // Who wakes finds the lock free.
+  for (std::size_t i = 0; i < calledCount; ++i) called[i]->ready.notify_one();
 }
 
 // The worker to wake; null where one will come by itself.

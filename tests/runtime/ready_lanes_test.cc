@@ -102,7 +102,7 @@ TEST_CASE("runtime/ready_lanes: many do not wait for the span's end") {
   }
 }
 
-TEST_CASE("runtime/ready_lanes: one that is waited for now takes the others along") {
+TEST_CASE("runtime/ready_lanes: a lane that is hurried takes along those gathered before") {
   Held held({"apply", "apply patient"});
   ReadyLanes::Span span(held.ready);
   auto lane = std::make_shared<CountingLane>();

@@ -144,6 +144,31 @@ TEST_CASE("store/state_record: a state reads back, and no cut one does") {
   CHECK(!store::decodeState(bytes + "x").has_value());
 }
 
+TEST_CASE("store/state_record: a state of many members, terms and large numbers reads back") {
+  constexpr uint64_t kLarge = uint64_t{1} << 61;
+  for (raft::Term terms : {1, 20, 60, 400}) {
+    CAPTURE(terms);
+    raft::Configuration members;
+    for (uint64_t i = 0; i < 30; ++i) members.voters.push_back(kLarge + i);
+    for (uint64_t i = 0; i < 30; ++i) members.learners.push_back(2 * kLarge + i);
+    group::ReplicaState state;
+    state.hard = {kLarge + terms, members.voters.back(), kLarge + 1};
+    state.shape.reset({kLarge, kLarge}, members);
+    for (raft::Term i = 1; i <= terms; ++i) state.shape.append(kLarge + i, kLarge + i);
+    for (raft::Term i = 1; i <= terms; i += 7) state.shape.addConfiguration({kLarge + i, members});
+    state.snapshot = {kLarge, kLarge};
+    state.generation = UINT64_MAX;
+    state.logTimeUs = -1;
+    auto read = store::decodeState(store::encodeState(state));
+    REQUIRE(read.has_value());
+    CHECK(read->hard == state.hard);
+    CHECK(read->shape == state.shape);
+    CHECK(read->snapshot == state.snapshot);
+    CHECK(read->generation == UINT64_MAX);
+    CHECK(read->logTimeUs == -1);
+  }
+}
+
 TEST_CASE(
     "store/replica_index: an overwrite kills what stood from there on, a moved run only moves") {
   store::ReplicaIndex index;
