@@ -199,6 +199,8 @@ public:
   // Every host of the cluster knows the entries of that version: see kEntriesVersion.
   void entriesKnown(uint32_t version) { entriesVersion_ = version; }
   bool runsKnown() const { return entriesVersion_ >= kRunsVersion; }
+  // Whether somebody here waits for events: the leader is asked to tell of commits at once.
+  void listens(bool listens) { listens_ = listens; }
   // The group's sleep may not be what its leader's host believes: see sleepers.h.
   void wake(raft::Wake wake = {});
   // A faulted machine is built anew from the newest snapshot and the log; not one that is
@@ -379,6 +381,7 @@ private:
   Appends appends_;
   Feed feed_;
   bool gaveWay_ = false;  // what the machine is at may be put off
+  bool listens_ = false;  // somebody here waits for events
   LogTime logTime_;
   raft::Index logEnd_ = 0;  // the last entry ever handed to the disk and not taken back
 

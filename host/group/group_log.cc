@@ -132,6 +132,7 @@ void Group::take(const raft::Input& input) {
 void Group::carryOut(const Brought& brought) {
   if (effects_.write) write(*effects_.write, brought);
   for (raft::Message& message : effects_.sends) {
+    if (message.kind == raft::MessageKind::appendReply) message.force = listens_;
     if (message.kind != raft::MessageKind::append) {
       send(std::move(message), {});
     } else if (message.runs.empty()) {

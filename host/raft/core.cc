@@ -19,6 +19,8 @@ CoreConfig settled(CoreConfig config) {
   config.heartbeatTicks = std::clamp(config.heartbeatTicks, 1U, config.electionTicks - 1);
   config.quietTicks =
       std::max(std::min(config.quietTicks, config.electionTicks / 4), config.heartbeatTicks);
+  config.settledTicks =
+      std::max(std::min(config.settledTicks, config.electionTicks / 2), config.quietTicks);
   config.appendEntriesMax = std::max(config.appendEntriesMax, 1U);
   config.inflightMax = std::max(config.inflightMax, 1U);
   config.leaseDriftPermille = std::min(config.leaseDriftPermille, 1000U);

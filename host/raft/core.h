@@ -26,6 +26,9 @@ struct CoreConfig {
   // After an entry that all were sent, and take, there is no heartbeat for so long; at least
   // heartbeatTicks, at most a quarter of electionTicks.
   uint32_t quietTicks = 0;
+  // The same where all have taken all there is, so nothing may be lost on its way; at least
+  // quietTicks, at most half of electionTicks.
+  uint32_t settledTicks = 0;
   uint32_t appendEntriesMax = 256;          // entries of one append
   uint64_t appendBytesMax = 1 << 20;        // bytes of one append, its first entry excepted
   uint32_t inflightMax = 1024;              // entries on their way to one peer
@@ -47,9 +50,9 @@ struct CoreConfig {
   // led by those who are to stand first.
   uint32_t patienceTicks = 0;
   // Who has every entry hears of a new commit with the next one, and not at once: under load half
-  // of all messages. Where none comes, the next Tick tells of a commit that came alone, and a
-  // heartbeat or the second Tick of one that followed others. Who asks in order to read hears of it
-  // before the answer.
+  // of all messages. Where none comes, a heartbeat tells of it, or the tenth Tick; the next Tick
+  // where somebody has said that he waits for commits. Who asks in order to read hears of it before
+  // the answer.
   bool lazyCommit = false;
   uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
 };
@@ -254,8 +257,6 @@ private:
   Index termStart_ = 0;             // our no-op
   uint64_t heartbeatAt_ = 0;
   uint64_t quorumCheckAt_ = 0;
-  uint64_t committedAt_ = 0;    // when the newest commit was
-  bool commitIsAlone_ = false;  // none came within a heartbeat before it
   uint64_t tellCommitsAt_ = 0;  // lazyCommit: a peer is to be told by then; 0: none is
   uint64_t round_ = 0;          // the last heartbeat round begun: tick << 16 | number in it
   ReplicaId transferee_ = 0;

@@ -50,8 +50,9 @@ std::string describeAppend(const Message& it) {
 }
 
 std::string describeAppendReply(const Message& it) {
-  if (it.granted) return "appendReply match=" + text(it.index);
-  return "appendReply refused=" + text(it.index) + " hint=" + describe(it.hint);
+  std::string listens = it.force ? " listens" : "";
+  if (it.granted) return "appendReply match=" + text(it.index) + listens;
+  return "appendReply refused=" + text(it.index) + " hint=" + describe(it.hint) + listens;
 }
 
 std::string describeBody(const Message& it) {

@@ -94,18 +94,21 @@ void Core::tickLeader(Effects& effects) {
 
 // Entries that every peer is sent, and takes, do what a heartbeat does, unless somebody waits for a
 // round. The tick in which the next one is due. An append may wait for the disk or be dropped on
-// its way, so there must be time for another heartbeat before anybody stands.
+// its way, so there must be time for other heartbeats before anybody stands; for fewer where all
+// have taken all there is.
 uint64_t Core::quietUntil() const {
   bool alone = progress_.size() == 1;  // then a round ends at once
   bool often = config_.electionTicks >= kHeartbeatsForQuiet * config_.heartbeatTicks;
   if (alone || !often || !reads_.empty() || config_.leaseReads || transferee_ != 0) return now_;
   uint64_t since = now_;
+  bool isSettled = true;
   for (const Progress& peer : progress_) {
     if (peer.replica == config_.self) continue;
     if (peer.state != ProgressState::replicate) return now_;
     since = std::min({since, peer.sentAt, peer.movedAt});
+    isSettled = isSettled && peer.match == shape_.lastIndex();
   }
-  return since + config_.quietTicks;
+  return since + (isSettled ? config_.settledTicks : config_.quietTicks);
 }
 
 // What is to be asked for, or found out, waits for no longer than it always did.
@@ -117,6 +120,7 @@ void Core::onAppendReply(const Message& reply, Effects& effects) {
   Progress* peer = find(reply.from);
   if (peer == nullptr) return;
   peer->active = true;
+  peer->listens = reply.force;
   if (!reply.granted) return onRefusal(*peer, reply, effects);
   if (reply.index > shape_.lastIndex()) return;  // it cannot hold what we do not
   bool moved = reply.index > peer->match;
@@ -203,8 +207,6 @@ void Core::advanceCommit(Effects& effects) {
       quorumValue(configuration(), [&](ReplicaId replica) { return find(replica)->match; });
   if (held <= hard_.commit || shape_.termAt(held) != hard_.term) return;
   hard_.commit = held;
-  commitIsAlone_ = now_ - committedAt_ >= config_.heartbeatTicks;
-  committedAt_ = now_;
   sizes_.release(held);
   reads_.giveIndex(held);
   if (reads_.wantsRound() && !reads_.inRound()) beginRound(effects);

@@ -14,7 +14,8 @@ enum class MessageKind : uint8_t {
   vote,            // last, force
   voteReply,       // granted
   append,          // after, runs, configurations, commit
-  appendReply,     // granted: index = match; refused: index = after.index, hint
+  appendReply,     // granted: index = match; refused: index = after.index, hint;
+                   // force, put in by a Group: somebody here waits for commits
   heartbeat,       // commit, context, index = last; granted: may you rest? force: sleep now
   heartbeatReply,  // context, index = last; granted: nothing keeps us from sleeping
   snapshot,        // after = the snapshot's last point, configurations = its configuration;

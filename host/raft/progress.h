@@ -22,6 +22,7 @@ struct Progress {
   ProgressState state = ProgressState::probe;
   bool paused = false;          // probe: one append is on its way
   bool active = false;          // heard of since the last quorum check
+  bool listens = false;         // somebody there waits for commits, said its last appendReply
   uint64_t confirmedRound = 0;  // the newest heartbeat round it answered
   Index commitSent = 0;         // the highest commit index it was told
   bool rests = false;           // its answer to confirmedRound: nothing keeps it from sleeping

@@ -8,7 +8,7 @@
 namespace flotilla::raft {
 namespace {
 
-constexpr uint32_t kTellTicksMax = 2;  // however seldom heartbeats are
+constexpr uint32_t kTellTicksMax = 10;  // however seldom heartbeats are
 
 }  // namespace
 
@@ -41,7 +41,9 @@ void Core::sendTo(Progress& peer, Effects& effects) {
   bool idle = peer.match == shape_.lastIndex();
   if (!idle || peer.commitSent >= hard_.commit) return;
   if (config_.lazyCommit) {
-    tellCommitsAt_ = now_ + (commitIsAlone_ ? 1 : std::min(config_.heartbeatTicks, kTellTicksMax));
+    bool listens = std::any_of(progress_.begin(), progress_.end(),
+                               [](const Progress& each) { return each.listens; });
+    tellCommitsAt_ = now_ + (listens ? 1 : kTellTicksMax);
   } else {
     tellCommit(peer, effects);
   }

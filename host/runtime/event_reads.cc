@@ -32,6 +32,12 @@ kj::Promise<void> EventReads::past(group::Position after) {
   return kj::mv(pair.promise);
 }
 
+// Who has gone is among those that wait until there is more to look at.
+bool EventReads::any() {
+  return !looks_.empty() || std::any_of(waiting_.begin(), waiting_.end(),
+                                        [](Waiting& it) { return it.fulfiller->isWaiting(); });
+}
+
 void EventReads::seen(EventsSeen seen) {
   auto look = looks_.find(seen.id);
   if (look == looks_.end()) return;

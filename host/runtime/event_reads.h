@@ -41,7 +41,7 @@ public:
   // Ends once something has been emitted after `after`.
   kj::Promise<void> past(group::Position after);
 
-  bool any() const { return !looks_.empty() || !waiting_.empty(); }
+  bool any();
 
   void seen(EventsSeen seen);
   void stands(

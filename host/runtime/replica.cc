@@ -24,7 +24,8 @@ constexpr uint32_t kStandAgainTicks = 5;  // where a whole host starts; a new gr
 // from ending in time, and begin again.
 constexpr uint32_t kStandsATick = 128;
 constexpr uint32_t kWatchTicks = 10;
-constexpr uint32_t kQuietHeartbeats = 3;  // for so many an entry does
+constexpr uint32_t kQuietHeartbeats = 3;    // for so many an entry does,
+constexpr uint32_t kSettledHeartbeats = 5;  // and one that all have taken
 // A log, which is in memory too, of so many times what a snapshot is made for takes no more: no
 // snapshot keeps up, or the machine is stuck. One group's trouble is not its host's.
 constexpr uint64_t kLogOfSnapshots = 8;
@@ -44,6 +45,7 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.core.electionTicks = std::max<uint32_t>(2, ticksOf(options.electionTimeoutMs));
   to.core.heartbeatTicks = ticksOf(options.heartbeatMs);
   to.core.quietTicks = kQuietHeartbeats * to.core.heartbeatTicks;
+  to.core.settledTicks = kSettledHeartbeats * to.core.heartbeatTicks;
   to.core.appendEntriesMax = options.appendEntriesMax;
   to.core.appendBytesMax = options.appendBytesMax;
   to.core.inflightMax = options.inflightMax;
@@ -286,6 +288,17 @@ void Replica::touchIfOther(const Seen& before) {
   if (always || seen() != before) touch();
 }
 
+kj::Promise<group::EventsRead> Replica::lookForEvents(group::Position after,
+                                                      std::string topicPrefix) {
+  group_->listens(true);
+  return eventReads_.look(*lane_, after, std::move(topicPrefix));
+}
+
+kj::Promise<void> Replica::eventsPast(group::Position after) {
+  group_->listens(true);
+  return eventReads_.past(after);
+}
+
 void Replica::breakWith(Fault fault) {
   if (broken_) return;
   base::logError("group " + record_->name + ": " + fault.text + "; its replica here is stopped");
@@ -304,6 +317,7 @@ void Replica::tick() {
   bool watch = ticks_ % kWatchTicks == 0;
   if (watch) {
     group_->entriesKnown(around_.entriesVersion);
+    group_->listens(eventReads_.any());
     handOverIfUseless();
     sendListenersOn();
     tellOfQuotas();

@@ -129,6 +129,8 @@ public:
   // Those who listen to its machine's events, and whether they can here: not where it may differ
   // from the others', or is stuck.
   EventReads& eventReads() { return eventReads_; }
+  kj::Promise<group::EventsRead> lookForEvents(group::Position after, std::string topicPrefix);
+  kj::Promise<void> eventsPast(group::Position after);
   bool tells() const;
 
   void tick();

@@ -342,10 +342,10 @@ kj::Promise<group::EventsRead> Router::events(GroupRef group, group::Position af
                prefix = std::move(topicPrefix)]() -> kj::Promise<group::EventsRead> {
     std::shared_ptr<Replica> here = weak.lock();
     if (!here || !here->tells()) return net::gone("its replica here has stopped or gone");
-    return here->eventReads().look(here->lane(), after, prefix);
+    return here->lookForEvents(after, prefix);
   };
   if (!waits) return look();
-  return replica->eventReads().past(after).then(std::move(look));
+  return replica->eventsPast(after).then(std::move(look));
 }
 
 kj::Promise<schema::Subscription::Client> Router::listen(GroupRef group, Wish wish, bool forward) {

@@ -77,6 +77,7 @@ void RaftScript::addCore(const Command& command, raft::ReplicaId self) {
   config.leaseReads = command.has("leaseReads");
   config.lazyCommit = command.has("lazyCommit");
   config.quietTicks = static_cast<uint32_t>(command.number("quietTicks", config.quietTicks));
+  config.settledTicks = static_cast<uint32_t>(command.number("settledTicks", config.settledTicks));
   raft::LogPoint base = pointOf(command.value("base"));
   raft::LogShape shape(base, configurationOf(command));
   for (raft::Term term : command.numbers("log")) shape.append(shape.lastIndex() + 1, term);

@@ -38,8 +38,11 @@ void EventListeners::againLater(size_t place) {
     auto any = replicas.begin();
     std::advance(any, static_cast<int64_t>(dice_.below(replicas.size())));
     SimHost& host = world_.host(any->second);
-    SimLane* lane = host.up() ? host.lane({listener.group, any->first}) : nullptr;
+    group::ReplicaKey key{listener.group, any->first};
+    SimLane* lane = host.up() ? host.lane(key) : nullptr;
     if (lane != nullptr && !hear(listener, *lane)) return;
+    // Some stay, and want to hear of what comes at once.
+    if (lane != nullptr) host.find(key)->listens(dice_.chance(500));
     againLater(place);
   });
 }

@@ -134,6 +134,7 @@ void drawTailRoom(Options& to) {
 void drawQuiet(Options& to) {
   base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 95);
   if (dice.chance(300)) to.quietTicks = 2 + static_cast<uint32_t>(dice.below(3));
+  if (dice.chance(300)) to.settledTicks = 2 + static_cast<uint32_t>(dice.below(6));
 }
 
 // The same again.
@@ -232,7 +233,7 @@ std::string describe(const Options& o) {
   add("heartbeatTicks", o.heartbeatTicks), add("preVote", o.preVote);
   add("checkQuorum", o.checkQuorum), add("leaseReads", o.leaseReads),
       add("lazyCommit", o.lazyCommit), add("makesRoom", o.makesRoom),
-      add("quietTicks", o.quietTicks), add("mixed", o.mixed);
+      add("quietTicks", o.quietTicks), add("settledTicks", o.settledTicks), add("mixed", o.mixed);
   add("onDisk", o.onDisk);
   add("sleepTicks", o.sleepTicks);
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);

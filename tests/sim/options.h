@@ -25,6 +25,7 @@ struct Options {
   bool leaseReads = false;
   bool lazyCommit = false;
   uint32_t quietTicks = 0;
+  uint32_t settledTicks = 0;
   bool onDisk = false;     // machines keep their state on disk
   bool makesRoom = false;  // some of the snapshots are made because the volume is short of room
   bool mixed = false;      // every other host has other settings, as while an upgrade rolls

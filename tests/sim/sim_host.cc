@@ -23,6 +23,7 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   to.core.leaseReads = from.leaseReads;
   to.core.lazyCommit = from.lazyCommit;
   to.core.quietTicks = from.quietTicks;
+  to.core.settledTicks = from.settledTicks;
   to.core.sleepTicks = from.sleepTicks;
   to.core.appendEntriesMax = from.appendEntriesMax;
   to.core.inflightMax = from.inflightMax;
