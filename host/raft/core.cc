@@ -100,7 +100,9 @@ void Core::on(const Compact& compact, Effects&) {
 void Core::on(const Unreachable& unreachable, Effects& effects) {
   if (asleep_ && unreachable.peer == leader_) wakeUp(effects);
   Progress* peer = find(unreachable.peer);
-  if (peer == nullptr || peer->state != ProgressState::replicate) return;
+  if (peer == nullptr) return;
+  peer->listens = false;  // until it says so again
+  if (peer->state != ProgressState::replicate) return;
   peer->state = ProgressState::probe;
   peer->paused = false;
   peer->next = peer->match + 1;

@@ -26,7 +26,7 @@ struct CoreConfig {
   // After an entry that all were sent, and take, there is no heartbeat for so long; at least
   // heartbeatTicks, at most a quarter of electionTicks.
   uint32_t quietTicks = 0;
-  // The same where all have taken all there is, so nothing may be lost on its way; at least
+  // The same while all have taken all there is, so that nothing can be lost on its way; at least
   // quietTicks, at most half of electionTicks.
   uint32_t settledTicks = 0;
   uint32_t appendEntriesMax = 256;          // entries of one append
@@ -50,9 +50,9 @@ struct CoreConfig {
   // led by those who are to stand first.
   uint32_t patienceTicks = 0;
   // Who has every entry hears of a new commit with the next one, and not at once: under load half
-  // of all messages. Where none comes, a heartbeat tells of it, or the tenth Tick; the next Tick
-  // where somebody has said that he waits for commits. Who asks in order to read hears of it before
-  // the answer.
+  // of all messages. Where none comes, a heartbeat tells of it, or the tenth Tick after the newest;
+  // the next Tick where somebody has said that he waits for commits. Who asks in order to read
+  // hears of it before the answer.
   bool lazyCommit = false;
   uint32_t priority = 100;  // 0 to 100: waits (100 - priority) % of electionTicks longer to stand
 };

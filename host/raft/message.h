@@ -47,7 +47,7 @@ struct Message {
   Index index = 0;
   uint64_t context = 0;  // heartbeat and readIndex: which round or read is meant
   bool granted = false;
-  bool force = false;  // vote: sent on the leader's own request, so a lease does not refuse it
+  bool force = false;  // as above; vote: at the leader's own request, so a lease does not refuse it
   std::vector<TermRun> runs;                    // append: the entries' terms; empty is a probe
   std::vector<ConfigurationAt> configurations;  // append: those among the entries
 

@@ -109,7 +109,10 @@ void Core::sendAppend(Progress& peer, Index last, Effects& effects) {
   }
   effects.sends.push_back(std::move(append));
   peer.commitSent = std::min(hard_.commit, last);
-  if (last >= peer.next) peer.sentAt = now_;
+  if (last >= peer.next) {
+    peer.sentAt = now_;
+    heartbeatAt_ = std::min(heartbeatAt_, now_ + config_.quietTicks);  // it may be lost
+  }
   if (peer.state == ProgressState::probe) {
     peer.paused = true;
   } else {

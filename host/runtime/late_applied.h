@@ -6,14 +6,15 @@
 #include <mutex>
 #include <optional>
 
+#include "host/base/assert.h"
 #include "host/group/ports.h"
 
 namespace flotilla::runtime {
 
 // What a follower applies changes nothing that anybody waits for: told by itself it would only
 // fetch the group's memory once more. So it stays here until the group is given something else, its
-// next tick at the latest. What is asked of the machine after it, ApplyRequest::endWanted, is told,
-// so nothing overtakes it and there is never another.
+// next tick at the latest. There is never another: the end of whatever is asked of the machine
+// before it was told is wanted (ApplyRequest::endWanted), so nothing overtakes it either.
 //
 // Owner:  MachineLane, or the simulator's.
 // Thread: keep on its worker; the rest on the loop.
@@ -25,6 +26,7 @@ public:
     if (!applied.answers.empty() || applied.fault || !applied.digests.empty()) return false;
     if (applied.unchecked >= group::kCheckNow) return false;
     std::lock_guard lock(mutex_);
+    ASSERT(!has_.load());
     kept_ = {applied.generation, applied.index, applied.nextTimerUs, applied.unchecked,
              applied.durable};
     has_.store(true);

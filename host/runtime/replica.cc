@@ -25,7 +25,7 @@ constexpr uint32_t kStandAgainTicks = 5;  // where a whole host starts; a new gr
 constexpr uint32_t kStandsATick = 128;
 constexpr uint32_t kWatchTicks = 10;
 constexpr uint32_t kQuietHeartbeats = 3;    // for so many an entry does,
-constexpr uint32_t kSettledHeartbeats = 5;  // and one that all have taken
+constexpr uint32_t kSettledHeartbeats = 4;  // and one that all have taken
 // A log, which is in memory too, of so many times what a snapshot is made for takes no more: no
 // snapshot keeps up, or the machine is stuck. One group's trouble is not its host's.
 constexpr uint64_t kLogOfSnapshots = 8;

@@ -19,7 +19,8 @@ namespace flotilla::test {
 //          log=: the term of each entry after the base
 //   cores 1 2 3 [voters=1,2,3] …   the same for each
 //     options: disk=hand|auto (hand for one core, auto for several: writes end at once),
-//     preVote=off, checkQuorum=off, leaseReads, lazyCommit, priority=, electionTicks=,
+//     preVote=off, checkQuorum=off, leaseReads, lazyCommit, quietTicks=, settledTicks=,
+//     priority=, electionTicks=,
 //     uncommittedBytesMax=, inflightMax=, …
 //
 // and goes on, N a replica:

@@ -78,6 +78,8 @@ private:
     config.checkQuorum = dice.odd();
     config.leaseReads = dice.odd();
     config.lazyCommit = dice.odd();
+    config.quietTicks = static_cast<uint32_t>(dice.below(4));
+    config.settledTicks = static_cast<uint32_t>(dice.below(6));
     return config;
   }
 

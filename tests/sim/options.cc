@@ -134,6 +134,11 @@ void drawTailRoom(Options& to) {
 void drawQuiet(Options& to) {
   base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 95);
   if (dice.chance(300)) to.quietTicks = 2 + static_cast<uint32_t>(dice.below(3));
+}
+
+// From dice of its own.
+void drawSettled(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 96);
   if (dice.chance(300)) to.settledTicks = 2 + static_cast<uint32_t>(dice.below(6));
 }
 
@@ -219,6 +224,7 @@ Options optionsOf(uint64_t seed) {
   drawHeartbeats(to);
   drawTailRoom(to);
   drawQuiet(to);
+  drawSettled(to);
   drawGiveWay(to);
   return to;
 }
