@@ -10,7 +10,7 @@ namespace {
 // Heartbeats are so rare that none tells of anything meanwhile.
 group::GroupOptions lazy() {
   group::GroupOptions options;
-  options.core.electionTicks = 200;
+  options.core.electionTicks = 100;
   options.core.heartbeatTicks = 50;
   options.core.lazyCommit = true;
   return options;

@@ -101,6 +101,14 @@ class House(unittest.TestCase):
             self.found("host/raft/a.h:1: the first line", {"host/raft/a.h": text}, words.check)
         self.found("tests/run.sh:1: the first line", {"tests/run.sh": "#!/bin/sh\nls\n"}, words.check)
 
+    def test_a_test_that_is_not_built_is_found(self):
+        test = {"tests/raft/a_test.cc": "// An a.\n"}
+        self.found("tests/raft/a_test.cc: its folder's", test, words.check)
+        self.found("tests/raft/a_test.cc: its folder's",
+                   {**test, "tests/raft/CMakeLists.txt": "# Tests.\nflotilla_test(t SOURCES an_a_test.cc)\n"}, words.check)
+        self.assertEqual([], self.look(
+            {**test, "tests/raft/CMakeLists.txt": "# Tests.\nflotilla_test(t SOURCES\n  a_test.cc b.cc)\n"}, words.check))
+
     def test_a_prefetch_that_may_be_left_out_is_found(self):
         self.found("host/raft/a.h:2: __builtin_prefetch",
                    {"host/raft/a.h": "// An a.\nvoid a(int* b) { __builtin_prefetch(b); }\n"}, words.check)

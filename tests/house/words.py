@@ -29,6 +29,7 @@ def check(tree):
     """Yields one line for each name or missing word."""
     yield from topLevel(tree)
     yield from names(tree)
+    yield from unbuilt(tree)
     for source in tree.sources(tuple(COMMENTED)):
         yield from firstLine(source)
     for source in tree.sources((".h", ".cc", ".c")):
@@ -61,6 +62,15 @@ def names(tree):
             words = re.split(r"[_.\-]", os.path.splitext(parts[depth - 1])[0].lower())
             for word in sorted(set(words) & BANNED):
                 yield f'{part}: "{word}" says nothing; name the noun'
+
+
+def unbuilt(tree):
+    """Tests that no program has: they would pass whatever they say."""
+    lists = {source.folder: " ".join(source.lines).split() for source in tree.sources(("CMakeLists.txt",))}
+    for source in tree.sources(("_test.cc",)):
+        ours = source.path.startswith("tests/")  # an example's list may take them by their names' ends
+        if ours and os.path.basename(source.path) not in lists.get(source.folder, []):
+            yield f"{source.path}: its folder's CMakeLists.txt does not name it, so it is not built"
 
 
 def typeNames(source):
