@@ -7,9 +7,9 @@
 
 #include "host/base/assert.h"
 #include "host/base/checksum.h"
-#include "host/base/give_back.h"
 #include "host/base/prefetch.h"
 #include "host/base/prng.h"
+#include "host/base/spare_rooms.h"
 
 namespace flotilla::group {
 namespace {
@@ -176,8 +176,6 @@ Result<raft::LogPoint> Applier::install(SnapshotSource& file, std::optional<raft
 
 void Applier::rest() {
   frozen_.reset();
-  base::giveBack(run_);
-  base::giveBack(pending_);
   entry_ = {};
 }
 
@@ -191,13 +189,14 @@ Applied Applier::apply(const ApplyRequest& request, uint64_t answersBytesMax) {
   ASSERT(machine_ != nullptr);
   frozen_.reset();
   if (!fault_) {
+    base::BorrowedRoom run(run_);
+    base::BorrowedRoom pending(pending_);
+    base::BorrowedRoom commands(entry_.commands);
     bool whole = true;
     for (const LogEntry& entry : request.entries) {
       if (!(whole = applyEntry(entry, applied))) break;
     }
     if (whole) whole = applyRun(applied);
-    run_.clear();
-    pending_.clear();
     page_.leave();  // it goes with its answers
     if (whole && !request.entries.empty()) {
       const LogEntry& last = request.entries.back();

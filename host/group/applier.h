@@ -175,7 +175,7 @@ private:
   uint64_t answersBytesMax_ = 0;
   uint64_t answersBytes_ = 0;
   raft::Term term_ = 0;
-  std::vector<MachineCommand> run_;
+  std::vector<MachineCommand> run_;    // it, pending_ and entry_.commands: in borrowed rooms
   std::vector<Pending> pending_;       // one for each command of run_
   std::vector<Timers::Timer> wanted_;  // by the command that is answered next
   std::vector<Event> told_;            // the same

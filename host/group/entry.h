@@ -54,7 +54,7 @@ struct CommandView {
   std::string_view params;
 };
 
-// A decoded payload; made once and filled again and again, so that its vectors keep their room.
+// A decoded payload; made once and filled again and again: what it does not need keeps its room.
 struct DecodedEntry {
   EntryKind kind = EntryKind::noOp;
   int64_t timeUs = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "host/base/assert.h"
+#include "host/base/spare_rooms.h"
 #include "host/group/entry.h"
 
 namespace flotilla::group {
@@ -118,6 +119,10 @@ void Group::propose(CallId caller, Call call) {
                                   std::to_string(count) + " commands wait already; try later"));
   }
   if (auto refusal = refusalByRate()) return answer(caller, *refusal);
+  if (gatheredCalls_.empty()) {
+    gatheredCalls_ = base::SpareRooms<Call>::ofThread().take();
+    gatheredCallers_ = base::SpareRooms<CallId>::ofThread().take();
+  }
   gatheredBytes_ += call.params.size();
   gatheredCalls_.push_back(std::move(call));
   gatheredCallers_.push_back(caller);
@@ -295,9 +300,7 @@ void Group::proposeGathered() {
     first = i + 1;
     bytes = 0;
   }
-  gatheredCalls_.clear();
-  gatheredCallers_.clear();
-  gatheredBytes_ = 0;
+  forgetGathered();
   for (CallId caller : gatheredSessions_) {
     if (!leads()) {
       answer(caller, notLeader());
@@ -309,6 +312,13 @@ void Group::proposeGathered() {
   gatheredSessions_.clear();
 }
 
+void Group::forgetGathered() {
+  if (gatheredCalls_.empty()) return;
+  base::SpareRooms<Call>::ofThread().giveBack(gatheredCalls_);
+  base::SpareRooms<CallId>::ofThread().giveBack(gatheredCallers_);
+  gatheredBytes_ = 0;
+}
+
 void Group::proposeCommands(size_t first, size_t count, uint64_t bytes) {
   auto from = gatheredCallers_.begin() + static_cast<std::ptrdiff_t>(first);
   auto limit = from + static_cast<std::ptrdiff_t>(count);
@@ -317,8 +327,7 @@ void Group::proposeCommands(size_t first, size_t count, uint64_t bytes) {
     for (auto caller = from; caller != limit; ++caller) answer(*caller, outcome);
     return;
   }
-  std::vector<CallId> callers = waiting_.takeVector();
-  callers.assign(from, limit);
+  std::vector<CallId> callers(from, limit);
   LogTime::Now made = now();
   Bytes payload = encodeCommands(logTime_.stamp(made), {&gatheredCalls_[first], count});
   bool accepted =
@@ -403,8 +412,6 @@ void Group::rest() {
   tail_.forget();
   waiting_.rest();
   questions_.rest();
-  gatheredCalls_.shrink_to_fit();
-  gatheredCallers_.shrink_to_fit();
   gatheredSessions_.shrink_to_fit();
   ports_.machines.rest();
 }
@@ -430,10 +437,8 @@ void Group::stop() {
   Outcome refusal = *refusalOfCalls();
   for (CallId caller : gatheredCallers_) answer(caller, refusal);
   for (CallId caller : gatheredSessions_) answer(caller, refusal);
-  gatheredCalls_.clear();
-  gatheredCallers_.clear();
+  forgetGathered();
   gatheredSessions_.clear();
-  gatheredBytes_ = 0;
   failCalls(failure(ErrorCode::unknown, "this replica stopped before the outcome was known"),
             refusal);
   answerSnapshotCallers(refusal);

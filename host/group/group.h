@@ -282,6 +282,7 @@ private:
   Outcome refusalOf(raft::RefusedWhy why) const;
   void answer(CallId caller, const Outcome& outcome);
   void proposeGathered();
+  void forgetGathered();
   void proposeCommands(size_t first, size_t count, uint64_t bytes);
   bool proposePayload(Bytes payload, Waiting::Batch batch);
   bool isFreshEnough(const Freshness& freshness) const;
@@ -385,7 +386,7 @@ private:
   LogTime logTime_;
   raft::Index logEnd_ = 0;  // the last entry ever handed to the disk and not taken back
 
-  std::vector<Call> gatheredCalls_;  // since the last flush
+  std::vector<Call> gatheredCalls_;  // since the last flush, in a room of the thread's
   std::vector<CallId> gatheredCallers_;
   std::vector<CallId> gatheredSessions_;
   uint64_t gatheredBytes_ = 0;

@@ -4,27 +4,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "host/base/give_back.h"
-
 namespace flotilla::group {
-namespace {
-
-constexpr size_t kSpareVectorsMax = 64;
-
-}  // namespace
 
 Outcome failure(ErrorCode code, std::string_view text) {
   Outcome outcome;
   outcome.code = code;
   outcome.body = Bytes::copyOf(text);
   return outcome;
-}
-
-std::vector<CallId> Waiting::takeVector() {
-  if (spare_.empty()) return {};
-  std::vector<CallId> vector = std::move(spare_.back());
-  spare_.pop_back();
-  return vector;
 }
 
 void Waiting::add(Batch batch) {
@@ -110,7 +96,6 @@ void Waiting::answerAll(const Outcome& outcome) {
 }
 
 void Waiting::rest() {
-  base::giveBack(spare_);
   if (batches_.empty()) batches_ = {};
 }
 
@@ -125,10 +110,6 @@ void Waiting::drop(size_t place) {
   auto batch = batches_.begin() + static_cast<std::ptrdiff_t>(place);
   count_ -= batch->callers.size();
   bytes_ -= batch->bytes;
-  if (spare_.size() < kSpareVectorsMax) {
-    batch->callers.clear();
-    spare_.push_back(std::move(batch->callers));
-  }
   batches_.erase(batch);
 }
 

@@ -35,8 +35,6 @@ public:
     int64_t madeUs = 0;             // when its entry was; 0: not to be metered
   };
 
-  // An empty vector for Batch::callers, with the room of an earlier one.
-  std::vector<CallId> takeVector();
   void add(Batch batch);
 
   // These committed entries are about to be applied: batches of other terms at their indices are
@@ -65,7 +63,6 @@ private:
 
   Callers& callers_;
   base::Fifo<Batch> batches_;
-  std::vector<std::vector<CallId>> spare_;
   uint64_t count_ = 0;
   uint64_t bytes_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <kj/async.h>
 #include <kj/refcount.h>
 
+#include "host/base/assert.h"
 #include "host/group/ports.h"
 #include "host/runtime/answer_budget.h"
 
@@ -20,10 +21,12 @@ namespace flotilla::runtime {
 class CallBatch : public kj::Refcounted {
 public:
   CallBatch(CallKind kind, std::size_t calls, AnswerShare share)
-      : outcomes_(calls), waiting_(calls), budget_(kind, calls, kj::mv(share)) {}
+      : calls_(calls), waiting_(calls), budget_(kind, calls, kj::mv(share)) {}
 
   void answer(uint32_t place, group::Outcome outcome) {
+    ASSERT(waiting_ != 0);
     budget_.fit(outcome);
+    if (outcomes_.empty()) outcomes_.resize(calls_);
     outcomes_[place] = std::move(outcome);
     if (--waiting_ == 0) ended(std::move(outcomes_));
   }
@@ -32,7 +35,8 @@ private:
   // Called once, from inside the last call's answer.
   virtual void ended(std::vector<group::Outcome> outcomes) = 0;
 
-  std::vector<group::Outcome> outcomes_;
+  const std::size_t calls_;
+  std::vector<group::Outcome> outcomes_;  // none while all wait
   std::size_t waiting_;
   AnswerBudget budget_;
 };

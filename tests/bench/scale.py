@@ -14,8 +14,9 @@ def busy(asked, build):
     counts = [int(one) for one in asked.busy.split(",") if one]
     if not counts:
         return
-    print(f"{asked.inFlight:,} in flight{', each with its group' if asked.stay else ''}\n")
-    print("| busy groups | puts/s | p50 / p99 ms | to one group |\n|---|---|---|---|")
+    if asked.stay:
+        print("Each call stays with its group.\n")
+    print("| busy groups | in flight | puts/s | p50 / p99 ms | to one group |\n|---|---|---|---|---|")
     seen = {count: [] for count in counts}
     for _ in range(asked.rounds):
         for count in counts:
@@ -25,7 +26,12 @@ def busy(asked, build):
         rate = median([run["opsPerSecond"] for run in seen[count]])
         p50 = median([run["latencyUs"]["p50"] for run in seen[count]]) / 1000
         p99 = median([run["latencyUs"]["p99"] for run in seen[count]]) / 1000
-        print(f"| {count:,} | {rate:,.0f} | {p50:.1f} / {p99:.1f} | {rate / one:.2f} |", flush=True)
+        print(f"| {count:,} | {inFlightOf(asked, count):,} | {rate:,.0f} | {p50:.1f} / {p99:.1f} | {rate / one:.2f} |", flush=True)
+
+
+# Fewer than asked for, where groups and connections take no more.
+def inFlightOf(asked, count):
+    return min(asked.inFlight, IN_FLIGHT_MOST * min(asked.connections, count))
 
 
 # On hosts of its own: one group beside a thousand that were busy a moment ago is slower for them.
@@ -34,8 +40,7 @@ def busyOnce(asked, build, count):
         hosts.start()
         hosts.pushKv()
         connections = min(asked.connections, count)
-        inFlight = min(asked.inFlight, IN_FLIGHT_MOST * connections)
-        load = ["--groups", count, "--in-flight", inFlight, "--connections", connections, *(["--stay"] if asked.stay else [])]
+        load = ["--groups", count, "--in-flight", inFlightOf(asked, count), "--connections", connections, *(["--stay"] if asked.stay else [])]
         bench(build, hosts, *load, "--seconds", 2)  # the groups are made, and lead somewhere
         return bench(build, hosts, *load, "--seconds", asked.seconds)
 
