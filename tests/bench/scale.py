@@ -15,7 +15,7 @@ def busy(asked, build):
     if not counts:
         return
     if asked.stay:
-        print("Each call stays with its group.\n")
+        print("Each caller stays with its group.\n")
     print("| busy groups | in flight | puts/s | p50 / p99 ms | to one group |\n|---|---|---|---|---|")
     seen = {count: [] for count in counts}
     for _ in range(asked.rounds):
