@@ -24,6 +24,12 @@ inline void prefetch(const void* at, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += kLine) prefetchLine(first + i);
 }
 
+// The lines from one address to before another.
+inline void prefetchSpan(const void* from, const void* to) {
+  auto bytes = static_cast<const char*>(to) - static_cast<const char*>(from);
+  prefetch(from, static_cast<std::size_t>(bytes));
+}
+
 template <typename Object>
 void prefetch(const Object& object) {
   prefetch(&object, sizeof(Object));

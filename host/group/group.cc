@@ -35,21 +35,21 @@ raft::Index lostUpTo(const Recovered& recovered) {
 Group::Group(GroupOptions options, Recovered recovered, Ports ports)
     : options_(std::move(options)),
       ports_(ports),
-      core_(options_.core, withinLog(recovered), recovered.state.shape, recovered.logBytes),
       effects_(ports_.steps.effects),
-      tail_(options_.limits.tailBytesMax, ports_.tails),
-      waiting_(ports_.callers),
-      questions_(ports_.callers, ports_.machines),
-      appends_({options_.limits.appendFetchesMax, options_.core.appendBytesMax}),
       feed_(recovered.machineAt.index),
+      waiting_(ports_.callers),
+      tail_(options_.limits.tailBytesMax, ports_.tails),
+      appends_({options_.limits.appendFetchesMax, options_.core.appendBytesMax}),
+      logBytes_(recovered.logBytes),
+      generation_(recovered.state.generation),
       snapshot_(recovered.onDisk ? recovered.snapshot : recovered.machineAt),
       snapshotOnDisk_(snapshot_.index),
       generationOnDisk_(recovered.state.generation),
-      generation_(recovered.state.generation),
-      lastGeneration_(recovered.state.generation),
       muteBelow_(lostUpTo(recovered)),
-      readyAt_(recovered.state.hard.commit),
-      logBytes_(recovered.logBytes) {
+      questions_(ports_.callers, ports_.machines),
+      core_(options_.core, withinLog(recovered), recovered.state.shape, recovered.logBytes),
+      lastGeneration_(recovered.state.generation),
+      readyAt_(recovered.state.hard.commit) {
   ASSERT(options_.core.self == options_.key.replica);
   ASSERT(options_.limits.commandBytesMax <= kPayloadBytesMax / 2);
   ASSERT(options_.limits.entryBytesMax <= kPayloadBytesMax / 4);

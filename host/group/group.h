@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,9 +43,9 @@ struct GroupLimits {
 };
 
 struct GroupOptions {
+  raft::CoreConfig core;  // self must equal key.replica
   ReplicaKey key;
   uint64_t incarnation = 1;
-  raft::CoreConfig core;  // self must equal key.replica
   GroupLimits limits;
   uint32_t callTimeoutTicks = 100;             // then a waiting call is answered `timeout`
   uint64_t snapshotEveryBytes = 128ULL << 20;  // applied since the last snapshot; 0: never by bytes
@@ -213,7 +214,8 @@ public:
   // machine can go. Until `forgotten` says that it has gone, no snapshot is saved.
   bool isRebuilt() const;
   void forgotten();
-  // What a step is going to read, where the group itself has been fetched; then what that names.
+  // What a step is going to read: of the group itself, then what that names, and what that does.
+  void prefetchSelf() const { base::prefetchSpan(&options_.key, core_.endOfOften()); }
   void prefetch() const {
     core_.prefetch();
     tail_.prefetch();
@@ -369,102 +371,101 @@ private:
   void installed();
   raft::Message messageTo(raft::ReplicaId to, raft::MessageKind kind) const;
 
-  const GroupOptions options_;
-  Ports ports_;
-  raft::Core core_;
-  raft::Effects& effects_;  // of the step under way
-  Meters* meters_ = nullptr;
-  QuotaGauge gauge_;
+  static constexpr const char* kBeingRebuilt = "this replica is being rebuilt; ask another";
+  static constexpr uint32_t kHandOversMax = 3;  // of a leader whose machine has stopped
 
-  Tail tail_;
-  Waiting waiting_;
-  Questions questions_;
-  Appends appends_;
-  Feed feed_;
-  bool gaveWay_ = false;  // what the machine is at may be put off
-  bool listens_ = false;  // somebody here waits for events
-  LogTime logTime_;
-  raft::Index logEnd_ = 0;  // the last entry ever handed to the disk and not taken back
-
-  std::vector<Call> gatheredCalls_;  // since the last flush, in a room of the thread's
-  std::vector<CallId> gatheredCallers_;
-  std::vector<CallId> gatheredSessions_;
-  uint64_t gatheredBytes_ = 0;
-
-  uint64_t ticks_ = 0;
-  raft::ProposalId lastProposal_ = 0;
-  raft::ReadId lastRead_ = 0;
-  raft::WriteId lastWrite_ = 0;
-  raft::WriteId persisted_ = 0;
-  uint64_t lastFetch_ = 0;
-  uint64_t applyFetch_ = 0;  // under way; 0: none
-
-  raft::LogPoint snapshot_;  // the newest saved
   struct Naming {
     raft::WriteId write = 0;
     raft::Index snapshot = 0;
     uint64_t generation = 0;
   };
+
+  // Of a thousand busy groups none is in a cache: what most steps read lies together, from the
+  // options' limits to the end of the core's first part. See prefetchSelf.
+  const GroupOptions options_;
+  Ports ports_;
+  raft::Effects& effects_;  // of the step under way
+  Meters* meters_ = nullptr;
+  bool gaveWay_ = false;  // what the machine is at may be put off
+  bool listens_ = false;  // somebody here waits for events
+  bool syncing_ = false;
+  bool saving_ = false;
+  bool crowded_ = false;     // no more log is kept behind the next snapshot than peers read now
+  bool rebuilding_ = false;  // no machine until a snapshot comes
+  bool logFault_ = false;
+  bool stopping_ = false;
+  bool volumeFull_ = false;
+  bool resting_ = false;  // asleep, and nothing is held that only the busy need
+  uint32_t entriesVersion_ = options_.entriesVersion;  // that every host knows
+  uint64_t ticks_ = 0;
+  Feed feed_;
+  Waiting waiting_;
+  std::vector<Call> gatheredCalls_;  // since the last flush, in a room of the thread's
+  std::vector<CallId> gatheredCallers_;
+  std::vector<CallId> gatheredSessions_;
+  uint64_t gatheredBytes_ = 0;
+  Tail tail_;
+  Appends appends_;
+  LogTime logTime_;
+  raft::Index logEnd_ = 0;  // the last entry ever handed to the disk and not taken back
+  uint64_t logBytes_ = 0;
+  raft::ProposalId lastProposal_ = 0;
+  raft::WriteId lastWrite_ = 0;
+  raft::WriteId persisted_ = 0;
+  uint64_t applyFetch_ = 0;  // under way; 0: none
+  uint64_t generation_ = 0;
+  raft::LogPoint snapshot_;         // the newest saved
+  raft::Index snapshotOnDisk_ = 0;  // what the last persisted write names
+  uint64_t generationOnDisk_ = 0;
   // Writes under way that name another snapshot, or generation, than those before.
   std::vector<Naming> namings_;
-  raft::Index snapshotOnDisk_ = 0;  // what the last persisted one names
-  uint64_t generationOnDisk_ = 0;
-  uint64_t generation_ = 0;
-  uint64_t lastGeneration_ = 0;  // ever asked for
-  std::optional<Installing> installing_;
-  int64_t nextTimerUs_ = kNoTimer;         // the machine's earliest, as far as it has applied
-  raft::LogPoint timersAt_;                // our last entry that fires timers
-  std::optional<raft::LogPoint> durable_;  // of a machine on disk
-  bool syncing_ = false;
+  int64_t nextTimerUs_ = kNoTimer;  // the machine's earliest, as far as it has applied
+  uint64_t saveNotBefore_ = 0;      // tick
+  uint64_t reportAt_ = 0;           // tick
+  uint64_t handOverAt_ = 0;         // tick
+  uint64_t unchecked_ = 0;          // entries since the last check, as the machine last said
+  int64_t checkedUs_ = 0;           // when the last check was applied here, or the start
+  raft::Index checkAt_ = 0;         // the last check that we have proposed
+  raft::Index splitAt_ = 0;
+  raft::Index quarantinedAt_ = 0;
+  raft::Index muteBelow_ = 0;  // no vote until the log is back up to here
+  int64_t heardUs_ = 0;        // of the leader; 0: never
   std::vector<CallId> syncCallers_;
-  bool saving_ = false;
-  bool crowded_ = false;        // no more log is kept behind the next snapshot than peers read now
-  uint64_t saveNotBefore_ = 0;  // tick
-  // The core hears later that this could not be loaded, or it would be sent again at once.
-  std::optional<raft::LogPoint> notLoaded_;
-  uint64_t notLoadedUntil_ = 0;  // tick
   std::vector<CallId> snapshotCallers_;
   std::vector<raft::ReplicaId> snapshotWanted_;  // by these peers, once there is one
+  std::vector<raft::ReplicaId> askers_;          // of a snapshot, once there is one
+  std::optional<raft::WriteId> settlesAt_;  // rebuilt, once this write is safe and all is forgotten
+  std::optional<raft::LogPoint> durable_;   // of a machine on disk
+  // The core hears later that this could not be loaded, or it would be sent again at once.
+  std::optional<raft::LogPoint> notLoaded_;
+  std::optional<DigestAt> reported_;  // that the leader has not yet answered
+  std::optional<Installing> installing_;
   // Peers that a snapshot was sent to, until they have passed the newest: they go on from there.
   std::map<raft::ReplicaId, raft::Index> followUps_;
+  std::optional<Fault> fault_;
+  Questions questions_;
+  QuotaGauge gauge_;
+  raft::Core core_;
 
-  uint32_t entriesVersion_ = options_.entriesVersion;  // that every host knows
-  Digests digests_;
-  uint64_t unchecked_ = 0;            // entries since the last check, as the machine last said
-  int64_t checkedUs_ = 0;             // when the last check was applied here, or the start
-  raft::Index checkAt_ = 0;           // the last check that we have proposed
-  std::optional<DigestAt> reported_;  // that the leader has not yet answered
-  uint32_t reports_ = 0;              // of it
-  uint64_t reportAt_ = 0;             // tick
-  raft::Index splitAt_ = 0;
-
-  static constexpr const char* kBeingRebuilt = "this replica is being rebuilt; ask another";
-  bool rebuilding_ = false;  // no machine until a snapshot comes
-  raft::Index quarantinedAt_ = 0;
+  // What few steps read.
+  Position faultAt_;
+  uint32_t handOvers_ = 0;
+  uint32_t reports_ = 0;  // of reported_
+  uint64_t roomAt_ = 0;   // tick; of the next look whether a machine that lacked it has room
+  raft::ReadId lastRead_ = 0;
+  uint64_t lastFetch_ = 0;
+  uint64_t lastGeneration_ = 0;  // ever asked for
+  raft::LogPoint timersAt_;      // our last entry that fires timers
+  uint64_t notLoadedUntil_ = 0;  // tick
+  raft::Index readyAt_ = 0;      // committed at the start
   raft::Index rebuildFrom_ = 0;  // no older snapshot will do: a majority agreed there
   uint64_t askAt_ = 0;           // tick
   uint64_t asks_ = 0;
   uint64_t rebuilds_ = 0;
-  std::optional<Offered> offered_;
-  std::optional<raft::WriteId> settlesAt_;  // rebuilt, once this write is safe and all is forgotten
-  std::vector<raft::ReplicaId> askers_;     // of a snapshot, once there is one
+  std::unique_ptr<Offered> offered_;
   std::map<raft::ReplicaId, uint64_t> sendingTo_;  // snapshots under way, and since which tick
-
-  std::optional<Fault> fault_;
-  Position faultAt_;
-  bool logFault_ = false;
-  static constexpr uint32_t kHandOversMax = 3;  // of a leader whose machine has stopped
-  uint32_t handOvers_ = 0;
-  uint64_t handOverAt_ = 0;  // tick
-  uint64_t roomAt_ = 0;      // tick; of the next look whether a machine that lacked it has room
-  bool stopping_ = false;
-  bool volumeFull_ = false;
-  std::string queriesRefused_;  // why
-  bool resting_ = false;        // asleep, and nothing is held that only the busy need
-  raft::Index muteBelow_ = 0;   // no vote until the log is back up to here
-  raft::Index readyAt_ = 0;     // committed at the start
-  int64_t heardUs_ = 0;         // of the leader; 0: never
-  uint64_t logBytes_ = 0;
+  std::string queriesRefused_;                     // why
+  Digests digests_;
 };
 
 }  // namespace flotilla::group

@@ -233,7 +233,8 @@ bool Group::isSendingTo(raft::ReplicaId peer) const {
 // it: where it lies beyond what is safe here, it is kept until the log has come so far.
 void Group::onAskedSnapshot(const raft::Message& head) {
   if (!rebuilding_ || head.configurations.size() != 1) return;
-  offered_ = Offered{head.after, head.configurations.front().configuration};
+  offered_ =
+      std::make_unique<Offered>(Offered{head.after, head.configurations.front().configuration});
   takeOffered();
 }
 

@@ -64,13 +64,15 @@ private:
 
   Callers& callers_;
   Machines& machines_;
+  std::vector<std::vector<Question>> spare_;
+  uint64_t firstNumber_ = 1;
+
+  // What each turn looks at.
   std::vector<Question> gathered_;
   base::Fifo<Round> rounds_;
-  std::vector<std::vector<Question>> spare_;
   base::Fifo<AtMachine> atMachine_;  // the machine knows them by number, from firstNumber_ on
-  uint64_t firstNumber_ = 1;
-  uint64_t waitingRounds_ = 0;     // questions in rounds_
-  uint64_t waitingAtMachine_ = 0;  // questions in atMachine_ not yet answered
+  uint64_t waitingRounds_ = 0;       // questions in rounds_
+  uint64_t waitingAtMachine_ = 0;    // questions in atMachine_ not yet answered
 };
 
 }  // namespace flotilla::group

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -98,7 +99,10 @@ public:
   uint64_t uncommittedBytes() const;
   std::vector<PeerProgress> progress() const;  // of all members but ourselves; empty unless leading
 
-  // What most steps read, where the core itself has been fetched; then what that names.
+  // Where what most steps read of the core itself ends, for who fetches it; it begins with the
+  // core.
+  const void* endOfOften() const { return &transferUntil_; }
+  // What most steps read beside that, where it has been fetched; then what that names.
   void prefetch() const {
     for (const Progress& peer : progress_) base::prefetch(peer);
     shape_.prefetch();
@@ -218,52 +222,52 @@ private:
   void leaveJoint(Effects& effects);
   bool tellRemoved(const Message& message, Effects& effects) const;
 
+  struct Vote {
+    ReplicaId voter = 0;
+    bool granted = false;
+  };
+
+  // Of a thousand busy groups none is in a cache: what most steps read lies together.
   const CoreConfig config_;
   base::Prng prng_;
   HardState hard_;
   LogShape shape_;
   Role role_ = Role::follower;
-  ReplicaId leader_ = 0;
-  Index apply_ = 0;
-
-  Holdback holdback_;
   bool hardChanged_ = false;  // term or vote, since the last write
   bool baseChanged_ = false;  // the log's beginning, since the last write
   bool logReset_ = false;     // by a snapshot, since the last write
-  Index changedFrom_ = 0;     // entries from here on, since the last write; 0: none
-
-  uint64_t now_ = 0;         // ticks since the start
-  uint64_t electionAt_ = 0;  // when we stand, unless something is heard
-  bool heard_ = false;       // a leader has been heard of ...
-  uint64_t heardAt_ = 0;     // ... then: no vote within electionTicks of it, but a forced one
-  std::optional<Install> installing_;  // the log stands still until Installed
+  bool heard_ = false;        // a leader has been heard of, at heardAt_
+  bool asleep_ = false;
+  bool busy_ = false;     // as of the last Tick
+  bool calling_ = false;  // awake without word from our leader, we ask it for a sign of life
+  ReplicaId leader_ = 0;
+  Index apply_ = 0;
+  Holdback holdback_;
+  Index changedFrom_ = 0;                // entries from here on, since the last write; 0: none
+  std::unique_ptr<Install> installing_;  // the log stands still until Installed
+  uint64_t now_ = 0;                     // ticks since the start
+  uint64_t electionAt_ = 0;              // when we stand, unless something is heard
+  uint64_t heardAt_ = 0;                 // no vote within electionTicks of it, but a forced one
   ReadQueue reads_;
   EntrySizes sizes_;
 
-  bool asleep_ = false;
-  bool busy_ = false;        // as of the last Tick
-  bool calling_ = false;     // awake without word from our leader, we ask it for a sign of life
-  uint64_t callAt_ = 0;      // when we ask again
-  uint64_t heardRound_ = 0;  // the newest round heard of from leader_
-
-  struct Vote {
-    ReplicaId voter = 0;
-    bool granted = false;
-  };
-  std::vector<Vote> votes_;
-
   // A leader's.
   std::vector<Progress> progress_;  // all members and ourselves, sorted
-  Index termStart_ = 0;             // our no-op
   uint64_t heartbeatAt_ = 0;
   uint64_t quorumCheckAt_ = 0;
   uint64_t tellCommitsAt_ = 0;  // lazyCommit: a peer is to be told by then; 0: none is
-  uint64_t round_ = 0;          // the last heartbeat round begun: tick << 16 | number in it
-  ReplicaId transferee_ = 0;
-  uint64_t transferUntil_ = 0;
-  bool leaseOff_ = false;   // a timeoutNow of this term is out: votes may break the lease
-  uint64_t stirredAt_ = 0;  // when there was last something to do
+  uint64_t stirredAt_ = 0;      // when there was last something to do
   uint64_t restRound_ = 0;  // the first round since then that asked whether all may rest; 0: none
+  ReplicaId transferee_ = 0;
+
+  // What few steps read.
+  uint64_t transferUntil_ = 0;
+  Index termStart_ = 0;    // our no-op
+  uint64_t round_ = 0;     // the last heartbeat round begun: tick << 16 | number in it
+  bool leaseOff_ = false;  // a timeoutNow of this term is out: votes may break the lease
+  std::vector<Vote> votes_;
+  uint64_t callAt_ = 0;      // when we ask our leader again
+  uint64_t heardRound_ = 0;  // the newest round heard of from leader_
 };
 
 }  // namespace flotilla::raft

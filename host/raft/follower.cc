@@ -160,13 +160,14 @@ void Core::onSnapshot(const Message& snapshot, Effects& effects) {
     hard_.commit = point.index;
     return acknowledge(snapshot.from, point.index);
   }
-  installing_ = Install{point, snapshot.configurations.front().configuration, snapshot.from};
-  effects.install = installing_;
+  Install install{point, snapshot.configurations.front().configuration, snapshot.from};
+  installing_ = std::make_unique<Install>(install);
+  effects.install = std::move(install);
 }
 
 void Core::on(const Installed& installed, Effects&) {
   if (!installing_ || installing_->point != installed.point) return;
-  Install install = *std::exchange(installing_, std::nullopt);
+  Install install = std::move(*std::exchange(installing_, nullptr));
   if (!installed.ok) return;
   // While it was under way nothing could be appended, committed or won.
   ASSERT(role_ == Role::follower);

@@ -49,8 +49,8 @@ private:
 }  // namespace
 
 MachineLane::MachineLane(LaneOrder order, Around around, std::weak_ptr<Replica> replica)
-    : order_(std::move(order)),
-      around_(around),
+    : around_(around),
+      order_(std::move(order)),
       replica_(std::move(replica)),
       generation_(order_.generation),
       fresh_(order_.generation) {
@@ -153,10 +153,7 @@ void MachineLane::prefetch() const {
 }
 
 void MachineLane::prefetchToPush() const {
-  base::prefetchLine(this);
-  base::prefetchLine(&mutex_);
-  base::prefetchLine(&jobs_);
-  base::prefetch(late_);
+  base::prefetchSpan(this, &order_);
 }
 
 // The group sleeps: what is kept for the next request is memory of thousands of lanes.

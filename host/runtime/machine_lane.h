@@ -199,18 +199,18 @@ private:
   void sayIfStopped(Answers& answers);
   void faultAll(Fault fault, group::Position at, Answers& answers);
 
-  LaneOrder order_;
+  // What it takes to be given something: see prefetchToPush.
   Around around_;
-  const std::weak_ptr<Replica> replica_;  // locked on the loop only
-
-  // Of answers that are on their way to the loop, which may take them when the lane has gone.
-  const std::shared_ptr<std::atomic<uint64_t>> leaving_ =
-      std::make_shared<std::atomic<uint64_t>>(0);
-
   mutable std::mutex mutex_;
   std::vector<Job> jobs_;
   std::atomic<bool> closed_{false};
   LateApplied late_;
+
+  LaneOrder order_;
+  const std::weak_ptr<Replica> replica_;  // locked on the loop only
+  // Of answers that are on their way to the loop, which may take them when the lane has gone.
+  const std::shared_ptr<std::atomic<uint64_t>> leaving_ =
+      std::make_shared<std::atomic<uint64_t>>(0);
   Switched switched_;
 
   // The worker's own.

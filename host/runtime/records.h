@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flotilla/result.h"
+#include "host/base/prefetch.h"
 #include "host/catalog/options.h"
 #include "host/group/group.h"
 #include "host/group/ports.h"
@@ -36,21 +37,23 @@ struct StoredReplica {
     uint64_t host = 0;
     std::string address;
   };
+  // What a turn looks at, and then what few do.
   group::ReplicaKey key;
   uint64_t incarnation = 0;
-  std::string name;
+  std::vector<Member> members;
+  uint64_t preferredLeader = 0;
+  uint64_t optionsVersion = 0;  // catalog::GroupRecord's, of `options`
+  group::Soundness soundness = group::Soundness::sound;
   bool tombstone = false;
+
+  std::string name;
   std::string pluginSha256;  // empty: the built-in catalog
   std::string pluginName;
   std::string pluginVersion;
   std::vector<catalog::OptionText> options;
-  uint64_t optionsVersion = 0;  // catalog::GroupRecord's, of these
   std::vector<catalog::OptionText> config;
-  std::vector<Member> members;
   std::vector<uint64_t> initialVoters;
   std::vector<uint64_t> initialLearners;
-  uint64_t preferredLeader = 0;
-  group::Soundness soundness = group::Soundness::sound;
   uint64_t unsoundAt = 0;
   std::string unsoundBecause;
 
@@ -60,6 +63,7 @@ struct StoredReplica {
   Fault advised(Fault fault) const;
   uint64_t hostOf(uint64_t replica) const;  // 0: a stranger
   uint64_t replicaOn(uint64_t host) const;  // 0: none there
+  void prefetch() const { base::prefetchSpan(this, &name); }
 };
 
 std::string encode(const FoundingRecord& record);

@@ -121,12 +121,12 @@ std::shared_ptr<Replica> Replica::open(StoredReplica record, VolumeRoom& room,
 Replica::Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom& room,
                  Surroundings& around, Crowd crowd)
     : record_(std::make_shared<const StoredReplica>(std::move(record))),
-      options_(std::move(options)),
-      optionTexts_(record_->options),
-      optionsVersion_(record_->optionsVersion),
-      room_(room),
       around_(around),
-      standAgainTicks_(crowd.replicas == 0 ? 1 : kStandAgainTicks) {
+      room_(room),
+      optionsVersion_(record_->optionsVersion),
+      standAgainTicks_(crowd.replicas == 0 ? 1 : kStandAgainTicks),
+      options_(std::move(options)),
+      optionTexts_(record_->options) {
   if (isPreferred()) standAt_ = 1 + crowd.standBefore / kStandsATick;
 }
 
@@ -242,8 +242,8 @@ void Replica::touch() {
 }
 
 void Replica::prefetchParts() const {
-  base::prefetch(*record_);
-  if (group_) base::prefetch(*group_);
+  record_->prefetch();
+  if (group_) group_->prefetchSelf();
   if (lane_) lane_->prefetchToPush();
 }
 

@@ -113,7 +113,8 @@ public:
     act(*group_);
     touchIfOther(before);
   }
-  // What a step reads, in three goes: each needs what the one before has brought. See fetchAhead.
+  // What a step reads, in four goes: each needs what the one before has brought. See fetchAhead.
+  void prefetchSelf() const { base::prefetchSpan(this, &standAgainTicks_); }
   void prefetchParts() const;
   void prefetchRows() const;
   void prefetchDeep() const;
@@ -150,14 +151,13 @@ public:
   // Its plugin says that the command makes the state smaller.
   bool frees(uint64_t interfaceId, uint16_t method) const;
 
-  // The catalog's replica tells its keeper that something was applied.
-  std::function<void()> onApplied;
-
   bool marked = false;     // Turn's: this turn's flush is due
   bool ticking = false;    // ReplicaSet's: it is given ticks
   uint64_t calls = 0;      // since ReplicaSet last looked who is busy
   raft::Term stoodIn = 0;  // ReplicaSet's: the last terms in which it stood for election, and led
   raft::Term ledIn = 0;
+  // The catalog's replica tells its keeper that something was applied.
+  std::function<void()> onApplied;
 
 private:
   // What a turn's end looks at, besides calls that were gathered.
@@ -196,28 +196,31 @@ private:
   StoredReplica changedRecord(bool rebuilt) const;
   void recorded(const StoredReplica& written, const Result<void>& put);
 
+  // What most turns look at lies together: see prefetchSelf.
   std::shared_ptr<const StoredReplica> record_;  // its lane's, too, until its soundness changes
-  catalog::GroupOptions options_;
-  std::vector<catalog::OptionText> optionTexts_;
-  uint64_t optionsVersion_;
-  VolumeRoom& room_;
-  Surroundings& around_;
-  std::optional<Fault> broken_;
   std::shared_ptr<MachineLane> lane_;
   std::unique_ptr<group::Group> group_;
-  EventReads eventReads_;
-  const uint32_t standAgainTicks_;
+  Surroundings& around_;
+  VolumeRoom& room_;
+  uint32_t ticks_ = 0;
   uint32_t standAt_ = 0;  // tick from which on its group's preferred leader stands; 0: does not
   bool hadLeader_ = false;
   bool handedOver_ = false;  // leadership given up because the machine is stuck or faulted
-  uint32_t ticks_ = 0;
-  bool recording_ = false;      // its record is being written
+  bool recording_ = false;   // its record is being written
+  raft::Index splitSaid_ = 0;
+  raft::Index switchedSaid_ = 0;
+  uint64_t optionsVersion_;
+  std::optional<Fault> broken_;
+
+  // What few turns look at.
+  const uint32_t standAgainTicks_;
+  catalog::GroupOptions options_;
+  std::vector<catalog::OptionText> optionTexts_;
+  EventReads eventReads_;
   uint64_t savesAskedFor_ = 0;  // formerSavesEnded: of this generation, and ended before it
   uint64_t savesEndedFor_ = 0;
   uint32_t recordAt_ = 0;    // not before this tick, after a write that failed
   uint64_t sweptBelow_ = 0;  // generations of its machine's places
-  raft::Index splitSaid_ = 0;
-  raft::Index switchedSaid_ = 0;
   std::string refusesSaid_;
   int64_t workedToldUs_ = 0;  // of the lane's time
 
@@ -235,7 +238,7 @@ void fetchAhead(const Pointers& replicas, size_t at) {
       if (const Replica* replica = std::to_address(replicas[i])) fetch(*replica);
     }
   };
-  each(kReplica, [](const Replica& replica) { base::prefetch(replica); });
+  each(kReplica, [](const Replica& replica) { replica.prefetchSelf(); });
   each(kParts, [](const Replica& replica) { replica.prefetchParts(); });
   each(kRows, [](const Replica& replica) { replica.prefetchRows(); });
   each(kDeep, [](const Replica& replica) { replica.prefetchDeep(); });
