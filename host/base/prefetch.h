@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace flotilla::base {
 
@@ -21,7 +22,8 @@ inline void prefetchLine(const void* at) {
 inline void prefetch(const void* at, std::size_t bytes) {
   constexpr std::size_t kLine = 64;
   const char* first = static_cast<const char*>(at);
-  for (std::size_t i = 0; i < bytes; i += kLine) prefetchLine(first + i);
+  std::size_t before = reinterpret_cast<std::uintptr_t>(at) % kLine;  // in its first line
+  for (std::size_t i = 0; i < before + bytes; i += kLine) prefetchLine(first + i);
 }
 
 // The lines from one address to before another.

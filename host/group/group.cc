@@ -2,6 +2,7 @@
 #include "host/group/group.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "host/base/assert.h"
@@ -12,6 +13,9 @@ namespace flotilla::group {
 namespace {
 
 constexpr uint32_t kSwitchVersion = 2;  // of entries
+
+// What the machine put off is looked at after these, whether it should be hurried.
+constexpr uint64_t kGiveWayTicks = 4;
 
 // Disks of one size fill up together: an heir is to know by then that it has no room either.
 constexpr uint64_t kHandOverFullTicks = 8;
@@ -356,11 +360,11 @@ bool Group::proposePayload(Bytes payload, Waiting::Batch batch) {
 }
 
 void Group::tick() {
-  ++ticks_;
-  waiting_.expire(ticks_);
-  questions_.expire(ticks_);
+  tickedAt_ = ports_.ticks;
+  waiting_.expire(ports_.ticks);
+  questions_.expire(ports_.ticks);
   if (logFault_) return;
-  if (!isMute()) take(raft::Tick{isBusy()});
+  if (!isMute()) take(raft::Tick{isBusy(), ticksToTell()});
   proposeTimers();
   handOverIfUseless();
   retryForRoom();
@@ -371,6 +375,29 @@ void Group::tick() {
   if (gaveWay_ && feed_.lagUs(ports_.clock.monotonicUs()) > kGiveWayUs) hurryMachine();
   if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
   feed();
+}
+
+// A group to which nothing unusual has happened has nothing to do in most ticks; one that has a
+// fault, or waits for something but entries, is given all. What a tick does about the length of the
+// log, and of what is held of it, may be that much later.
+uint64_t Group::nextTick() const {
+  uint64_t next = ports_.ticks + 1;
+  if (core_.asleep()) return isBusy() ? next : std::numeric_limits<uint64_t>::max();
+  bool unusual = fault_ || logFault_ || rebuilding_ || volumeFull_ || stopping_ || installing_ ||
+                 settlesAt_ || notLoaded_ || reported_ || applyFetch_ != 0 || isMute() ||
+                 ports_.ticks < saveNotBefore_ || !followUps_.empty() || !askers_.empty() ||
+                 !snapshotWanted_.empty();
+  if (unusual) return next;
+  // What has been applied may have set a timer, and nobody else tells of it.
+  bool mayProposeItself =
+      nextTimerUs_ != kNoTimer || feed_.requests() > 0 || (muchIsUnchecked() && canCheck());
+  if (leads() && mayProposeItself) return next;
+  uint64_t due = tickedAt_ + 1 + kTicksLeftOutMax;
+  if (gaveWay_) due = std::min(due, gaveWayAt_ + kGiveWayTicks);
+  uint64_t spare = core_.spareTicks();
+  if (spare < kTicksLeftOutMax) due = std::min(due, coreTicks_ + 1 + spare);
+  due = std::min({due, waiting_.nextUntil(), questions_.nextUntil()});
+  return std::max(due, next);
 }
 
 // Log time has come to a timer: an entry tells all replicas that it has. One at a time, for what is
@@ -397,7 +424,7 @@ bool Group::isBusy() const {
   bool handsOver = fault_ && leads() && (handOvers_ < kHandOversMax || quarantinedAt_ != 0);
   bool rebuilds = (rebuilding_ && !fault_) || !askers_.empty();
   bool timers = nextTimerUs_ != kNoTimer;
-  bool savesAgain = ticks_ < saveNotBefore_;  // until then a log may be full, and refuse commands
+  bool savesAgain = ports_.ticks < saveNotBefore_;  // until then a log may be full
   bool waits = waitsForRoom() || notLoaded_;
   return callers || machine || savesAgain || handsOver || rebuilds || timers || waits;
 }
@@ -422,7 +449,7 @@ void Group::queried(Queried queried) {
 
 void Group::volumeFull(bool full) {
   volumeFull_ = full;
-  if (full) handOverAt_ = ticks_ + kHandOverFullTicks;
+  if (full) handOverAt_ = ports_.ticks + kHandOverFullTicks;
   if (!full && waitsForRoom()) retry();
 }
 

@@ -47,6 +47,7 @@ struct GroupOptions {
   ReplicaKey key;
   uint64_t incarnation = 1;
   GroupLimits limits;
+  int64_t tickUs = 0;                          // between ticks, by Clock; 0: not known
   uint32_t callTimeoutTicks = 100;             // then a waiting call is answered `timeout`
   uint64_t snapshotEveryBytes = 128ULL << 20;  // applied since the last snapshot; 0: never by bytes
   uint64_t snapshotEveryEntries = 1'000'000;   // 0: never by entries
@@ -96,6 +97,7 @@ struct Ports {
   Clock& clock;
   StepRoom& steps;
   TailRoom& tails;
+  const uint64_t& ticks;  // the owner's, since it began: see Group::tick
 };
 
 // What an operator sees of a replica.
@@ -177,7 +179,13 @@ public:
   void campaign();                    // stand for election now
 
   // ---- the world's answers and events
+  // Ports::ticks has been counted on. Where a tick would change nothing that matters for so long,
+  // it may be left out: see nextTick.
   void tick();
+  // By the count of Ports::ticks, the next one that is to be given, as far as is known now; at most
+  // kTicksLeftOutMax later than it would have been; the largest number while the group sleeps.
+  static constexpr uint64_t kTicksLeftOutMax = 9;
+  uint64_t nextTick() const;
   void receive(PeerMessage message);
   void persisted(raft::WriteId write);
   void fetched(Fetched fetched);
@@ -290,7 +298,7 @@ private:
   bool isFreshEnough(const Freshness& freshness) const;
   void failCalls(const Outcome& commands, const Outcome& queries);
   void proposeTimers();
-  uint64_t deadline() const { return ticks_ + options_.callTimeoutTicks; }
+  uint64_t deadline() const { return ports_.ticks + options_.callTimeoutTicks; }
   LogTime::Now now() const;
 
   // group_log.cc: a step's effects, the log and the peers
@@ -298,6 +306,8 @@ private:
   void hearTime(int64_t timeUs, bool rewritten);
   void nameSnapshot(raft::WriteId write);
   void step(const raft::Input& input);
+  uint64_t ticksToTell();
+  void mindLateTicks();
   void carryOut(const Brought& brought);
   void write(const raft::Write& write, const Brought& brought);
   LogEntry entryAt(raft::Index index, const Brought& brought);
@@ -355,6 +365,8 @@ private:
   // group_soundness.cc: digest checks, quarantine, rebuilding
   void tickSoundness();
   void considerCheck();
+  bool muchIsUnchecked() const;
+  bool canCheck() const;
   void tookDigests(const std::vector<DigestAt>& taken, uint64_t unchecked);
   void reportDigest();
   void onDigest(const raft::Message& report);
@@ -397,7 +409,9 @@ private:
   bool volumeFull_ = false;
   bool resting_ = false;  // asleep, and nothing is held that only the busy need
   uint32_t entriesVersion_ = options_.entriesVersion;  // that every host knows
-  uint64_t ticks_ = 0;
+  uint64_t coreTicks_ = ports_.ticks;                  // that the core has been told of
+  uint64_t tickedAt_ = ports_.ticks;
+  uint64_t gaveWayAt_ = 0;  // tick
   Feed feed_;
   Waiting waiting_;
   std::vector<Call> gatheredCalls_;  // since the last flush, in a room of the thread's
@@ -452,6 +466,8 @@ private:
   uint32_t handOvers_ = 0;
   uint32_t reports_ = 0;  // of reported_
   uint64_t roomAt_ = 0;   // tick; of the next look whether a machine that lacked it has room
+  uint64_t countedFrom_ = ports_.ticks;  // see mindLateTicks; and when that was
+  int64_t countedFromUs_ = ports_.clock.monotonicUs();
   raft::ReadId lastRead_ = 0;
   uint64_t lastFetch_ = 0;
   uint64_t lastGeneration_ = 0;  // ever asked for

@@ -82,6 +82,7 @@ void Group::submit(std::vector<LogEntry> entries) {
   bool awaited = wanted || questions_.count() != 0 || feed_.lagUs(nowUs) > kGiveWayUs;
   feed_.sent(entries.back().index, bytes, nowUs);
   bool more = feed_.fed() < core_.applicable() || feed_.requests() > 1;
+  if (!gaveWay_) gaveWayAt_ = ports_.ticks;
   gaveWay_ = !awaited;
   ports_.machines.apply(
       {generation_, std::move(entries), wanted, wanted || more, gaveWay_, runsKnown()});
@@ -117,8 +118,8 @@ void Group::stopMachine(Fault fault, Position at) {
   faultAt_ = at;
   nextTimerUs_ = kNoTimer;  // of a machine that is no more
   handOvers_ = 0;
-  handOverAt_ = ticks_;
-  roomAt_ = ticks_ + kLookForRoomTicks;
+  handOverAt_ = ports_.ticks;
+  roomAt_ = ports_.ticks + kLookForRoomTicks;
   askers_.clear();
   Outcome outcome =
       failure(ErrorCode::faulted, "stopped at " + std::to_string(at.index) + "." +
@@ -131,7 +132,7 @@ void Group::stopMachine(Fault fault, Position at) {
 // A leader that cannot apply, or takes no commands for lack of space, is of no use to callers;
 // another's machine may be well, and its disk.
 void Group::handOverIfUseless() {
-  if (!leads() || ticks_ < handOverAt_) return;
+  if (!leads() || ports_.ticks < handOverAt_) return;
   if (volumeFull_) return handOver();
   bool tired = handOvers_ >= kHandOversMax && quarantinedAt_ == 0;
   if (!fault_ || tired) return;
@@ -140,7 +141,7 @@ void Group::handOverIfUseless() {
 }
 
 void Group::handOver() {
-  handOverAt_ = ticks_ + kHandOverEveryTicks;
+  handOverAt_ = ports_.ticks + kHandOverEveryTicks;
   take(raft::Transfer{0});
 }
 
@@ -163,8 +164,8 @@ void Group::startFromOwn(raft::LogPoint point) {
 // The log's volume may never have been full: it has laid out its journals ahead, and what a machine
 // lacks is more. So whether there is room by now shows when it tries.
 void Group::retryForRoom() {
-  if (!waitsForRoom() || volumeFull_ || ticks_ < roomAt_) return;
-  roomAt_ = ticks_ + kLookForRoomTicks;
+  if (!waitsForRoom() || volumeFull_ || ports_.ticks < roomAt_) return;
+  roomAt_ = ports_.ticks + kLookForRoomTicks;
   retry();
 }
 
@@ -201,7 +202,7 @@ void Group::makeRoom() {
 // The log is kept short by snapshots; with a machine on disk by its syncs, and then a snapshot is
 // made only for those who ask for one.
 void Group::considerSnapshot() {
-  if (ticks_ < saveNotBefore_) return;
+  if (ports_.ticks < saveNotBefore_) return;
   bool asked = !snapshotWanted_.empty() || !askers_.empty();
   if (asked && !saving_ && feed_.applied() > snapshot_.index) startSnapshot();
   if (saving_ || syncing_) return;
@@ -250,7 +251,7 @@ void Group::synced(Synced synced) {
   if (synced.generation != generation_ || logFault_) return;
   syncing_ = false;
   if (synced.fault) {
-    saveNotBefore_ = ticks_ + kSaveAgainTicks;
+    saveNotBefore_ = ports_.ticks + kSaveAgainTicks;
     return answerSyncCallers(failure(ErrorCode::unavailable, synced.fault->text));
   }
   durable_ = synced.point;
@@ -277,7 +278,7 @@ void Group::snapshotSaved(SnapshotSaved saved) {
   if (saved.generation != generation_ || logFault_) return;
   saving_ = false;
   if (saved.fault) {
-    saveNotBefore_ = ticks_ + kSaveAgainTicks;
+    saveNotBefore_ = ports_.ticks + kSaveAgainTicks;
     answerSnapshotCallers(failure(ErrorCode::unavailable, saved.fault->text));
     return;
   }
@@ -406,7 +407,7 @@ void Group::installEnd(InstallEnd end) {
   if (installing.asked && ok) take(raft::Installed{installing.point, true});
   if (installing.asked && !ok) {
     notLoaded_ = installing.point;
-    notLoadedUntil_ = ticks_ + kLoadAgainTicks;
+    notLoadedUntil_ = ports_.ticks + kLoadAgainTicks;
   }
   if (ok && (installing.asked || rebuilding_)) installed();
   feed();
@@ -415,7 +416,7 @@ void Group::installEnd(InstallEnd end) {
 // Without the wait a leader sends it anew at once: all of a large state, for as long as a disk is
 // full.
 void Group::sayNotLoaded() {
-  if (!notLoaded_ || ticks_ < notLoadedUntil_) return;
+  if (!notLoaded_ || ports_.ticks < notLoadedUntil_) return;
   take(raft::Installed{*std::exchange(notLoaded_, std::nullopt), false});
 }
 

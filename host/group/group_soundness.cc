@@ -30,7 +30,7 @@ std::vector<raft::ReplicaId> votersOf(const raft::Configuration& configuration) 
 
 void Group::tickSoundness() {
   considerCheck();
-  if (ticks_ >= reportAt_) reportDigest();
+  if (ports_.ticks >= reportAt_) reportDigest();
   askForSnapshot();
 }
 
@@ -40,17 +40,23 @@ void Group::tickSoundness() {
 // leader asks all for their digests: by an entry, so that each takes it at the same place.
 void Group::considerCheck() {
   if (!leads() || fault_ || rebuilding_ || installing_ || stopping_ || volumeFull_) return;
-  if (entriesVersion_ < kCheckVersion) return;
   if (core_.asleep() || unchecked_ == 0 || checkAt_ > feed_.applied()) return;
-  bool byEntries = options_.digestEveryEntries != 0 && unchecked_ >= options_.digestEveryEntries;
   bool byTime = options_.digestEveryUs != 0 &&
                 ports_.clock.monotonicUs() - checkedUs_ >= options_.digestEveryUs;
-  if (!byEntries && !byTime && unchecked_ < kCheckNow) return;
-  if (raft::membersOf(core_.configuration()).size() < 2) return;
+  if ((!byTime && !muchIsUnchecked()) || !canCheck()) return;
   Bytes payload = encodeDigestCheck(logTime_.stamp(now()));
   step(raft::Propose{++lastProposal_, payload.size()});
   if (!effects_.accepted.empty()) checkAt_ = effects_.accepted.front().point.index;
   carryOut({nullptr, std::move(payload)});
+}
+
+bool Group::muchIsUnchecked() const {
+  bool byEntries = options_.digestEveryEntries != 0 && unchecked_ >= options_.digestEveryEntries;
+  return byEntries || unchecked_ >= kCheckNow;
+}
+
+bool Group::canCheck() const {
+  return entriesVersion_ >= kCheckVersion && raft::membersOf(core_.configuration()).size() > 1;
 }
 
 void Group::tookDigests(const std::vector<DigestAt>& taken, uint64_t unchecked) {
@@ -70,7 +76,7 @@ void Group::tookDigests(const std::vector<DigestAt>& taken, uint64_t unchecked) 
 // Tells the leader what we have, until it has said what others have.
 void Group::reportDigest() {
   if (!reported_ || fault_) return;
-  reportAt_ = ticks_ + kReportAgainTicks;
+  reportAt_ = ports_.ticks + kReportAgainTicks;
   if (leads()) return judgeDigests(reported_->index);
   if (core_.leader() == 0) return;
   if (++reports_ > kReportsMax) {
@@ -148,7 +154,7 @@ Soundness Group::soundness() const {
 // on as if it were loading.
 void Group::rebuild() {
   if (logFault_ || stopping_) return;
-  askAt_ = ticks_;
+  askAt_ = ports_.ticks;
   if (rebuilding_ && !fault_) return askForSnapshot();
   rebuilding_ = true;
   settlesAt_.reset();
@@ -176,8 +182,8 @@ void Group::rebuild() {
 // to be a state that a majority was seen to agree on. Where nobody has one to give and the whole
 // log is here, that will do.
 void Group::askForSnapshot() {
-  if (!rebuilding_ || fault_ || installing_ || takeOffered() || ticks_ < askAt_) return;
-  askAt_ = ticks_ + kAskAgainTicks;
+  if (!rebuilding_ || fault_ || installing_ || takeOffered() || ports_.ticks < askAt_) return;
+  askAt_ = ports_.ticks + kAskAgainTicks;
   if (leads()) take(raft::Transfer{0});
   std::vector<raft::ReplicaId> others = raft::membersOf(core_.configuration());
   std::erase(others, core_.self());
@@ -211,7 +217,7 @@ void Group::onSnapshotAsk(const raft::Message& ask) {
 }
 
 void Group::sendAsked(raft::ReplicaId to) {
-  sendingTo_[to] = ticks_;
+  sendingTo_[to] = ports_.ticks;
   raft::Message head = snapshotHead(to);
   head.force = true;
   ports_.outbox.sendSnapshot(options_.key, std::move(head));
@@ -226,7 +232,7 @@ bool Group::hasSnapshot() const {
 
 bool Group::isSendingTo(raft::ReplicaId peer) const {
   auto since = sendingTo_.find(peer);
-  return since != sendingTo_.end() && ticks_ - since->second < kSendingTicksMax;
+  return since != sendingTo_.end() && ports_.ticks - since->second < kSendingTicksMax;
 }
 
 // One that was asked for is no leader's word, so it never goes to the core. The log must go on from

@@ -1,6 +1,8 @@
 // Queries on their way: to a read index, to the machine, to their callers.
 #include "host/group/questions.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "host/base/give_back.h"
@@ -71,6 +73,13 @@ void Questions::queried(Queried queried) {
   if (caller == 0) return;
   --waitingAtMachine_;
   callers_.answer(caller, std::move(queried.outcome));
+}
+
+uint64_t Questions::nextUntil() const {
+  uint64_t until = std::numeric_limits<uint64_t>::max();
+  if (!rounds_.empty()) until = rounds_.front().until;
+  if (!atMachine_.empty()) until = std::min(until, atMachine_.front().until);
+  return until;
 }
 
 void Questions::expire(uint64_t tick) {

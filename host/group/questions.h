@@ -37,6 +37,7 @@ public:
 
   void queried(Queried queried);
   void expire(uint64_t tick);
+  uint64_t nextUntil() const;  // when there may first be something to expire
   void answerAll(const Outcome& outcome);
   void rest();  // gives memory back that is kept for the next ones
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "host/base/fifo.h"
@@ -48,6 +49,10 @@ public:
   // Entries up to `index` were replaced by a snapshot: what became of them is not known here.
   void passed(raft::Index index, const Outcome& undecided);
   void expire(uint64_t tick);
+  // When there may first be something to expire.
+  uint64_t nextUntil() const {
+    return batches_.empty() ? std::numeric_limits<uint64_t>::max() : batches_.front().until;
+  }
   void answerAll(const Outcome& outcome);
   void rest();  // gives memory back that is kept for the next ones
   void prefetch() const {

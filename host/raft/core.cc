@@ -2,6 +2,7 @@
 #include "host/raft/core.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "host/base/assert.h"
@@ -55,11 +56,35 @@ void Core::step(const Input& input, Effects& effects) {
   if (asleep_ && !slept) rest();
 }
 
+uint64_t Core::spareTicks() const {
+  if (asleep_) return std::numeric_limits<uint64_t>::max();
+  if (!reads_.empty()) return 0;
+  uint64_t due = electionAt_;
+  if (role_ == Role::leader) {
+    due = heartbeatAt_;
+    due = std::min(due, quorumCheckAt_);
+    if (tellCommitsAt_ != 0) due = std::min(due, tellCommitsAt_);
+    if (transferee_ != 0) due = std::min(due, transferUntil_);
+  } else if (calling_) {
+    due = std::min(due, callAt_);
+  }
+  return due > now_ ? due - now_ - 1 : 0;
+}
+
+void Core::pass(uint64_t ticks) {
+  if (asleep_ || ticks == 0) return;
+  now_ += ticks;
+  if (role_ != Role::leader || !busy_) return;
+  stirredAt_ = now_ - 1;
+  restRound_ = 0;
+}
+
 void Core::on(const Tick& tick, Effects& effects) {
+  if (tick.passed > 1) pass(tick.passed - 1);
   busy_ = tick.busy;
   if (role_ == Role::leader && busy_) stir(effects);
   if (asleep_) return;
-  ++now_;
+  if (tick.passed > 0) ++now_;
   expireReads(effects);
   if (role_ == Role::leader) {
     tickLeader(effects);

@@ -40,9 +40,11 @@ struct CoreConfig {
   bool checkQuorum = true;
   // The leader answers reads from a lease, which holds while all clocks of the group run at rates
   // within leaseDriftPermille of each other. Wants checkQuorum on every replica, and a caller that
-  // has handed in all Ticks that are due before it hands in a Read.
+  // has handed in all Ticks that are due, or has passed them, before it hands in a Read; or says
+  // doubtLease where it cannot.
   bool leaseReads = false;
   uint32_t leaseDriftPermille = 100;
+  uint32_t leaseLateTicks = 0;  // by so many the caller's Ticks may be late without doubtLease
   // After so long without anything to do, a group whose voters all have everything falls asleep: no
   // heartbeats, no lease, no Ticks wanted. Whoever runs it must then give Wake where the leader's
   // host may be gone, or may not know of the sleep. 0: never.
@@ -80,6 +82,15 @@ public:
 
   // Takes one input and adds what it calls for to `effects`, which the caller hands in empty.
   void step(const Input& input, Effects& effects);
+  // So many Ticks from now on, `busy` or not as the last one was, would change nothing but the
+  // time, if nothing else came: they may be left out. With the next input they have to be made up
+  // for: by Tick::passed, or pass() before it. One that was due all the same is not lost: what it
+  // calls for comes with the next.
+  uint64_t spareTicks() const;
+  void pass(uint64_t ticks);
+  // Time has passed that no tick tells of, as where the process was stopped: what has been asked of
+  // the others until now proves no lease any more.
+  void doubtLease() { doubtedRound_ = round_; }
 
   Role role() const { return role_; }
   Term term() const { return hard_.term; }
@@ -262,9 +273,10 @@ private:
 
   // What few steps read.
   uint64_t transferUntil_ = 0;
-  Index termStart_ = 0;    // our no-op
-  uint64_t round_ = 0;     // the last heartbeat round begun: tick << 16 | number in it
-  bool leaseOff_ = false;  // a timeoutNow of this term is out: votes may break the lease
+  Index termStart_ = 0;        // our no-op
+  uint64_t round_ = 0;         // the last heartbeat round begun: tick << 16 | number in it
+  uint64_t doubtedRound_ = 0;  // this and older ones prove no lease
+  bool leaseOff_ = false;      // a timeoutNow of this term is out: votes may break the lease
   std::vector<Vote> votes_;
   uint64_t callAt_ = 0;      // when we ask our leader again
   uint64_t heardRound_ = 0;  // the newest round heard of from leader_

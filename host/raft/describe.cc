@@ -157,7 +157,10 @@ std::string describe(const Message& message) {
 std::string describe(const Input& input) {
   return std::visit(
       base::Match{
-          [](const Tick& it) -> std::string { return it.busy ? "tick busy" : "tick"; },
+          [](const Tick& it) -> std::string {
+            std::string passed = it.passed == 1 ? "" : " passed=" + text(it.passed);
+            return (it.busy ? "tick busy" : "tick") + passed;
+          },
           [](const Receive& it) { return "receive " + describe(it.message); },
           [](const Propose& it) {
             return "propose " + text(it.proposal) + " bytes=" + text(it.bytes);

@@ -9,9 +9,11 @@
 
 namespace flotilla::raft {
 
-// One unit of time has passed. A sleeping replica may be left without: its time stands still.
+// Units of time have passed. All but the last may be left out where Core::spareTicks allowed that.
+// A sleeping replica may be left without: its time stands still.
 struct Tick {
-  bool busy = false;  // something is pending here that sleep would hold up: a timer, a caller
+  bool busy = false;    // something is pending here that sleep would hold up: a timer, a caller
+  uint64_t passed = 1;  // since the last Tick or Core::pass; 0: the core knows that they have
 };
 
 // A message from a peer. For an append, Group keeps the entries' bytes beside it during the step.

@@ -99,8 +99,9 @@ void Core::confirmReads(Effects& effects) {
 bool Core::leaseHolds() const {
   if (!config_.leaseReads || !config_.checkQuorum || leaseOff_) return false;
   uint64_t round = quorumRound();
-  if (round == 0) return false;
+  if (round == 0 || round <= doubtedRound_) return false;
   uint64_t ticks = now_ - (round >> kRoundBits) + 1;
+  ticks += config_.leaseLateTicks;
   return ticks * 1000 <=
          (uint64_t{config_.electionTicks} - 1) * (1000 - config_.leaseDriftPermille);
 }

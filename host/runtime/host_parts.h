@@ -109,11 +109,13 @@ struct HostParts final : private kj::TaskSet::ErrorHandler {
             clock,
             steps,
             tails,
+            replicas.ticks(),
             bootNumber,
             *meta,
             entriesVersion,
             [this](uint64_t group) { keeper.groupChanged(group); },
-            [this](Replica& replica) { replicas.turned(replica); }};
+            [this](Replica& replica) { replicas.turned(replica); },
+            [this](Replica& replica) { replicas.sooner(replica); }};
   }
   std::optional<Surroundings> shared;                              // once plugins are open
   std::map<uint64_t, kj::Own<kj::PromiseFulfiller<void>>> trials;  // of plugins, under way

@@ -13,8 +13,9 @@ namespace flotilla::runtime {
 
 // What a follower applies changes nothing that anybody waits for: told by itself it would only
 // fetch the group's memory once more. So it stays here until the group is given something else, its
-// next tick at the latest. There is never another: the end of whatever is asked of the machine
-// before it was told is wanted (ApplyRequest::endWanted), so nothing overtakes it either.
+// next tick at the latest (Group::nextTick). There is never another: the end of whatever is asked
+// of the machine before it was told is wanted (ApplyRequest::endWanted), so nothing overtakes it
+// either.
 //
 // Owner:  MachineLane, or the simulator's.
 // Thread: keep on its worker; the rest on the loop.

@@ -58,6 +58,8 @@ group::GroupOptions groupOptions(const StoredReplica& record, const catalog::Gro
   to.core.lazyCommit = !catalog;
   bool sleeps = options.sleepAfterMs != 0 && !catalog;
   to.core.sleepTicks = sleeps ? ticksOf(options.sleepAfterMs) : 0;
+  to.core.leaseLateTicks = 1;
+  to.tickUs = int64_t{Replica::kTickMs} * 1000;
   to.callTimeoutTicks = ticksOf(kCallTimeoutMs);
   to.snapshotEveryBytes = options.snapshotEveryBytes;
   to.keepEntries = options.keepEntries;
@@ -124,6 +126,7 @@ Replica::Replica(StoredReplica record, catalog::GroupOptions options, VolumeRoom
       around_(around),
       room_(room),
       optionsVersion_(record_->optionsVersion),
+      begunAt_(around.ticks),
       standAgainTicks_(crowd.replicas == 0 ? 1 : kStandAgainTicks),
       options_(std::move(options)),
       optionTexts_(record_->options) {
@@ -189,7 +192,7 @@ void Replica::start(std::optional<store::RecoveredReplica> recovered, uint32_t p
   group_ = std::make_unique<group::Group>(
       std::move(options), std::move(state),
       group::Ports{room_.log(), around_.outbox, *lane_, around_.calls, around_.clock, around_.steps,
-                   around_.tails});
+                   around_.tails, around_.ticks});
   stoodIn = ledIn = group_->core().term();
   if (room_.isFull()) group_->volumeFull(true);
   group_->limit(quotasOf(options_));
@@ -257,7 +260,7 @@ void Replica::prefetchDeep() const {
 }
 
 // What was applied that nobody waited for. While there is some, a request of the group's is not
-// answered, so it is busy, and given a tick.
+// answered, so it is busy, and given one of its next ticks.
 void Replica::takeLate() {
   if (broken_) return;
   if (auto late = lane_->takeLate()) group_->applied(std::move(*late));
@@ -284,7 +287,7 @@ Replica::Seen Replica::seen() const {
 // A sleeper's log, and whom it sleeps with, are told at each turn's end; so is what a limited group
 // uses.
 void Replica::touchIfOther(const Seen& before) {
-  bool always = group_->core().asleep() || !ticking || group_->isLimited();
+  bool always = group_->core().asleep() || tickPlace.lookedAt == 0 || group_->isLimited();
   if (always || seen() != before) touch();
 }
 
@@ -308,14 +311,13 @@ void Replica::breakWith(Fault fault) {
 
 void Replica::tick() {
   if (!group_) return;
-  ++ticks_;
   give([this](group::Group& group) {
     campaignIfPreferred();
     tellUsed();
     group.tick();
   });
-  bool watch = ticks_ % kWatchTicks == 0;
-  if (watch) {
+  if (ticks() - watchedAt_ >= kWatchTicks) {
+    watchedAt_ = ticks();
     group_->entriesKnown(around_.entriesVersion);
     group_->listens(eventReads_.any());
     handOverIfUseless();
@@ -325,6 +327,16 @@ void Replica::tick() {
     sweepPlaces();
     touch();
   }
+}
+
+uint64_t Replica::nextTick() const {
+  const raft::Core& core = group_->core();
+  bool each = standAt_ != 0 || group_->isLimited() || core.callsLeader();
+  return each && !core.asleep() ? around_.ticks + 1 : group_->nextTick();
+}
+
+void Replica::planTick() {
+  if (tickPlace.plan(nextTick())) around_.sooner(*this);
 }
 
 void Replica::flush() {
@@ -402,10 +414,10 @@ bool Replica::isPreferred() const {
 // Nobody need wait for a random time-out: the replica that the group's spec prefers stands, when
 // its turn among the others of this host has come, and again while they are still being started.
 void Replica::campaignIfPreferred() {
-  if (standAt_ == 0 || ticks_ < standAt_) return;
-  if (hadLeader_ || ticks_ > standAt_ + kEagerTicks) {
+  if (standAt_ == 0 || ticks() < standAt_) return;
+  if (hadLeader_ || ticks() > standAt_ + kEagerTicks) {
     standAt_ = 0;
-  } else if ((ticks_ - standAt_) % standAgainTicks_ == 0 &&
+  } else if ((ticks() - standAt_) % standAgainTicks_ == 0 &&
              group_->core().role() != raft::Role::candidate) {
     group_->campaign();
   }

@@ -14,6 +14,7 @@
 #include "host/catalog/view.h"
 #include "host/group/group.h"
 #include "host/group/ports.h"
+#include "host/group/tick_calendar.h"
 #include "host/runtime/event_reads.h"
 #include "host/runtime/records.h"
 #include "host/runtime/volumes.h"
@@ -56,12 +57,14 @@ struct Surroundings {
   group::Clock& clock;
   group::StepRoom& steps;
   group::TailRoom& tails;
-  uint64_t boot;  // of this process: no two starts draw the same numbers
+  const uint64_t& ticks;  // since this process began
+  uint64_t boot;          // of this process: no two starts draw the same numbers
   store::MetaStore& meta;
   const uint32_t& entriesVersion;  // that every host of the cluster knows
   // Its replica here has its first leader, or another plugin: the catalog may have to hear of it.
   std::function<void(uint64_t group)> changed;
   std::function<void(Replica&)> turned;  // a replica's turn has ended
+  std::function<void(Replica&)> sooner;  // its next tick is due before it was to be looked at
 };
 
 // Of the replicas that a start of this host opens: so many, and so many before this one that are to
@@ -112,6 +115,7 @@ public:
     takeLate();
     act(*group_);
     touchIfOther(before);
+    planTick();
   }
   // What a step reads, in four goes: each needs what the one before has brought. See fetchAhead.
   void prefetchSelf() const { base::prefetchSpan(this, &standAgainTicks_); }
@@ -135,7 +139,8 @@ public:
   bool tells() const;
 
   void tick();
-  void flush();  // Turn's: the end of this turn
+  void planTick();  // what it was given may have brought its next tick nearer
+  void flush();     // Turn's: the end of this turn
   void snapshotSaved(group::SnapshotSaved saved);
   // Why it takes no part, where its log or its record is damaged; else nothing.
   const std::optional<Fault>& broken() const { return broken_; }
@@ -151,9 +156,9 @@ public:
   // Its plugin says that the command makes the state smaller.
   bool frees(uint64_t interfaceId, uint16_t method) const;
 
-  bool marked = false;     // Turn's: this turn's flush is due
-  bool ticking = false;    // ReplicaSet's: it is given ticks
-  uint64_t calls = 0;      // since ReplicaSet last looked who is busy
+  bool marked = false;         // Turn's: this turn's flush is due
+  group::TickPlace tickPlace;  // ReplicaSet's
+  uint64_t calls = 0;          // since ReplicaSet last looked who is busy
   raft::Term stoodIn = 0;  // ReplicaSet's: the last terms in which it stood for election, and led
   raft::Term ledIn = 0;
   // The catalog's replica tells its keeper that something was applied.
@@ -182,6 +187,8 @@ private:
   void sweepPlaces();
   Seen seen() const;
   void takeLate();
+  uint64_t nextTick() const;
+  uint64_t ticks() const { return around_.ticks - begunAt_; }  // since it is here
   void touchIfOther(const Seen& before);
   void campaignIfPreferred();
   void handOverIfUseless();
@@ -202,8 +209,8 @@ private:
   std::unique_ptr<group::Group> group_;
   Surroundings& around_;
   VolumeRoom& room_;
-  uint32_t ticks_ = 0;
-  uint32_t standAt_ = 0;  // tick from which on its group's preferred leader stands; 0: does not
+  uint64_t watchedAt_ = 0;  // tick
+  uint64_t standAt_ = 0;    // tick from which on its group's preferred leader stands; 0: does not
   bool hadLeader_ = false;
   bool handedOver_ = false;  // leadership given up because the machine is stuck or faulted
   bool recording_ = false;   // its record is being written
@@ -213,13 +220,14 @@ private:
   std::optional<Fault> broken_;
 
   // What few turns look at.
+  const uint64_t begunAt_;
   const uint32_t standAgainTicks_;
   catalog::GroupOptions options_;
   std::vector<catalog::OptionText> optionTexts_;
   EventReads eventReads_;
   uint64_t savesAskedFor_ = 0;  // formerSavesEnded: of this generation, and ended before it
   uint64_t savesEndedFor_ = 0;
-  uint32_t recordAt_ = 0;    // not before this tick, after a write that failed
+  uint64_t recordAt_ = 0;    // not before this tick, after a write that failed
   uint64_t sweptBelow_ = 0;  // generations of its machine's places
   std::string refusesSaid_;
   int64_t workedToldUs_ = 0;  // of the lane's time

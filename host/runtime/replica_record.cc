@@ -32,7 +32,7 @@ void Replica::recordChanges() {
   group::Soundness now = group_->soundness();
   bool rebuilt = group_->isRebuilt();
   bool same = now == record_->soundness && !rebuilt && optionsVersion_ == record_->optionsVersion;
-  if (recording_ || same || ticks_ < recordAt_ || (rebuilt && !formerSavesEnded())) return;
+  if (recording_ || same || ticks() < recordAt_ || (rebuilt && !formerSavesEnded())) return;
   recording_ = true;
   StoredReplica next = changedRecord(rebuilt);
   if (now != record_->soundness && now == group::Soundness::quarantined) {
@@ -73,7 +73,7 @@ void Replica::recorded(const StoredReplica& written, const Result<void>& put) {
   if (!put) {
     base::logError("group " + record_->name + ": its record: " + put.fault().text +
                    "; tried again");
-    recordAt_ = ticks_ + kWriteAgainTicks;
+    recordAt_ = ticks() + kWriteAgainTicks;
     return;
   }
   record_ = std::make_shared<const StoredReplica>(written);

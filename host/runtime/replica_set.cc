@@ -51,7 +51,7 @@ void ReplicaSet::remove(uint64_t group) {
   }
   busy_.forget(group);
   sleepers_.woke(group);
-  std::erase(ticking_, at->second);
+  calendar_.drop(at->second);
   replicas_.erase(at);
 }
 
@@ -98,29 +98,34 @@ void ReplicaSet::tick(uint64_t boot) {
     replica->group().wake({.leaderGone = woken.leaderGone, .first = isFirst(*replica)});
     replica->touch();
   }
-  std::swap(ticking_, ticked_);
-  for (std::shared_ptr<Replica>& replica : ticked_) {
-    bool here = find(replica->record().key) == replica.get();
-    if (here) {
-      // It was woken by a call, and its leader's host has been gone for a while.
-      const raft::Core& core = replica->group().core();
-      if (core.callsLeader() && !isUp(replica->record().hostOf(core.leader()))) {
-        replica->group().wake({.leaderGone = true, .first = isFirst(*replica)});
-      }
-      replica->tick();
-    }
-    replica->ticking = here && !replica->group().idle();
-    if (replica->ticking) ticking_.push_back(std::move(replica));
-  }
-  ticked_.clear();
+  ++ticks_;
+  calendar_.goOn(ticks_, [this](const std::shared_ptr<Replica>& it) { return tick(*it); });
   returns_.tick([this](LeaderReturn::Led led, uint64_t host) { return giveBack(led, host); });
   giveMemoryBack();
   makeRoom();
   if (ticks_ % kBusyTicks == 0) lookWhoIsBusy();
-  if (++ticks_ % group::Sleepers::kBeatTicks != 0 || network_ == nullptr) return;
+  if (ticks_ % group::Sleepers::kBeatTicks != 0 || network_ == nullptr) return;
   for (uint64_t host : network_->hosts()) {
     network_->sendBeat(host, {boot, sleepers_.digestFor(host)});
   }
+}
+
+// False: it is not here any more.
+bool ReplicaSet::tick(Replica& replica) {
+  if (find(replica.record().key) != &replica) return false;
+  replica.tick();
+  // It was woken by a call, and its leader's host has been gone for a while.
+  const raft::Core& core = replica.group().core();
+  if (core.callsLeader() && !isUp(replica.record().hostOf(core.leader()))) {
+    bool first = isFirst(replica);
+    replica.give(
+        [first](group::Group& group) { group.wake({.leaderGone = true, .first = first}); });
+  }
+  return true;
+}
+
+void ReplicaSet::sooner(Replica& replica) {
+  calendar_.put(replica.shared_from_this());
 }
 
 // A vote for oneself is a candidacy, and nothing else is.
@@ -222,9 +227,7 @@ void ReplicaSet::turned(Replica& replica) {
   } else if (sleepers_.count() > 0) {
     sleepers_.woke(id);
   }
-  if (replica.ticking || group.idle()) return;
-  replica.ticking = true;
-  ticking_.push_back(replica.shared_from_this());
+  replica.planTick();
 }
 
 void ReplicaSet::received(uint64_t host, std::vector<group::PeerMessage> messages) {

@@ -13,6 +13,7 @@
 
 #include "host/group/ports.h"
 #include "host/group/sleepers.h"
+#include "host/group/tick_calendar.h"
 #include "host/net/peer_network.h"
 #include "host/runtime/busy_groups.h"
 #include "host/runtime/leader_return.h"
@@ -51,8 +52,10 @@ public:
   // For ever: ticks every replica that has something to do, sends beats under this boot number, and
   // looks after slow machines.
   kj::Promise<void> tickLoop(kj::Timer& timer, uint64_t boot);
+  const uint64_t& ticks() const { return ticks_; }
   // After each turn of a replica.
   void turned(Replica& replica);
+  void sooner(Replica& replica);  // its next tick is due before it was to be looked at
 
   // Counted since this process began: how often a replica here stood, and how often one won.
   uint64_t elections() const { return elections_; }
@@ -85,6 +88,7 @@ private:
   void diskFailed(Fault fault) override;
 
   void tick(uint64_t boot);
+  bool tick(Replica& replica);
   void countElections(Replica& replica);
   bool isUp(uint64_t host) const;
   bool isFirst(const Replica& replica) const;
@@ -102,8 +106,9 @@ private:
   net::PeerNetwork* network_ = nullptr;
   BusyGroups busy_;  // outlives the replicas, which count there
   std::unordered_map<uint64_t, std::shared_ptr<Replica>> replicas_;  // by group id
-  std::vector<std::shared_ptr<Replica>> ticking_;
-  std::vector<std::shared_ptr<Replica>> ticked_;  // in this tick; kept for its memory
+  using Calendar = group::TickCalendar<std::shared_ptr<Replica>>;
+  static_assert(Calendar::kTicksMax > group::Group::kTicksLeftOutMax);
+  Calendar calendar_;
   group::Sleepers sleepers_;
   LeaderReturn returns_;
   RoomMaker roomMaker_;

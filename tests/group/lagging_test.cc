@@ -184,6 +184,7 @@ TEST_CASE("group/appends: entries fetched for a lost leadership are not sent") {
   Seat& seat = trio.at(leader);
   for (int i = 0; i < 40 && seat.fetches.empty(); ++i) {
     trio.timeUs += 100'000;
+    ++trio.ticks;
     for (auto& it : trio.seats) it->group->tick();
     for (int step = 0; step < 200 && seat.fetches.empty(); ++step) {
       for (auto& it : trio.seats) {

@@ -270,6 +270,7 @@ TEST_CASE("group/group: a log that cannot be read silences its replica") {
   vote.term = 99;
   vote.last = {1000, 98};
   trio.groupAt(leader).receive({7, 1, vote, {}});
+  ++trio.ticks;
   trio.groupAt(leader).tick();
   trio.groupAt(leader).flush();
   CHECK(trio.wire.empty());

@@ -245,7 +245,7 @@ void Trio::start(raft::ReplicaId id) {
   recovered.unsoundAt = seat.unsoundAt;
   recovered.unsoundBecause = "as before";
   seat.group = std::make_unique<group::Group>(
-      mine, recovered, group::Ports{seat, seat, seat, seat, seat, steps_, tails});
+      mine, recovered, group::Ports{seat, seat, seat, seat, seat, steps_, tails, ticks});
 }
 
 void Trio::crash(raft::ReplicaId id) {
@@ -317,9 +317,15 @@ void Trio::settle() {
 void Trio::tickAll(size_t times) {
   for (size_t i = 0; i < times; ++i) {
     timeUs += 100'000;
+    std::vector<group::Group*> due;
     for (auto& seat : seats) {
-      if (seat->group) seat->group->tick();
+      if (!seat->group) continue;
+      bool isSpare = leavesTicksOut && seat->group->nextTick() > ticks + 1;
+      if (isSpare) ++ticksLeftOut;
+      if (!isSpare) due.push_back(seat->group.get());
     }
+    ++ticks;
+    for (group::Group* group : due) group->tick();
     settle();
   }
 }

@@ -124,6 +124,9 @@ public:
   size_t streamCount = 0;
   bool streamsMove = true;  // false: snapshots stay on their way
   int64_t timeUs = 1'700'000'000'000'000;
+  uint64_t ticks = 0;
+  bool leavesTicksOut = false;  // where groups say that they can spare them
+  size_t ticksLeftOut = 0;
   int64_t wallAheadUs = 0;  // of the other clock
 
 private:

@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include "host/raft/describe.h"
+
 namespace flotilla::test {
 
 namespace {
@@ -37,8 +39,7 @@ void Fleet::add(const raft::CoreConfig& config, raft::HardState hard, raft::LogS
   }
   replica.snapshot = shape.base();
   replica.snapshotConfiguration = shape.configurationAt(shape.base().index).configuration;
-  replica.core = std::make_unique<raft::Core>(config, hard, std::move(shape));
-  replica.applied = replica.core->applicable();
+  begin(replica);
 }
 
 FleetReplica& Fleet::at(raft::ReplicaId replica) {
@@ -47,12 +48,26 @@ FleetReplica& Fleet::at(raft::ReplicaId replica) {
   return found->second;
 }
 
+void Fleet::begin(FleetReplica& replica) {
+  const DiskImage& disk = replica.disk;
+  replica.core = std::make_unique<raft::Core>(replica.config, disk.hard, disk.shape);
+  replica.sparing = std::make_unique<SparingCore>(replica.config, disk.hard, disk.shape);
+  replica.applied = replica.core->applicable();
+}
+
 raft::Effects Fleet::step(raft::ReplicaId replica, const raft::Input& input) {
   raft::Effects effects;
   FleetReplica& it = at(replica);
   it.core->step(input, effects);
+  REQUIRE(raft::describe(it.sparing->step(input)) == raft::describe(effects));
+  REQUIRE(it.sparing->isAs(*it.core));
   carryOut(it, effects);
   return effects;
+}
+
+void Fleet::doubtLease(raft::ReplicaId replica) {
+  at(replica).core->doubtLease();
+  at(replica).sparing->doubtLease();
 }
 
 void Fleet::carryOut(FleetReplica& replica, const raft::Effects& effects) {
@@ -102,8 +117,7 @@ void Fleet::crash(raft::ReplicaId replica, size_t surviving) {
     it.snapshotConfiguration = it.disk.shape.configurationAt(it.snapshot.index).configuration;
   }
   it.config.seed = it.config.seed * 31 + ++starts_;
-  it.core = std::make_unique<raft::Core>(it.config, it.disk.hard, it.disk.shape);
-  it.applied = it.core->applicable();
+  begin(it);
 }
 
 void Fleet::compact(raft::ReplicaId replica, raft::Index to) {

@@ -11,6 +11,7 @@
 #include "host/raft/core.h"
 #include "host/raft/effects.h"
 #include "host/raft/input.h"
+#include "tests/raft/sparing_core.h"
 
 namespace flotilla::test {
 
@@ -25,8 +26,9 @@ struct DiskImage {
 struct FleetReplica {
   raft::CoreConfig config;
   std::unique_ptr<raft::Core> core;
-  DiskImage disk;                  // would survive a power cut
-  std::vector<DiskImage> pending;  // asked for, not yet safe
+  std::unique_ptr<SparingCore> sparing;  // wants the same at each step
+  DiskImage disk;                        // would survive a power cut
+  std::vector<DiskImage> pending;        // asked for, not yet safe
   std::optional<raft::Install> installing;
   std::vector<raft::ReplicaId> snapshotsFor;  // peers that are to be sent one
   raft::LogPoint snapshot;                    // the newest saved; what Compact named, or installed
@@ -45,6 +47,7 @@ public:
 
   // One step, whose sends go to the pool and whose write becomes pending.
   raft::Effects step(raft::ReplicaId replica, const raft::Input& input);
+  void doubtLease(raft::ReplicaId replica);
   // Messages on their way, oldest first.
   std::vector<raft::Message>& pool() { return pool_; }
 
@@ -57,6 +60,7 @@ public:
   std::optional<raft::Message> takeSnapshotMessage(raft::ReplicaId from);
 
 private:
+  static void begin(FleetReplica& replica);
   void carryOut(FleetReplica& replica, const raft::Effects& effects);
 
   std::map<raft::ReplicaId, FleetReplica> replicas_;

@@ -69,6 +69,8 @@ void RaftScript::addCore(const Command& command, raft::ReplicaId self) {
   config.inflightBytesMax = command.number("inflightBytesMax", 16 << 20);
   config.uncommittedBytesMax = command.number("uncommittedBytesMax", 64 << 20);
   config.promotionLagMax = static_cast<uint32_t>(command.number("promotionLagMax", 256));
+  config.leaseLateTicks =
+      static_cast<uint32_t>(command.number("leaseLateTicks", config.leaseLateTicks));
   config.sleepTicks = static_cast<uint32_t>(command.number("sleepTicks"));
   config.patienceTicks = static_cast<uint32_t>(command.number("patienceTicks"));
   config.priority = static_cast<uint32_t>(command.number("priority", 100));
@@ -95,6 +97,7 @@ void RaftScript::addInputWords() {
   words_["wake"] = [this](const Command& it) {
     take(it.word(0), raft::Wake{it.has("leaderGone"), it.has("first")});
   };
+  words_["doubt"] = [this](const Command& it) { fleet_.doubtLease(it.word(0)); };
   words_["campaign"] = [this](const Command& it) { take(it.word(0), raft::Campaign{}); };
   words_["propose"] = [this](const Command& it) {
     take(it.word(0), raft::Propose{it.number("id", 1), it.number("bytes", 100)});

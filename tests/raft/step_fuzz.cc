@@ -11,6 +11,7 @@
 
 #include "host/raft/core.h"
 #include "host/raft/describe.h"
+#include "tests/raft/sparing_core.h"
 
 namespace {
 
@@ -49,7 +50,9 @@ public:
       : dice_(dice),
         config_(configOf(dice_)),
         shape_(shapeOf(dice_)),
-        core_(config_, {shape_.lastTerm() + dice_.below(2), 0, 0}, shape_) {
+        hard_{shape_.lastTerm() + dice_.below(2), 0, 0},
+        core_(config_, hard_, shape_),
+        sparing_(config_, hard_, shape_) {
     for (Index index = core_.shape().firstIndex(); index <= core_.shape().lastIndex(); ++index) {
       entries_[index] = *core_.shape().termAt(index);
     }
@@ -194,6 +197,8 @@ private:
     Index apply = core_.applicable();
     Effects effects;
     core_.step(input, effects);
+    demand(describe(sparing_.step(input)) == describe(effects));
+    demand(sparing_.isAs(core_));
     demand(core_.term() >= term);
     demand(core_.commit() >= commit);
     demand(core_.applicable() >= apply);
@@ -236,7 +241,9 @@ private:
   Dice dice_;
   const CoreConfig config_;
   const LogShape shape_;  // it began with
+  HardState hard_;
   Core core_;
+  flotilla::test::SparingCore sparing_;
   std::map<Index, Term> entries_;  // as the writes named them
   WriteId writes_ = 0;
   WriteId persisted_ = 0;

@@ -134,7 +134,7 @@ std::string idleness(const Report& all) {
                               {Count::chunksKept, 10},     {Count::chunksCopied, 3},
                               {Count::chunksDamaged, 5},   {Count::eventsHeard, 2000},
                               {Count::eventsMissed, 100},  {Count::alike, 100},
-                              {Count::stayed, 1000}};
+                              {Count::stayed, 1000},       {Count::ticksLeftOut, 1000}};
   uint64_t seeds = all[Count::seeds];
   if (seeds < 50) return "";
   for (const Least& least : kLeast) {

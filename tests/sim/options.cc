@@ -150,6 +150,18 @@ void drawGiveWay(Options& to) {
   }
 }
 
+// From dice of its own; none of the seeds that had failed before.
+void drawTicks(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 292);
+  to.leavesTicksOut = dice.chance(500);
+}
+
+// The same again.
+void drawLostTicks(Options& to) {
+  base::Prng dice(to.seed * 0x9e3779b97f4a7c15ULL + 638);
+  to.losesTicks = dice.chance(500);
+}
+
 int64_t every(base::Prng& dice, const Options& to, uint64_t seeds, int64_t times);
 
 // From dice of its own, as sleep.
@@ -226,6 +238,8 @@ Options optionsOf(uint64_t seed) {
   drawQuiet(to);
   drawSettled(to);
   drawGiveWay(to);
+  drawTicks(to);
+  drawLostTicks(to);
   return to;
 }
 
@@ -241,7 +255,8 @@ std::string describe(const Options& o) {
       add("lazyCommit", o.lazyCommit), add("makesRoom", o.makesRoom),
       add("quietTicks", o.quietTicks), add("settledTicks", o.settledTicks), add("mixed", o.mixed);
   add("onDisk", o.onDisk);
-  add("sleepTicks", o.sleepTicks);
+  add("sleepTicks", o.sleepTicks), add("leavesTicksOut", o.leavesTicksOut),
+      add("losesTicks", o.losesTicks);
   add("appendEntriesMax", o.appendEntriesMax), add("inflightMax", o.inflightMax);
   add("uncommittedBytesMax", o.uncommittedBytesMax), add("promotionLagMax", o.promotionLagMax);
   add("entryCommandsMax", o.entryCommandsMax), add("tailBytesMax", o.tailBytesMax);

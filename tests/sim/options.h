@@ -30,6 +30,8 @@ struct Options {
   bool makesRoom = false;  // some of the snapshots are made because the volume is short of room
   bool mixed = false;      // every other host has other settings, as while an upgrade rolls
   uint32_t sleepTicks = 0;
+  bool losesTicks = false;      // of a stopped process, but for one
+  bool leavesTicksOut = false;  // where groups say that they can spare them
   uint32_t appendEntriesMax = 64;
   uint32_t inflightMax = 128;
   uint64_t uncommittedBytesMax = 64 << 20;

@@ -60,6 +60,7 @@ enum class Count : size_t {
   putOff,          // applies that were to give way
   hurried,         // times that a lane's were not to any more
   stayed,          // ends of applies that stayed until the group was given something else
+  ticksLeftOut,    // where groups could spare them
   alike,           // looks at a state in which answers were alike
   judged,          // operations in histories that were found linearizable
   count
@@ -116,6 +117,7 @@ constexpr std::array<const char*, static_cast<size_t>(Count::count)> kCountNames
     "putOff",
     "hurried",
     "stayed",
+    "ticksLeftOut",
     "alike",
     "judged",
 };

@@ -33,6 +33,8 @@ group::GroupOptions groupOptions(const Options& from, uint64_t host, group::Repl
   to.limits.tailBytesMax = from.tailBytesMax;
   to.limits.applyBatchEntriesMax = from.applyBatchEntriesMax;
   to.limits.appendFetchesMax = from.appendFetchesMax;
+  to.core.leaseLateTicks = 1;
+  to.tickUs = from.tickUs;
   to.callTimeoutTicks = from.electionTicks * 10;
   to.snapshotEveryEntries = from.snapshotEveryEntries;
   to.keepEntries = from.keepEntries;
@@ -108,6 +110,7 @@ void SimHost::create(ReplicaRecord record) {
 void SimHost::wipe(group::ReplicaKey key) {
   records_.erase(key);
   if (Replica* replica = at(key)) replica->group->stop();
+  if (Replica* replica = at(key)) calendar_.drop(replica);
   replicas_.erase(key);
   sleepers_.woke(key.group);
   disk_.forget(key);
@@ -178,7 +181,7 @@ void SimHost::open(const ReplicaRecord& record) {
                       [this, key = record.key]() { return world_.straysNow(id_, key); }});
   replica.group = std::make_unique<group::Group>(
       groupOptions(world_.options, id_, record.key, world_.dice.next()), std::move(recovered),
-      group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_, steps_, tails_});
+      group::Ports{*judgedDisk_, *this, *replica.lane, *this, clock_, steps_, tails_, ticks_});
   if (disk_.isFull()) replica.group->volumeFull(true);
   touch(replica);
 }
@@ -202,6 +205,7 @@ void SimHost::crash() {
   ++boot_;
   backlog_.clear();
   calls_.clear();
+  calendar_.clear();
   replicas_.clear();
   marked_.clear();
   sleepers_ = group::Sleepers(id_);
@@ -230,6 +234,7 @@ void SimHost::resume() {
   if (!paused_) return;
   paused_ = false;
   uint64_t boot = boot_;
+  if (world_.options.losesTicks) ticksDue_ = std::min(ticksDue_, 1U);
   for (; ticksDue_ > 0 && boot == boot_; --ticksDue_) tickAll();
   std::deque<Events::Act> backlog;
   std::swap(backlog, backlog_);
@@ -259,14 +264,35 @@ void SimHost::tickLater() {
   });
 }
 
+// As runtime's ReplicaSet::tick; or each replica that is awake is given each tick.
 void SimHost::tickAll() {
   if (world_.options.sleepTicks != 0) tickSleepers();
-  for (auto& [key, replica] : replicas_) {
-    if (replica.group->idle()) continue;
-    replica.lane->giveLate(*replica.group);
-    replica.group->tick();
-    touch(replica);
+  ++ticks_;
+  if (!world_.options.leavesTicksOut) {
+    for (auto& [key, replica] : replicas_) {
+      if (!replica.group->idle()) tick(replica);
+    }
+    return;
   }
+  for (const auto& [key, replica] : replicas_) {
+    bool isSpared = replica.tickPlace.lookedAt != 0 && replica.tickPlace.at > ticks_;
+    if (isSpared) ++world_.report[Count::ticksLeftOut];
+  }
+  calendar_.goOn(ticks_, [&](Replica* replica) {
+    tick(*replica);
+    return true;
+  });
+}
+
+void SimHost::tick(Replica& replica) {
+  replica.lane->giveLate(*replica.group);
+  replica.group->tick();
+  touch(replica);
+}
+
+void SimHost::planTick(Replica& replica) {
+  if (!world_.options.leavesTicksOut) return;
+  if (replica.tickPlace.plan(replica.group->nextTick())) calendar_.put(&replica);
 }
 
 // As runtime's ReplicaSet::isFirst.
@@ -284,13 +310,12 @@ bool SimHost::isFirst(uint64_t group) const {
   return group::firstToStand(group, hosts) == id_;
 }
 
-// As runtime's ReplicaSet::tick.
 void SimHost::tickSleepers() {
   for (group::Woken woken : sleepers_.tick()) {
     raft::Wake wake{.leaderGone = woken.leaderGone, .first = isFirst(woken.group)};
     onGroup(woken.group, [wake](group::Group& its) { its.wake(wake); });
   }
-  if (++ticks_ % group::Sleepers::kBeatTicks != 0) return;
+  if ((ticks_ + 1) % group::Sleepers::kBeatTicks != 0) return;
   for (auto& other : world_.hosts) {
     if (other.get() == this || !world_.network.passes(id_, other->id())) continue;
     group::Beat beat{boot_, sleepers_.digestFor(other->id())};
@@ -306,6 +331,7 @@ void SimHost::heardBeat(uint64_t host, group::Beat beat) {
 
 // After every input: the judge looks, and the turn's end is asked for.
 void SimHost::touch(Replica& replica) {
+  planTick(replica);
   world_.judge.look(replica.record.key, *replica.group);
   if (!std::exchange(replica.marked, true)) marked_.push_back(replica.record.key);
   if (std::exchange(flushDue_, true)) return;
@@ -321,6 +347,7 @@ void SimHost::flush() {
     if (replica == nullptr) continue;
     replica->marked = false;
     replica->group->flush();
+    planTick(*replica);
     world_.judge.look(key, *replica->group);
     recordSoundness(*replica);
     sweepPlaces(*replica);

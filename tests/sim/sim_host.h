@@ -11,6 +11,7 @@
 
 #include "host/group/group.h"
 #include "host/group/sleepers.h"
+#include "host/group/tick_calendar.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_lane.h"
@@ -77,6 +78,7 @@ private:
     ReplicaRecord record;
     std::unique_ptr<SimLane> lane;
     std::unique_ptr<group::Group> group;
+    group::TickPlace tickPlace;
     bool marked = false;
     bool slept = false;  // at the end of its last turn
     bool recording = false;
@@ -104,6 +106,8 @@ private:
   void forgetPlacesBelow(group::ReplicaKey key, uint64_t place);
   void tickLater();
   void tickAll();
+  void tick(Replica& replica);
+  void planTick(Replica& replica);
   void tickSleepers();
   bool isFirst(uint64_t group) const;
   struct Sending;
@@ -129,6 +133,7 @@ private:
   bool flushDue_ = false;
   uint32_t ticksDue_ = 0;
   uint64_t ticks_ = 0;
+  group::TickCalendar<Replica*> calendar_;  // where ticks are left out
   group::Sleepers sleepers_;
   std::deque<Events::Act> backlog_;
   std::map<group::CallId, Answer> calls_;
