@@ -1,8 +1,7 @@
-// The callers' side of a group: calls come in, turns end, time passes.
+// The callers' side of a group: calls come in, turns end.
 #include "host/group/group.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "host/base/assert.h"
@@ -13,9 +12,6 @@ namespace flotilla::group {
 namespace {
 
 constexpr uint32_t kSwitchVersion = 2;  // of entries
-
-// What the machine put off is looked at after these, whether it should be hurried.
-constexpr uint64_t kGiveWayTicks = 4;
 
 // Disks of one size fill up together: an heir is to know by then that it has no room either.
 constexpr uint64_t kHandOverFullTicks = 8;
@@ -357,76 +353,6 @@ bool Group::proposePayload(Bytes payload, Waiting::Batch batch) {
   }
   carryOut({nullptr, std::move(payload)});
   return accepted;
-}
-
-void Group::tick() {
-  tickedAt_ = ports_.ticks;
-  waiting_.expire(ports_.ticks);
-  questions_.expire(ports_.ticks);
-  if (logFault_) return;
-  if (!isMute()) take(raft::Tick{isBusy(), ticksToTell()});
-  proposeTimers();
-  handOverIfUseless();
-  retryForRoom();
-  sayNotLoaded();
-  tickSoundness();
-  considerSnapshot();
-  tail_.fit(wantedAbove());
-  if (gaveWay_ && feed_.lagUs(ports_.clock.monotonicUs()) > kGiveWayUs) hurryMachine();
-  if (!followUps_.empty()) neededAfter(snapshot_.index);  // who has passed it needs none any more
-  feed();
-}
-
-// A group to which nothing unusual has happened has nothing to do in most ticks; one that has a
-// fault, or waits for something but entries, is given all. What a tick does about the length of the
-// log, and of what is held of it, may be that much later.
-uint64_t Group::nextTick() const {
-  uint64_t next = ports_.ticks + 1;
-  if (core_.asleep()) return isBusy() ? next : std::numeric_limits<uint64_t>::max();
-  bool unusual = fault_ || logFault_ || rebuilding_ || volumeFull_ || stopping_ || installing_ ||
-                 settlesAt_ || notLoaded_ || reported_ || applyFetch_ != 0 || isMute() ||
-                 ports_.ticks < saveNotBefore_ || !followUps_.empty() || !askers_.empty() ||
-                 !snapshotWanted_.empty();
-  if (unusual) return next;
-  // What has been applied may have set a timer, and nobody else tells of it.
-  bool mayProposeItself =
-      nextTimerUs_ != kNoTimer || feed_.requests() > 0 || (muchIsUnchecked() && canCheck());
-  if (leads() && mayProposeItself) return next;
-  uint64_t due = tickedAt_ + 1 + kTicksLeftOutMax;
-  if (gaveWay_) due = std::min(due, gaveWayAt_ + kGiveWayTicks);
-  uint64_t spare = core_.spareTicks();
-  if (spare < kTicksLeftOutMax) due = std::min(due, coreTicks_ + 1 + spare);
-  due = std::min({due, waiting_.nextUntil(), questions_.nextUntil()});
-  return std::max(due, next);
-}
-
-// Log time has come to a timer: an entry tells all replicas that it has. One at a time, for what is
-// left after it shows when it has been applied; one of an earlier term may never be.
-void Group::proposeTimers() {
-  if (nextTimerUs_ == kNoTimer || !leads() || stopping_ || fault_ || volumeFull_) return;
-  if (timersAt_.term == core_.term() && timersAt_.index > feed_.applied()) return;
-  int64_t timeUs = logTime_.stamp(now());
-  if (timeUs < nextTimerUs_) return;
-  Bytes payload = encodeTimers(timeUs);
-  step(raft::Propose{++lastProposal_, payload.size()});
-  if (!effects_.accepted.empty()) timersAt_ = effects_.accepted.front().point;
-  carryOut({nullptr, std::move(payload)});
-}
-
-// Something here counts in ticks, or is under way whose end may want the group awake.
-bool Group::isBusy() const {
-  bool callers = waiting_.count() + questions_.count() + gatheredCalls_.size() +
-                     gatheredSessions_.size() + snapshotCallers_.size() + syncCallers_.size() +
-                     snapshotWanted_.size() >
-                 0;
-  bool machine = saving_ || syncing_ || installing_ || applyFetch_ != 0 || feed_.requests() > 0 ||
-                 (!fault_ && !rebuilding_ && feed_.fed() < core_.applicable());
-  bool handsOver = fault_ && leads() && (handOvers_ < kHandOversMax || quarantinedAt_ != 0);
-  bool rebuilds = (rebuilding_ && !fault_) || !askers_.empty();
-  bool timers = nextTimerUs_ != kNoTimer;
-  bool savesAgain = ports_.ticks < saveNotBefore_;  // until then a log may be full
-  bool waits = waitsForRoom() || notLoaded_;
-  return callers || machine || savesAgain || handsOver || rebuilds || timers || waits;
 }
 
 void Group::wake(raft::Wake wake) {

@@ -183,7 +183,7 @@ public:
   // it may be left out: see nextTick.
   void tick();
   // By the count of Ports::ticks, the next one that is to be given, as far as is known now; at most
-  // kTicksLeftOutMax later than it would have been; the largest number while the group sleeps.
+  // kTicksLeftOutMax later than it would have been; TickPlace::kNever while the group sleeps.
   static constexpr uint64_t kTicksLeftOutMax = 9;
   uint64_t nextTick() const;
   void receive(PeerMessage message);
@@ -297,17 +297,20 @@ private:
   bool proposePayload(Bytes payload, Waiting::Batch batch);
   bool isFreshEnough(const Freshness& freshness) const;
   void failCalls(const Outcome& commands, const Outcome& queries);
-  void proposeTimers();
   uint64_t deadline() const { return ports_.ticks + options_.callTimeoutTicks; }
   LogTime::Now now() const;
+
+  // group_ticks.cc: time
+  void proposeTimers();
+  bool isBusy() const;
+  uint64_t ticksToTell();
+  void mindLateTicks();
 
   // group_log.cc: a step's effects, the log and the peers
   void take(const raft::Input& input);
   void hearTime(int64_t timeUs, bool rewritten);
   void nameSnapshot(raft::WriteId write);
   void step(const raft::Input& input);
-  uint64_t ticksToTell();
-  void mindLateTicks();
   void carryOut(const Brought& brought);
   void write(const raft::Write& write, const Brought& brought);
   LogEntry entryAt(raft::Index index, const Brought& brought);
@@ -317,7 +320,6 @@ private:
   void sendSnapshot(raft::ReplicaId to);
   raft::Message snapshotHead(raft::ReplicaId to) const;
   void stopForLog(Fault fault);
-  bool isBusy() const;
   // Whether the log goes on from there, or is to be brought up to there; if not, why the machine
   // cannot go on.
   bool continuesFrom(raft::LogPoint at) const;
@@ -393,7 +395,7 @@ private:
   };
 
   // Of a thousand busy groups none is in a cache: what most steps read lies together, from the
-  // options' limits to the end of the core's first part. See prefetchSelf.
+  // options' key to the end of the core's first part. See prefetchSelf.
   const GroupOptions options_;
   Ports ports_;
   raft::Effects& effects_;  // of the step under way

@@ -125,27 +125,6 @@ void Group::step(const raft::Input& input) {
   core_.step(input, effects_);
 }
 
-// A host that was stopped, or whose loop is late, counts fewer ticks than time has gone by. The
-// core allows for one that has begun, and for those that may be late; beyond them leases wait for
-// another round.
-void Group::mindLateTicks() {
-  int64_t nowUs = ports_.clock.monotonicUs();
-  auto counted = static_cast<int64_t>(ports_.ticks - countedFrom_) * options_.tickUs;
-  int64_t lateUs = nowUs - countedFromUs_ - counted;
-  bool doubts = lateUs > options_.tickUs * (1 + int64_t{options_.core.leaseLateTicks});
-  if (lateUs >= 0 && !doubts) return;
-  if (doubts) core_.doubtLease();
-  countedFrom_ = ports_.ticks;
-  countedFromUs_ = nowUs;
-}
-
-// What has passed of the owner's ticks since the core was told last.
-// For a mute replica time stands still.
-uint64_t Group::ticksToTell() {
-  uint64_t passed = ports_.ticks - std::exchange(coreTicks_, ports_.ticks);
-  return isMute() ? 0 : passed;
-}
-
 void Group::take(const raft::Input& input) {
   step(input);
   carryOut({});

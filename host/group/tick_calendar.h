@@ -14,6 +14,8 @@ namespace flotilla::group {
 
 // Of one replica, in its host's ticks.
 struct TickPlace {
+  static constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
+
   uint64_t at = 0;        // its next tick is due then, as far as is known: Group::nextTick
   uint64_t lookedAt = 0;  // it is looked at for that then; 0: it is not, for it needs none
 
@@ -36,13 +38,12 @@ template <typename Pointer>
 class TickCalendar {
 public:
   static constexpr uint64_t kTicksMax = 15;  // how far ahead anything may be planned
-  static constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
 
   // It is looked at when its place says, which is after the tick that is being given; kNever: it
   // needs none.
   void put(const Pointer& replica) {
     TickPlace& place = replica->tickPlace;
-    place.lookedAt = place.at == kNever ? 0 : place.at;
+    place.lookedAt = place.at == TickPlace::kNever ? 0 : place.at;
     if (place.lookedAt != 0) days_[place.at % days_.size()].push_back(replica);
   }
 

@@ -38,7 +38,8 @@ TEST_CASE(
       REQUIRE(it->due == now);
       ++ticked;
       bool rests = dice.chance(100);
-      plan(calendar, *it, rests ? Calendar::kNever : now + 1 + dice.below(Calendar::kTicksMax));
+      plan(calendar, *it,
+           rests ? group::TickPlace::kNever : now + 1 + dice.below(Calendar::kTicksMax));
       return true;
     });
     for (const Ticked& it : all) REQUIRE(it.due > now);

@@ -1,12 +1,12 @@
 // Ticks that are left out where a group can spare them, held against all of them; ticks that are
 // late.
-#include <limits>
 #include <string>
 
 #include <doctest/doctest.h>
 
 #include "host/base/prng.h"
 #include "host/group/group.h"
+#include "host/group/tick_calendar.h"
 #include "tests/group/trio.h"
 
 namespace flotilla::test {
@@ -143,7 +143,7 @@ TEST_CASE("group/group: one that sleeps can spare all ticks, and its core's time
   }
   REQUIRE(sleeps(pair.sparing));
   for (raft::ReplicaId id = 1; id <= 3; ++id) {
-    CHECK(pair.sparing.groupAt(id).nextTick() == std::numeric_limits<uint64_t>::max());
+    CHECK(pair.sparing.groupAt(id).nextTick() == group::TickPlace::kNever);
   }
   size_t before = pair.sparing.ticksLeftOut;
   raft::Term term = pair.sparing.groupAt(leader).core().term();
